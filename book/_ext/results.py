@@ -1,0 +1,220 @@
+"""Numbers in the prose come from results files: the role ``result`` and the directive ``result-table``.
+
+Conventions. A *reference* is ``FILE.json:KEY``; the file is looked for in ``RESULTS/DATASET/``, the key is a
+dotted path in which a number counts into a list (``folds.0.accuracy``). A *format* is Python's, less
+what prose has no use for: ``[+][,][.DIGITS][TYPE]`` with TYPE one of
+
+==========  ==========================================================  ================
+``%``       a fraction as a percentage                                  ``92.3 %``
+``p``       a fraction as percentage points, without a unit             ``92.3``
+``d``       an integer                                                  ``400``
+``e f g``   a float; powers of ten are written out                      ``3.1 × 10⁻⁷``
+==========  ==========================================================  ================
+
+``,`` groups thousands with a thin space (``4 336``), ``+`` shows the sign, a minus is not a hyphen.
+Strings and integers need no format; a float without a type is refused, for it would print sixteen digits.
+Whatever cannot be shown is a Sphinx warning that names the page, the file and the key, so that ``-W`` fails.
+"""
+
+import json
+import math
+import os
+import re
+from pathlib import Path
+
+from docutils import nodes
+from docutils.parsers.rst import directives
+from sphinx.application import Sphinx
+from sphinx.environment import BuildEnvironment
+from sphinx.util import logging
+from sphinx.util.docutils import SphinxDirective, SphinxRole
+
+NARROW_SPACE = "\N{NARROW NO-BREAK SPACE}"
+MINUS = "\N{MINUS SIGN}"
+SUPERSCRIPTS = str.maketrans("-0123456789", "⁻⁰¹²³⁴⁵⁶⁷⁸⁹")
+
+REFERENCE = re.compile(r"(?P<file>[\w-]+\.json)(?::(?P<key>[^:]*))?(?::(?P<format>[^:]*))?")
+FORMAT = re.compile(r"(?P<head>\+?,?(?:\.\d+(?=[%pefg]))?)(?P<type>[%pdefg]?)")
+FIELD = re.compile(r"\{(?P<key>[^{}:]+)(?::(?P<format>[^{}]*))?\}")
+
+logger = logging.getLogger(__name__)
+
+
+class ResultError(ValueError):
+    """A number that cannot be shown; the message becomes the Sphinx warning."""
+
+
+def format_value(value: object, spec: str = "") -> str:
+    """Write a value from a results file as the prose shows it.
+
+    Parameters
+    ----------
+    value : str, int or float
+        What the JSON holds.
+    spec : str
+        A format as in the head of this module.
+
+    Returns
+    -------
+    str
+
+    Raises
+    ------
+    ResultError
+        Where the format is unknown or does not fit the value, or the value is null, a list or not finite.
+    """
+    parts = FORMAT.fullmatch(spec)
+    if parts is None:
+        raise ResultError(f"unknown format {spec!r}; use [+][,][.DIGITS] and one of % p d e f g")
+    if isinstance(value, str) and not spec:
+        return value
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        raise ResultError(f"the value is {json.dumps(value)[:60]}, which the format {spec!r} cannot show")
+    if not math.isfinite(value):
+        raise ResultError(f"the value is {value}, not a finite number")
+    if isinstance(value, float) and not parts["type"]:
+        raise ResultError(f"the value is the float {value!r}; give it a format such as .2f or .1%")
+    kind = parts["type"]
+    try:
+        text = format(100 * value if kind == "p" else value, parts["head"] + ("f" if kind == "p" else kind))
+    except ValueError as error:
+        raise ResultError(f"the format {spec!r} does not fit the value {value!r}: {error}") from error
+    # "-0.0" is what a rounded -0.00001 prints; a difference of nothing has no sign.
+    if not re.search(r"[1-9]", text):
+        text = text.lstrip("+-")
+    mantissa, _, exponent = text.partition("e")
+    text = mantissa.replace(",", NARROW_SPACE).replace("%", f"{NARROW_SPACE}%")
+    if exponent:
+        text += f"{NARROW_SPACE}×{NARROW_SPACE}10" + str(int(exponent)).translate(SUPERSCRIPTS)
+    return text.replace("-", MINUS)
+
+
+def lookup(document: object, key: str) -> object:
+    """Follow a dotted key into parsed JSON; an empty key is the document itself.
+
+    Raises
+    ------
+    ResultError
+        At the first step that does not exist; names it and what is there instead.
+    """
+    value = document
+    for step in key.split(".") if key else []:
+        try:
+            value = value[int(step)] if isinstance(value, list) else value[step]
+        except (KeyError, IndexError, ValueError, TypeError):
+            there = sorted(value) if isinstance(value, dict) else type(value).__name__
+            if isinstance(value, list):
+                there = f"a list of {len(value)}"
+            raise ResultError(f"there is no {step!r}; there is {there}") from None
+    return value
+
+
+def read_result(env: BuildEnvironment, file: str, key: str) -> object:
+    """Read one value of ``RESULTS/DATASET/FILE`` and make the present page depend on that file."""
+    path = Path(env.srcdir, env.config.dha_results, env.config.dha_dataset, file).resolve()
+    env.note_dependency(str(path))
+    try:
+        document = json.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise ResultError("no such file; run the notebooks first (make book)") from None
+    except ValueError as error:
+        raise ResultError(f"the file is not JSON: {error}") from error
+    return lookup(document, key)
+
+
+def warn(env: BuildEnvironment, reference: str, error: ResultError, location: str) -> None:
+    """Log what is wrong with a reference as a warning that ``-W`` turns into a failure."""
+    message = "page %s: result %s of data set %s: %s"
+    arguments = (env.docname, reference, env.config.dha_dataset, error)
+    logger.warning(message, *arguments, location=location, type="dha", subtype="result")
+
+
+class ResultRole(SphinxRole):
+    """One number: ``{result}`FILE.json:KEY:FORMAT```."""
+
+    def run(self) -> tuple[list[nodes.Node], list[nodes.system_message]]:
+        """Return the formatted value, or the reference itself, marked as a problem, where there is none."""
+        try:
+            parts = REFERENCE.fullmatch(self.text)
+            if parts is None or not parts["key"]:
+                raise ResultError("write FILE.json:KEY or FILE.json:KEY:FORMAT")
+            value = read_result(self.env, parts["file"], parts["key"])
+            return [nodes.Text(format_value(value, parts["format"] or ""))], []
+        except ResultError as error:
+            warn(self.env, self.text, error, self.get_location())
+            return [nodes.problematic(self.rawtext, self.text)], []
+
+
+class ResultTable(SphinxDirective):
+    """A table of a list of records; every line of the body is a column, ``Header | text with {KEY:FORMAT}``.
+
+    A null shows as a dash: in a table, unlike in a sentence, "does not apply" is an answer.
+    """
+
+    required_arguments = 1
+    has_content = True
+    option_spec = {"caption": directives.unchanged_required, "name": directives.unchanged_required}  # noqa: RUF012
+
+    def run(self) -> list[nodes.Node]:
+        """Return the table, or nothing but a warning where a file, a key or a format is wrong."""
+        reference = self.arguments[0]
+        try:
+            parts = REFERENCE.fullmatch(reference)
+            if parts is None or parts["format"] is not None:
+                raise ResultError("write FILE.json:KEY or, where the whole file is a list, FILE.json")
+            records = read_result(self.env, parts["file"], parts["key"] or "")
+            if not isinstance(records, list) or not records:
+                raise ResultError("the value is not a list of records, or an empty one")
+            columns = [[part.strip() for part in line.split("|", 1)] for line in self.content if line.strip()]
+            if not columns or any(len(column) != 2 for column in columns):
+                raise ResultError("every line of the body must read 'Header | {key:format}'")
+            rows = [
+                [fill(text, record, index) for _, text in columns] for index, record in enumerate(records)
+            ]
+        except ResultError as error:
+            warn(self.env, reference, error, self.get_location())
+            return []
+        return [self.table(columns, rows)]
+
+    def table(self, columns: list[list[str]], rows: list[list[str]]) -> nodes.table:
+        """Build the docutils table: headers take inline markup, columns with a format are set flush right."""
+        classes = [["result-number"] if re.search(r"\{[^{}:]+:", text) else [] for _, text in columns]
+        group = nodes.tgroup("", *(nodes.colspec(colwidth=1) for _ in columns), cols=len(columns))
+        headers = [self.parse_inline(header)[0] for header, _ in columns]
+        cells = [[[nodes.Text(text)] for text in row] for row in rows]
+        for section, lines in ((nodes.thead(), [headers]), (nodes.tbody(), cells)):
+            for line in lines:
+                row = nodes.row()
+                for children, names in zip(line, classes, strict=True):
+                    row += nodes.entry("", nodes.paragraph("", "", *children), classes=names)
+                section += row
+            group += section
+        table = nodes.table("", classes=["result-table", "colwidths-auto"])
+        if "caption" in self.options:
+            table += nodes.title("", "", *self.parse_inline(self.options["caption"])[0])
+        table += group
+        self.set_source_info(table)
+        self.add_name(table)
+        return table
+
+
+def fill(text: str, record: object, index: int) -> str:
+    """Replace every ``{KEY:FORMAT}`` in `text` by the value of `record`; null becomes a dash."""
+
+    def value(field: re.Match) -> str:
+        try:
+            found = lookup(record, field["key"])
+            return "–" if found is None else format_value(found, field["format"] or "")
+        except ResultError as error:
+            raise ResultError(f"record {index}, {field[0]}: {error}") from error
+
+    return FIELD.sub(value, text)
+
+
+def setup(app: Sphinx) -> dict[str, bool | str]:
+    """Register the role, the directive and the two settings; a change of either rereads every page."""
+    app.add_config_value("dha_dataset", os.environ.get("DHA_BOOK_DATASET", "esc10"), "env", [str])
+    app.add_config_value("dha_results", "../results", "env", [str])
+    app.add_role("result", ResultRole())
+    app.add_directive("result-table", ResultTable)
+    return {"version": "1", "parallel_read_safe": True, "parallel_write_safe": True}

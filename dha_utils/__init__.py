@@ -1,0 +1,44 @@
+"""Deep Hidden Analysis, reproduced: which feature maps of SoundNet are redundant, and what ignoring them costs.
+
+Public names are imported on first use (PEP 562), so that ``import dha_utils`` and ``dha --help`` do not wait for torch.
+"""
+
+from importlib import import_module
+
+_PUBLIC = {
+    "CRITERIA": "criteria",
+    "Clips": "datasets",
+    "Inputs": "inputs",
+    "LayerEnsemble": "ensemble",
+    "RELEASED_TAPS": "ensemble",
+    "Responses": "responses",
+    "Results": "results",
+    "TAPS": "soundnet",
+    "TAP_MAPS": "soundnet",
+    "check_parameters": "parameters",
+    "cross_validate": "evaluation",
+    "cross_validate_many": "evaluation",
+    "extract_mfcc": "responses",
+    "extract_responses": "responses",
+    "load_clips": "datasets",
+    "load_inputs": "inputs",
+    "load_soundnet": "soundnet",
+    "paired_difference": "inference",
+    "select": "selection",
+    "soundnet_layers": "ensemble",
+    "wilson_interval": "inference",
+}
+
+__all__ = sorted(_PUBLIC)  # noqa: PLE0605 - the table above is the one list of public names
+
+
+def __getattr__(name: str):
+    if name not in _PUBLIC:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    value = getattr(import_module(f"{__name__}.{_PUBLIC[name]}"), name)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted([*globals(), *_PUBLIC])

@@ -1,0 +1,171 @@
+"""Do the numbers still come out? The notebooks, run on the bundled artifacts, against a committed reference.
+
+Results are JSON files of the notebooks; a number is named by its file, relative to the results folder, and a
+dotted key into it (``taps.pool5.accuracy``; list items by position). Tolerances are absolute, in the number's
+own unit.
+"""
+
+import json
+import os
+import tempfile
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from dha_utils.errors import DataError
+from dha_utils.paths import atomic_write, repository
+from dha_utils.runner import run_notebooks
+
+
+@dataclass(frozen=True)
+class Headline:
+    """A number that the book leads with, and how far it may move (`tolerance`, absolute, in `unit`)."""
+
+    file: str
+    key: str
+    tolerance: float
+    unit: str
+
+
+DATASET = "esc10"
+"""The data set whose artifacts are bundled."""
+
+HEADLINES: tuple[Headline, ...] = ()
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """A headline number in the reference and now; None where it is missing."""
+
+    headline: Headline
+    reference: float | None
+    now: float | None
+
+    @property
+    def holds(self) -> bool:
+        """Whether both are there and no further apart than the tolerance (NaN never holds)."""
+        if self.reference is None or self.now is None:
+            return False
+        return abs(self.now - self.reference) <= self.headline.tolerance
+
+
+def check(write_reference: bool = False) -> bool:
+    """Run all notebooks afresh from the bundled artifacts, compare the headline numbers, print what moved.
+
+    Parameters
+    ----------
+    write_reference : bool
+        Make this run the reference instead of comparing with it.
+
+    Returns
+    -------
+    bool
+        Whether every number is there and within its tolerance.
+
+    Raises
+    ------
+    DataError
+        If there is no reference, or nothing to compare or to keep.
+    DhaError
+        If a notebook fails.
+    """
+    reference = repository() / "results" / "reference" / DATASET
+    if not write_reference and not any(reference.glob("**/*.json")):
+        raise DataError(f"no reference numbers in {reference}: `dha check --write-reference` makes them")
+    if not write_reference and not HEADLINES:
+        raise DataError("no headline numbers to compare: fill HEADLINES in dha_utils/check.py")
+    with tempfile.TemporaryDirectory(prefix="dha-check-") as folder, _without_audio():
+        results = Path(folder, "results")
+        run_notebooks({"dataset": DATASET, "results": str(results)}, executed=Path(folder, "executed"))
+        if write_reference:
+            _copy(results, reference)
+            return True
+        comparisons = compare(reference, results, HEADLINES)
+    moved = [comparison for comparison in comparisons if not comparison.holds]
+    print(format_table(moved) if moved else f"{len(comparisons)} headline numbers within tolerance")
+    return not moved
+
+
+def read_number(folder: Path, file: str, key: str) -> float:
+    """Return a number from a results file.
+
+    Parameters
+    ----------
+    folder : Path
+        The results folder.
+    file : str
+        A JSON file in it.
+    key : str
+        Dotted path to the number.
+
+    Raises
+    ------
+    DataError
+        If the file or the key is missing, or what is there is not a number.
+    """
+    path = Path(folder, file)
+    try:
+        value = json.loads(path.read_text("utf-8"))
+        for part in key.split("."):
+            value = value[int(part)] if isinstance(value, list) else value[part]
+    except (OSError, ValueError, LookupError, TypeError) as error:
+        raise DataError(f"no number {key} in {path}: run the notebooks again with `dha run`") from error
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        raise DataError(f"{key} in {path} is not a number but {value!r}")
+    return float(value)
+
+
+def compare(reference: Path, now: Path, headlines: Sequence[Headline]) -> list[Comparison]:
+    """Return every headline number of two results folders; one that cannot be read is None."""
+    return [
+        Comparison(headline, _number_or_none(reference, headline), _number_or_none(now, headline))
+        for headline in headlines
+    ]
+
+
+def format_table(comparisons: Sequence[Comparison]) -> str:
+    """Return a text table: number, reference, now, difference, tolerance, unit."""
+    rows = [("number", "reference", "now", "difference", "tolerance", "unit")]
+    for comparison in comparisons:
+        headline, before, now = comparison.headline, comparison.reference, comparison.now
+        difference = None if before is None or now is None else now - before
+        texts = ["missing" if value is None else f"{value:.6g}" for value in (before, now)]
+        moved = "" if difference is None else f"{difference:+.3g}"
+        name = f"{headline.file}:{headline.key}"
+        rows.append((name, *texts, moved, f"{headline.tolerance:.3g}", headline.unit))
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    lines = ["  ".join(f"{cell:<{width}}" for cell, width in zip(row, widths, strict=True)) for row in rows]
+    return "\n".join(line.rstrip() for line in lines)
+
+
+def _number_or_none(folder: Path, headline: Headline) -> float | None:
+    try:
+        return read_number(folder, headline.file, headline.key)
+    except DataError:
+        return None
+
+
+def _copy(results: Path, reference: Path) -> None:
+    """Replace the reference by the JSON files of a results folder."""
+    files = {path.relative_to(results) for path in results.rglob("*.json")}
+    if not files:
+        raise DataError("the notebooks wrote no JSON file: there is nothing to keep as reference")
+    for name in files:
+        with atomic_write(reference / name) as part:
+            part.write_bytes((results / name).read_bytes())
+    for path in reference.rglob("*.json"):
+        if path.relative_to(reference) not in files:
+            path.unlink()
+    print(f"{len(files)} files written to {reference}")
+
+
+@contextmanager
+def _without_audio() -> Iterator[None]:
+    """Hide the user's audio from this process and the kernels it starts, which then use the artifacts."""
+    audio = os.environ.pop("DHA_DATA", None)
+    try:
+        yield
+    finally:
+        if audio is not None:
+            os.environ["DHA_DATA"] = audio

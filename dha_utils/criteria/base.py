@@ -1,0 +1,76 @@
+"""What a criterion is: the one contract that every way of scoring feature maps follows.
+
+Conventions: a *score* is a float per map and **higher means keep**; a map that cannot be scored (constant,
+undefined) has score ``-inf`` and p-value 1, so it is the first to be ignored; ties are broken by the lower
+channel number (`dha_utils.selection` sorts stably).
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+
+
+@dataclass(frozen=True)
+class MapScores:
+    """Scores of the C maps of one tap.
+
+    Attributes
+    ----------
+    score : ndarray, shape (C,), float64
+        Higher means keep; ``-inf`` where the criterion is undefined.
+    pvalue : ndarray, shape (C,), float64, or None
+        Raw p-value per map where the criterion is a test, else None.
+    effect : ndarray, shape (C,), float64, or None
+        Effect size (unit named by the criterion), else None.
+    """
+
+    score: np.ndarray
+    pvalue: np.ndarray | None = None
+    effect: np.ndarray | None = None
+
+
+@dataclass(frozen=True)
+class Criterion:
+    """A named way to score the maps of one tap.
+
+    Attributes
+    ----------
+    name : str
+        Key in `dha_utils.CRITERIA`.
+    function : callable
+        ``function(x, y, groups, rng) -> MapScores`` for ``needs == "responses"``: x (n, C) pooled responses, y (n,) int
+        labels, groups (n,) recording per clip, rng a `numpy.random.Generator`;
+        ``function(maps, y, rng) -> MapScores`` for ``needs == "maps"``: maps (n, C, T) full feature maps;
+        ``function(weights) -> MapScores`` for ``needs == "weights"``: the tensors of the tap's layer.
+    needs : {"responses", "maps", "weights"}
+        What it is computed from.
+    family : str
+        Heading under which the book lists it.
+    summary : str
+        One line for tables.
+    reference : str
+        Where it comes from.
+    """
+
+    name: str
+    function: Callable[..., MapScores]
+    needs: str
+    family: str
+    summary: str
+    reference: str
+
+
+CRITERIA: dict[str, Criterion] = {}
+
+
+def criterion(name: str, *, needs: str = "responses", family: str, summary: str, reference: str) -> Callable:
+    """Register a function as the criterion `name`; a second one of the same name is a programming error."""
+
+    def register(function: Callable[..., MapScores]) -> Callable[..., MapScores]:
+        if name in CRITERIA:
+            raise RuntimeError(f"criterion {name!r} is registered twice")
+        CRITERIA[name] = Criterion(name, function, needs, family, summary, reference)
+        return function
+
+    return register

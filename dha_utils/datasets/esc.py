@@ -1,0 +1,108 @@
+"""ESC-10: 400 clips of 10 classes in 5 official folds, in its original layout or inside ESC-50.
+
+The clip ``1-100032-A`` (fold, recording, take) is ``001 - Dog bark/1-100032-A.ogg`` in the original layout
+and ``audio/1-100032-A-0.wav`` in ESC-50, where the column ``esc10`` of ``meta/esc50.csv`` marks it. Which
+clips there are, and their labels and folds, is known beforehand: ``esc10.csv`` beside this file holds the
+marked rows of ``meta/esc50.csv`` and the sha256 of every original file. So both layouts give the same table,
+and a partial copy is noticed.
+
+K. J. Piczak, "ESC: Dataset for Environmental Sound Classification", ACM Multimedia 2015.
+"""
+
+from pathlib import Path
+
+import pandas as pd
+
+from dha_utils.datasets.clips import COLUMNS, Clips
+from dha_utils.errors import DataError
+from dha_utils.paths import data_dir
+
+SOURCES = (
+    "unpack https://github.com/karolpiczak/ESC-10/archive/553c8f1.zip (40 MB) "
+    "or ESC-50 (https://github.com/karolpiczak/ESC-50, 600 MB)"
+)
+
+# The names of ESC-50 are used for both layouts; these are the folders of the original one.
+FOLDERS = {
+    "dog": "001 - Dog bark",
+    "rain": "002 - Rain",
+    "sea_waves": "003 - Sea waves",
+    "crying_baby": "004 - Baby cry",
+    "clock_tick": "005 - Clock tick",
+    "sneezing": "006 - Person sneeze",
+    "helicopter": "007 - Helicopter",
+    "chainsaw": "008 - Chainsaw",
+    "rooster": "009 - Rooster",
+    "crackling_fire": "010 - Fire crackling",
+}
+
+
+def read_index() -> pd.DataFrame:
+    """Return the published clips of ESC-10: clip, label, fold, recording, and sha256 of the original file."""
+    index = pd.read_csv(Path(__file__).with_name("esc10.csv"), dtype=str)
+    return index.astype({"fold": "int64"})
+
+
+def load_esc10(root: str | Path | None = None) -> Clips:
+    """Return the 400 clips of ESC-10.
+
+    Parameters
+    ----------
+    root : str or Path, optional
+        A copy of ESC-10 or ESC-50, or the folder that holds one (named ``ESC-10...`` or ``ESC-50...``, as the
+        archives unpack). By default ``$DHA_DATA``.
+
+    Returns
+    -------
+    Clips
+        The same table for both layouts, but for ``path``. Files that are not of ESC-10 are left alone.
+
+    Raises
+    ------
+    DataError
+        There is no copy, or clips are missing from it; says how many and where to get them.
+    """
+    folder = data_dir() if root is None else Path(root).expanduser().resolve()
+    if folder is None:
+        raise DataError(
+            f"the audio of ESC-10 is needed: {SOURCES} and set DHA_DATA to that folder, or give the root"
+        )
+    if not folder.is_dir():
+        raise DataError(f"there is no folder {folder}; {SOURCES} and give that folder")
+    index = read_index()
+    partial = []
+    for copy in [folder, *sorted(folder.glob("ESC-10*")), *sorted(folder.glob("ESC-50*"))]:
+        paths = _paths(copy, index)
+        missing = [path for path in paths if not path.is_file()]
+        if paths and not missing:
+            return Clips("esc10", copy, index.assign(path=[str(path) for path in paths])[COLUMNS])
+        if paths:
+            partial.append((len(missing), copy, missing))
+    if not partial:
+        raise DataError(
+            f"neither ESC-10 nor ESC-50 (with its meta/esc50.csv) is in {folder}; {SOURCES} there"
+        )
+    count, copy, missing = min(partial)
+    names = ", ".join(path.relative_to(copy).as_posix() for path in missing[:3])
+    raise DataError(
+        f"{count} of the {len(index)} clips of ESC-10 are missing from {copy}: "
+        f"{names}{', ...' if count > 3 else ''}; {SOURCES} again"
+    )
+
+
+def _paths(copy: Path, index: pd.DataFrame) -> list[Path]:
+    """Return where each clip should be in this folder; an empty list where it has neither layout."""
+    if any((copy / name).is_dir() for name in FOLDERS.values()):
+        return [copy / FOLDERS[row.label] / f"{row.clip}.ogg" for row in index.itertuples()]
+    meta = copy / "meta" / "esc50.csv"
+    if not meta.is_file():
+        return []
+    try:
+        rows = pd.read_csv(meta, dtype=str, keep_default_na=False)
+        files = rows.loc[rows["esc10"] == "True", "filename"]
+        # "1-100032-A-0.wav" is the clip 1-100032-A of class 0.
+        names = {file.rsplit("-", 1)[0]: file for file in files}
+        return [copy / "audio" / names[clip] for clip in index["clip"]]
+    except (ValueError, LookupError) as error:
+        fault = " ".join(f"{type(error).__name__}: {error}".split())  # pandas breaks its lines
+        raise DataError(f"{meta} is not the one of ESC-50 ({fault}); {SOURCES} again") from error

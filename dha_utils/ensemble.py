@@ -1,0 +1,183 @@
+"""The layer-wise ensemble: one classifier per tap, scores summed over taps, as scikit-learn estimators.
+
+Conventions: a row of X holds a clip's pooled responses, taps side by side in the order of `layers`
+(`Responses.matrix`); ignored maps are columns where `keep` is False.
+
+Source: EUSIPCO-18 (Singh, Thakur, Rajan, Bhavsar) and the ensemble code released by its authors.
+"""
+
+import warnings
+from collections.abc import Iterable, Mapping
+from typing import NamedTuple
+
+import numpy as np
+from sklearn.base import BaseEstimator, ClassifierMixin
+from sklearn.calibration import CalibratedClassifierCV
+from sklearn.exceptions import ConvergenceWarning
+from sklearn.pipeline import Pipeline, make_pipeline
+from sklearn.preprocessing import Normalizer
+from sklearn.svm import SVC
+from sklearn.utils.multiclass import check_classification_targets
+from sklearn.utils.validation import check_is_fitted, validate_data
+from threadpoolctl import threadpool_limits
+
+from dha_utils.errors import ParameterError
+
+
+class Layer(NamedTuple):
+    """A tap as the ensemble sees it: its name, number of columns, and the polynomial kernel's degree and gamma."""
+
+    tap: str
+    maps: int
+    degree: int
+    gamma: float
+
+
+KERNELS = {
+    "pool1": (5, 15), "bn2": (5, 8), "relu2": (5, 400), "pool2": (7, 15), "bn3": (5, 100), "relu3": (6, 10),
+    "bn4": (4, 40), "relu4": (3, 50), "bn5": (10, 20), "relu5": (4, 20), "pool5": (8, 20), "bn6": (18, 50),
+    "relu6": (3, 10), "bn7": (7, 3), "relu7": (5, 3),
+}  # fmt: skip
+"""Degree and gamma of each tap's kernel, set by hand in the released ensemble code."""
+
+RELEASED_TAPS = ("relu3", "bn4", "relu4", "bn5", "relu5", "pool5", "bn6", "relu6", "bn7", "relu7")
+"""The ten taps (modules 11-24) whose sum is the active line of the released ensemble code."""
+
+MAX_ITERATIONS = 20_000
+"""Cap on the steps of libsvm's solver, per pair of classes. The released kernels multiply dot products by up to
+1e30, which makes the SVMs hard-margin; on all maps they converge below the cap, but on a few maps of the lowest taps
+the classes cannot be separated and the solver would not end."""
+
+
+def soundnet_layers(maps: Mapping[str, int]) -> list[Layer]:
+    """Return the layers of the ensemble for taps with these numbers of maps."""
+    unknown = [tap for tap in maps if tap not in KERNELS]
+    if unknown:
+        raise ParameterError(f"no kernel for tap {unknown[0]!r}; there are: {', '.join(KERNELS)}")
+    return [Layer(tap, n_maps, *KERNELS[tap]) for tap, n_maps in maps.items()]
+
+
+def layer_classifier(degree: int, gamma: float) -> Pipeline:
+    """Return the classifier of one tap: L2 normalisation per clip, polynomial SVM, probabilities.
+
+    The released code asks for ``SVC(probability=True)``, which scikit-learn is retiring; this is what it
+    recommends instead: one sigmoid per class, fitted on cross-validated decision values (Platt 1999).
+    """
+    svm = SVC(kernel="poly", degree=degree, gamma=gamma, coef0=0.0, C=1.0, max_iter=MAX_ITERATIONS)
+    return make_pipeline(Normalizer("l2"), CalibratedClassifierCV(svm, method="sigmoid", ensemble=False))
+
+
+class LayerEnsemble(ClassifierMixin, BaseEstimator):
+    """Score-level fusion of one polynomial SVM per tap: class probabilities, summed with equal weights.
+
+    Parameters
+    ----------
+    layers : sequence of Layer, optional
+        How the columns of X are divided into taps, with the kernel of each; `soundnet_layers` gives the
+        released ones. By default all columns are one tap with a cubic kernel.
+    keep : array-like of bool, shape (n_features,), optional
+        Columns (maps) that the classifiers may see; by default all.
+
+    Attributes
+    ----------
+    classifiers_ : list of Pipeline
+        The fitted classifier of every layer.
+    converged_ : list of bool
+        Whether each layer's SVM ended within `MAX_ITERATIONS`.
+    classes_ : ndarray
+        The class labels.
+
+    Raises
+    ------
+    ParameterError
+        If layers or keep do not fit X, or keep leaves a layer empty.
+    """
+
+    def __init__(self, layers: Iterable[Layer] | None = None, keep=None):
+        self.layers = layers
+        self.keep = keep
+
+    def fit(self, X, y):
+        """Fit the classifier of every layer to X (n, n_features), y (n,)."""
+        X, y = validate_data(self, X, y)
+        check_classification_targets(y)
+        self.classes_, counts = np.unique(y, return_counts=True)
+        if len(self.classes_) < 2:
+            raise ValueError(f"got 1 class ({self.classes_[0]!r}), a classifier needs at least 2")
+        if counts.min() < 5:
+            raise ValueError(
+                f"class {self.classes_[counts.argmin()]!r} has {counts.min()} clips, the calibration of "
+                "probabilities needs at least 5 per class"
+            )
+        self.columns_ = self._columns(X.shape[1])
+        with warnings.catch_warnings():
+            # That the cap was reached is said by `converged_`, once per layer instead of once per calibration fold.
+            warnings.simplefilter("ignore", ConvergenceWarning)
+            self.classifiers_ = [
+                layer_classifier(layer.degree, layer.gamma).fit(X[:, columns], y)
+                for layer, columns in zip(self._layers(X.shape[1]), self.columns_, strict=True)
+            ]
+        svms = [classifier[-1].calibrated_classifiers_[0].estimator for classifier in self.classifiers_]
+        self.converged_ = [bool((svm.n_iter_ < MAX_ITERATIONS).all()) for svm in svms]
+        return self
+
+    def layer_probabilities(self, X) -> np.ndarray:
+        """Return every layer's class probabilities for X (n, n_features), shape (layers, n, classes)."""
+        check_is_fitted(self)
+        X = validate_data(self, X, reset=False)
+        return np.stack(
+            [c.predict_proba(X[:, columns]) for c, columns in zip(self.classifiers_, self.columns_, strict=True)]
+        )
+
+    def predict_proba(self, X) -> np.ndarray:
+        """Return the fused probabilities, the mean over layers, shape (n, classes)."""
+        return self.layer_probabilities(X).mean(axis=0)
+
+    def predict(self, X) -> np.ndarray:
+        """Return the class with the largest fused score for every row of X, shape (n,)."""
+        return self.classes_[self.predict_proba(X).argmax(axis=1)]
+
+    def _layers(self, n_features: int) -> list[Layer]:
+        return [Layer("all", n_features, 3, 1.0)] if self.layers is None else list(self.layers)
+
+    def _columns(self, n_features: int) -> list[np.ndarray]:
+        """Return the kept column numbers of every layer."""
+        layers = self._layers(n_features)
+        ends = np.cumsum([layer.maps for layer in layers])
+        if ends[-1] != n_features:
+            raise ParameterError(f"X has {n_features} columns, but the layers have {ends[-1]} maps in all")
+        keep = np.ones(n_features, bool) if self.keep is None else np.asarray(self.keep)
+        if keep.dtype != bool or keep.shape != (n_features,):
+            raise ParameterError(f"keep has shape {keep.shape} and type {keep.dtype}, expected ({n_features},) bool")
+        columns = [np.flatnonzero(keep[end - layer.maps : end]) + end - layer.maps for layer, end in zip(layers, ends)]
+        for layer, kept in zip(layers, columns, strict=True):
+            if not len(kept):
+                raise ParameterError(f"keep leaves no map of tap {layer.tap!r}")
+        return columns
+
+
+class FoldResult(NamedTuple):
+    """What the ensemble says of one test fold: layer probabilities (layers, clips, classes), and which SVMs converged."""
+
+    probabilities: np.ndarray
+    converged: list[bool]
+
+
+def evaluate_fold(x: np.ndarray, y: np.ndarray, test: np.ndarray, layers: list[Layer], keep=None) -> FoldResult:
+    """Fit the ensemble on the clips outside `test` and apply it to those inside.
+
+    The unit of parallel work: it lives in this module, which imports no torch, so that a worker process starts fast.
+
+    Parameters
+    ----------
+    x : ndarray, shape (n, n_features)
+    y : ndarray, shape (n,)
+    test : ndarray, shape (n,), bool
+        Clips of the test fold.
+    layers, keep
+        As in `LayerEnsemble`.
+    """
+    # One BLAS thread whatever the number of processes: the rounding of sums must not depend on it.
+    with threadpool_limits(1):
+        ensemble = LayerEnsemble(layers, keep).fit(x[~test], y[~test])
+        return FoldResult(ensemble.layer_probabilities(x[test]), ensemble.converged_)

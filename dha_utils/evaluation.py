@@ -1,0 +1,166 @@
+"""Cross-validation over the folds of a data set: what the ensemble says of every clip when it has not seen its fold.
+
+Conventions: probabilities are ``(taps, clips, classes)``; every clip is predicted once, by classifiers trained on the
+other folds, and every decision about maps is made on those other folds alone unless a name says *leaky*.
+"""
+
+import os
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from joblib import Parallel, delayed
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import StandardScaler
+from sklearn.svm import SVC
+from threadpoolctl import threadpool_limits
+
+from dha_utils.ensemble import evaluate_fold, soundnet_layers
+from dha_utils.errors import DataError
+from dha_utils.responses import Responses
+from dha_utils.selection import Selection
+
+Selector = Callable[[Responses], Selection]
+"""Takes the responses of a training fold, returns its keep masks."""
+
+
+@dataclass(frozen=True)
+class CrossValidation:
+    """What an ensemble said of every clip.
+
+    Attributes
+    ----------
+    taps : tuple of str
+        The layers of the ensemble.
+    probabilities : ndarray, shape (taps, clips, classes), float64
+        Each layer's class probabilities, out of fold.
+    y, folds : ndarray, shape (clips,), int64
+        True class and fold.
+    recordings : ndarray, shape (clips,), str
+        Recording each clip was cut from.
+    selections : dict of int to Selection
+        Keep masks of each test fold, decided on the others; empty where all maps were used.
+    converged : dict of int to list of bool
+        Per test fold and tap, whether the SVM ended within `dha_utils.ensemble.MAX_ITERATIONS`.
+    """
+
+    taps: tuple[str, ...]
+    probabilities: np.ndarray
+    y: np.ndarray
+    folds: np.ndarray
+    recordings: np.ndarray
+    selections: Mapping[int, Selection]
+    converged: Mapping[int, list[bool]]
+
+    def predictions(self, taps: Sequence[str] | None = None) -> np.ndarray:
+        """Return the class with the largest score summed over `taps` (default: all), shape (clips,)."""
+        rows = [self.taps.index(tap) for tap in taps or self.taps]
+        return self.probabilities[rows].sum(axis=0).argmax(axis=1)
+
+    def correct(self, taps: Sequence[str] | None = None) -> np.ndarray:
+        """Return which clips are classified correctly from `taps`, shape (clips,), bool."""
+        return self.predictions(taps) == self.y
+
+    def accuracy(self, taps: Sequence[str] | None = None) -> float:
+        """Return the fraction of all clips classified correctly from `taps`."""
+        return float(self.correct(taps).mean())
+
+    def fold_accuracies(self, taps: Sequence[str] | None = None) -> list[float]:
+        """Return the accuracy within each fold, folds in ascending order."""
+        correct = self.correct(taps)
+        return [float(correct[self.folds == fold].mean()) for fold in np.unique(self.folds)]
+
+    @property
+    def ignored(self) -> float:
+        """Fraction of the maps that the classifiers did not see, mean over folds."""
+        return float(np.mean([s.ignored for s in self.selections.values()])) if self.selections else 0.0
+
+
+def cross_validate(
+    responses: Responses, select: Selector | None = None, *, workers: int | None = None
+) -> CrossValidation:
+    """Evaluate the layer-wise ensemble on every fold; see `cross_validate_many` for several selections at once.
+
+    Parameters
+    ----------
+    responses : Responses
+    select : callable, optional
+        Decides the keep masks from the responses of each training fold; by default all maps are kept.
+    workers : int, optional
+        Processes; by default one per available core. The result does not depend on it.
+    """
+    return cross_validate_many(responses, {"": select}, workers=workers)[""]
+
+
+def cross_validate_many(
+    responses: Responses, selectors: Mapping[str, Selector | None], *, workers: int | None = None
+) -> dict[str, CrossValidation]:
+    """Evaluate the ensemble once per selector; arguments as in `cross_validate`.
+
+    Raises
+    ------
+    DataError
+        If there is only one fold, or a training fold lacks a class.
+    """
+    folds = np.unique(responses.folds)
+    check_folds(responses)
+    chosen = {
+        name: {int(fold): select(responses.take(responses.folds != fold)) for fold in folds} if select else {}
+        for name, select in selectors.items()
+    }
+    x, y = responses.matrix(), responses.y
+    layers = soundnet_layers({tap: responses[tap].shape[1] for tap in responses.taps})
+
+    def keep(selection: Selection | None) -> np.ndarray | None:
+        return None if selection is None else np.concatenate([selection.masks[tap] for tap in responses.taps])
+
+    jobs = [(name, int(fold)) for name in selectors for fold in folds]
+    parts = Parallel(n_jobs=workers or len(os.sched_getaffinity(0)))(
+        delayed(evaluate_fold)(x, y, responses.folds == fold, layers, keep(chosen[name].get(fold)))
+        for name, fold in jobs
+    )
+    converged: dict[str, dict[int, list[bool]]] = {name: {} for name in selectors}
+    probabilities = {name: np.empty((len(layers), len(y), len(responses.classes))) for name in selectors}
+    for (name, fold), part in zip(jobs, parts, strict=True):
+        probabilities[name][:, responses.folds == fold] = part.probabilities
+        converged[name][fold] = part.converged
+    return {
+        name: CrossValidation(responses.taps, p, y, responses.folds, responses.recordings, chosen[name], converged[name])
+        for name, p in probabilities.items()
+    }
+
+
+def check_folds(responses: Responses) -> None:
+    """Raise a DataError unless there are at least two folds and all classes remain when any of them is left out."""
+    folds = np.unique(responses.folds)
+    if len(folds) < 2:
+        raise DataError(f"all clips are in fold {folds[0]}: cross-validation needs at least 2 folds")
+    for fold in folds:
+        missing = set(range(len(responses.classes))) - set(responses.y[responses.folds != fold])
+        if missing:
+            name = responses.classes[min(missing)]
+            raise DataError(f"class {name!r} occurs in fold {fold} only, so no classifier for that fold can learn it")
+
+
+def mfcc_baseline(mfcc: Responses) -> np.ndarray:
+    """Return out-of-fold predictions of the baseline: standardised MFCC statistics and a linear SVM.
+
+    Source: the baseline features of ESC (Piczak 2015); the SVM with scikit-learn's defaults (C = 1), nothing tuned.
+
+    Parameters
+    ----------
+    mfcc : Responses
+        With one tap named ``mfcc``, as `dha_utils.extract_mfcc` gives it.
+
+    Returns
+    -------
+    ndarray, shape (clips,), int64
+    """
+    check_folds(mfcc)
+    predictions = np.empty(len(mfcc), np.int64)
+    with threadpool_limits(1):
+        for fold in np.unique(mfcc.folds):
+            test = mfcc.folds == fold
+            model = make_pipeline(StandardScaler(), SVC(kernel="linear"))
+            predictions[test] = model.fit(mfcc["mfcc"][~test], mfcc.y[~test]).predict(mfcc["mfcc"][test])
+    return predictions

@@ -1,0 +1,49 @@
+"""Where things are (cache, audio, this repository), and how files are written so that none is half-made."""
+
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from uuid import uuid4
+
+import platformdirs
+
+
+def cache_dir() -> Path:
+    """Return the folder for downloads (absolute): ``$DHA_CACHE``, or the platform's user cache."""
+    return Path(os.environ.get("DHA_CACHE") or platformdirs.user_cache_dir("dha")).expanduser().resolve()
+
+
+def data_dir() -> Path | None:
+    """Return the folder that holds audio data sets (``$DHA_DATA``, absolute), or None where it is not set."""
+    value = os.environ.get("DHA_DATA")
+    return Path(value).expanduser().resolve() if value else None
+
+
+def repository() -> Path:
+    """Return the folder of ``notebooks/``, ``book/`` and ``data/`` (the package is installed in place)."""
+    return Path(__file__).resolve().parents[1]
+
+
+def bundled(dataset: str) -> Path:
+    """Return the folder of the committed artifacts of a data set."""
+    return repository() / "data" / dataset
+
+
+@contextmanager
+def atomic_write(path: str | os.PathLike) -> Iterator[Path]:
+    """Yield a temporary path beside `path`; move it there on success, remove it on any error.
+
+    A reader therefore sees the old file or the new one, never half of one, and a full disk or a kill
+    leaves nothing under the final name.
+    """
+    path = Path(path)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    # Every writer has a name of its own, so that two at once do not share a file.
+    temporary = path.with_name(f".{path.name}.{uuid4().hex}.part")
+    try:
+        temporary.touch(exist_ok=False)
+        yield temporary
+        os.replace(temporary, path)
+    finally:
+        temporary.unlink(missing_ok=True)

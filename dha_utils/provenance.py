@@ -1,0 +1,55 @@
+"""Where numbers come from: hashes of data, weights and code, parameters and versions, in one small dict.
+
+No date and no machine name: the same inputs give the same provenance, so that files can be compared byte by byte.
+"""
+
+import hashlib
+from importlib.metadata import version
+from pathlib import Path
+
+import numpy as np
+import soundfile
+
+from dha_utils.datasets import Clips
+
+PACKAGES = ("librosa", "numpy", "scipy", "soundfile", "soxr", "torch")
+CODE = ("audio.py", "responses.py", "soundnet.py")
+"""The modules whose text decides what an extraction computes."""
+
+
+def code_sha256(modules: tuple[str, ...] = CODE) -> str:
+    """Return the sha256 over the source of some modules of this package."""
+    folder = Path(__file__).parent
+    return hashlib.sha256(b"".join((folder / module).read_bytes() for module in modules)).hexdigest()
+
+
+def weights_sha256(model) -> str:
+    """Return the sha256 over the parameters and buffers of a network, in the order of their names."""
+    digest = hashlib.sha256()
+    for name, tensor in sorted(model.state_dict().items()):
+        digest.update(name.encode())
+        digest.update(np.ascontiguousarray(tensor.numpy(force=True)).tobytes())
+    return digest.hexdigest()
+
+
+def extraction_provenance(clips: Clips, parameters: dict, model=None) -> dict:
+    """Return what an extraction was made from.
+
+    Parameters
+    ----------
+    clips : Clips
+    parameters : dict
+        Rate, duration and the like; JSON types only.
+    model : SoundNet, optional
+        Its weights are hashed.
+    """
+    versions = {package: version(package) for package in PACKAGES} | {"libsndfile": soundfile.__libsndfile_version__}
+    return {
+        "dataset": clips.name,
+        "clips": len(clips),
+        "clip_list_sha256": hashlib.sha256("\n".join(clips.table["clip"]).encode()).hexdigest(),
+        "parameters": parameters,
+        "weights_sha256": None if model is None else weights_sha256(model),
+        "code_sha256": code_sha256(),
+        "versions": versions,
+    }

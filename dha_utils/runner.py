@@ -1,0 +1,249 @@
+"""The notebooks in order through papermill, each kept only if every cell of it completed.
+
+A failed or half-run notebook renders without any warning, so this module is the gate: a notebook is executed
+in ``book/executed/.failed/`` and moves to ``book/executed/`` once it has proved complete. With it go a
+fingerprint of all it depends on and the hashes of the results it wrote; while both hold, it is not run again.
+"""
+
+import hashlib
+import json
+import logging
+import os
+import tempfile
+import time
+from collections.abc import Iterable, Sequence
+from contextlib import suppress
+from pathlib import Path
+
+import nbformat
+import papermill
+from jupyter_client import AsyncKernelManager
+from jupyter_client.kernelspec import KernelSpecManager
+from papermill.exceptions import PapermillExecutionError
+from traitlets import default
+from traitlets.config import Config
+
+from dha_utils.errors import DhaError
+from dha_utils.parameters import check_value, unknown_parameter
+from dha_utils.paths import data_dir, repository
+
+# papermill logs what the errors below say; without a handler Python would print it on stderr as well.
+logging.getLogger("papermill").addHandler(logging.NullHandler())
+
+
+class InterpreterKernel(AsyncKernelManager):
+    """The kernel of the running interpreter, whatever kernelspecs the user or the system has installed."""
+
+    @default("kernel_spec_manager")
+    def _kernel_spec_manager_default(self) -> KernelSpecManager:
+        # With nowhere to look, "python3" is the running interpreter with its own ipykernel.
+        return KernelSpecManager(kernel_dirs=[])
+
+    async def _async_interrupt_kernel(self) -> None:
+        # Called before a shutdown only. An idle kernel may take the signal for an error, say so on stderr and
+        # miss the request to stop; a busy one gets SIGTERM when it has not obeyed that request for 2.5 s.
+        pass
+
+
+def run_notebooks(
+    parameters: dict,
+    *,
+    only: Sequence[str] = (),
+    force: bool = False,
+    executed: Path | None = None,
+) -> list[Path]:
+    """Run ``notebooks/NN_*.ipynb`` in order, those that are out of date, and print one line for each.
+
+    Parameters
+    ----------
+    parameters : dict
+        Parameter name -> value; each notebook gets those that it declares in its parameters cell.
+    only : sequence of str
+        Numbers ("03") or names ("03_ensemble") of the notebooks to run; empty: all.
+    force : bool
+        Run also what is up to date.
+    executed : Path, optional
+        Folder of the executed notebooks; default ``book/executed``.
+
+    Returns
+    -------
+    list of Path
+        The executed notebooks, in order.
+
+    Raises
+    ------
+    ParameterError
+        If no notebook to be run takes a parameter, or a value is wrong; nothing has run then.
+    DhaError
+        If a notebook fails. It stays in ``executed/.failed`` and the ones after it are not run.
+    """
+    executed = Path(executed or repository() / "book" / "executed")
+    folder = repository() / "notebooks"
+    sources = sorted(folder.glob("[0-9][0-9]_*.ipynb"))
+    if not sources:
+        raise DhaError(f"no notebooks NN_*.ipynb in {folder}: install from a clone with `pip install -e .`")
+    chosen = _choose(sources, only)
+    takes = {source: papermill.inspect_notebook(_literal(source)) for source in chosen}
+    known = list(dict.fromkeys(name for names in takes.values() for name in names))
+    for name, value in parameters.items():
+        if name not in known:
+            raise unknown_parameter(name, known, "the notebooks take")
+        check_value(name, value)
+
+    results = Path(parameters.get("results") or repository() / "results").resolve()
+    inputs = _fingerprint_inputs(parameters)
+    width = max(len(source.stem) for source in chosen)
+    previous: dict = {}
+    for source in sources:
+        output = executed / source.name
+        if source in chosen:
+            given = {name: value for name, value in parameters.items() if name in takes[source]}
+            # The number of workers never changes a result, so it is no reason to run again.
+            decisive = {name: value for name, value in given.items() if name != "workers"}
+            fingerprint = hash_object([inputs, source.read_text("utf-8"), decisive, str(results), previous])
+            print(f"{source.stem:<{width}}  ... ", end="", flush=True)
+            if not force and _is_fresh(_record(output), fingerprint, results):
+                print("unchanged", flush=True)
+            else:
+                start = time.perf_counter()
+                _run(source, output, given, fingerprint, results)
+                print(f"{time.perf_counter() - start:.1f} s", flush=True)
+        # Notebooks exchange files: what this one last produced is an input of the next, also with `only`.
+        previous = _record(output)
+    return [executed / source.name for source in chosen]
+
+
+def hash_files(paths: Iterable[Path], root: Path) -> dict[str, str]:
+    """Return path relative to `root` -> sha256 of the content, for the files among `paths`, sorted."""
+    return {
+        path.relative_to(root).as_posix(): hashlib.sha256(path.read_bytes()).hexdigest()
+        for path in sorted(paths)
+        if path.is_file()
+    }
+
+
+def hash_object(value: object) -> str:
+    """Return the sha256 of a JSON-serialisable object."""
+    return hashlib.sha256(json.dumps(value, sort_keys=True).encode()).hexdigest()
+
+
+def _choose(sources: list[Path], only: Sequence[str]) -> list[Path]:
+    chosen = set()
+    for wanted in only:
+        found = [source for source in sources if wanted == source.stem or wanted.zfill(2) == source.stem[:2]]
+        if not found:
+            raise DhaError(f"no notebook {wanted!r}; there are: {', '.join(path.stem for path in sources)}")
+        chosen.update(found)
+    return [source for source in sources if source in chosen or not only]
+
+
+def _literal(path: Path) -> str:
+    """Return a path as papermill wants it, which fills in what stands in braces."""
+    return str(path).replace("{", "{{").replace("}", "}}")
+
+
+def _fingerprint_inputs(parameters: dict) -> str:
+    """Hash what all notebooks depend on: code, bundled artifacts, versions, and the audio by its listing."""
+    root = repository()
+    package = root / "dha_utils"
+    files = [*package.rglob("*.py"), *package.rglob("*.csv"), *(root / "data").rglob("*")]
+    folders = [parameters.get("root") or data_dir(), parameters.get("dataset")]
+    audio = [_listing(Path(folder)) for folder in folders if folder]
+    return hash_object([hash_files([*files, root / "requirements.lock"], root), audio])
+
+
+def _listing(folder: Path) -> dict[str, list[int]]:
+    """Return relative path -> (size, time of change in ns) of all files below `folder`, if any."""
+    files = [path for path in sorted(folder.rglob("*")) if path.is_file()]
+    stats = {path.relative_to(folder).as_posix(): path.stat() for path in files}
+    return {name: [stat.st_size, stat.st_mtime_ns] for name, stat in stats.items()}
+
+
+def _record(output: Path) -> dict:
+    """Return what `_run` stored in an executed notebook: its fingerprint and the files that it wrote."""
+    try:
+        return json.loads(output.read_text("utf-8"))["metadata"]["dha"]
+    except (OSError, ValueError, KeyError):
+        return {}
+
+
+def _is_fresh(record: dict, fingerprint: str, results: Path) -> bool:
+    if record.get("fingerprint") != fingerprint:
+        return False
+    return hash_files((results / name for name in record["files"]), results) == record["files"]
+
+
+def _run(source: Path, output: Path, given: dict, fingerprint: str, results: Path) -> None:
+    """Execute one notebook and, once it has proved complete, move it to `output`."""
+    unfinished = output.parent / ".failed" / output.name
+    unfinished.parent.mkdir(parents=True, exist_ok=True)
+    before = _listing(results)
+    try:
+        notebook = _execute(source, unfinished, given)
+        fault = "" if _is_complete(notebook) else "the notebook ended before its last cell"
+    except PapermillExecutionError as error:
+        fault = f"{error.ename}: {error.evalue}"
+    except (RuntimeError, TimeoutError) as error:  # the kernel died or no longer answers
+        fault = f"{error} (too little memory?)"
+    except KeyboardInterrupt:
+        unfinished.unlink(missing_ok=True)
+        raise
+    if fault:
+        print("failed", flush=True)
+        raise _failure(unfinished, fault)
+
+    after = _listing(results)
+    written = [results / name for name, stat in after.items() if before.get(name) != stat]
+    notebook.metadata["dha"] = {"fingerprint": fingerprint, "files": hash_files(written, results)}
+    # Names instead of absolute paths: the executed notebook is published with the book.
+    notebook.metadata["papermill"].update(input_path=source.name, output_path=output.name)
+    nbformat.write(notebook, unfinished)
+    os.replace(unfinished, output)
+    with suppress(OSError):  # other notebooks may have failed before
+        unfinished.parent.rmdir()
+
+
+def _execute(source: Path, output: Path, given: dict) -> nbformat.NotebookNode:
+    """Run a notebook in a kernel that talks through sockets in a private folder: no ports, no other users."""
+    # A socket's path has at most 107 characters, which a long $TMPDIR would exceed.
+    base = tempfile.gettempdir()
+    with tempfile.TemporaryDirectory(
+        prefix="dha-", dir=base if len(base) < 60 else "/tmp", ignore_cleanup_errors=True
+    ) as folder:
+        connection = {"transport": "ipc", "ip": f"{folder}/k", "connection_file": f"{folder}/k.json"}
+        return papermill.execute_notebook(
+            _literal(source),
+            _literal(output),
+            given,
+            kernel_name="python3",
+            progress_bar=False,
+            kernel_manager_class=InterpreterKernel,
+            config=Config(InterpreterKernel=connection),
+            # The user's IPython start-up files must not take part in the results.
+            extra_arguments=[f"--ipython-dir={folder}"],
+            # Default 4 s: too short for the outputs of a large cell on a busy machine.
+            iopub_timeout=60,
+        )
+
+
+def _is_complete(notebook: nbformat.NotebookNode) -> bool:
+    # papermill takes sys.exit() for success and marks cells "completed" that never ran: see the counts.
+    state = notebook.metadata["papermill"]
+    ran = all(
+        cell.execution_count and cell.metadata["papermill"]["status"] == "completed"
+        for cell in _code_cells(notebook)
+    )
+    return ran and state["end_time"] is not None and not state["exception"]
+
+
+def _failure(unfinished: Path, fault: str) -> DhaError:
+    """Return the one line for a failed notebook; the cell is the last one that was started."""
+    cells = _code_cells(nbformat.read(unfinished, as_version=4))
+    number = sum(cell.metadata["papermill"]["start_time"] is not None for cell in cells)
+    line = next(iter(fault.strip().splitlines()), "")
+    return DhaError(f"{unfinished.name}, cell In [{number}]: {line}; the failed notebook is {unfinished}")
+
+
+def _code_cells(notebook: nbformat.NotebookNode) -> list[nbformat.NotebookNode]:
+    """Return the cells that a kernel executes and counts."""
+    return [cell for cell in notebook.cells if cell.cell_type == "code" and cell.source.strip()]

@@ -1,0 +1,147 @@
+"""Selection: from scores to keep masks.
+
+Conventions: a *keep mask* is a boolean array per tap, True = kept. A rule never leaves a tap empty: its best map
+always stays. Scores are ranked from high to low, ties by the lower channel number.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from math import floor
+
+import numpy as np
+from scipy.stats import false_discovery_control
+
+from dha_utils.criteria import CRITERIA, Criterion, MapScores
+from dha_utils.errors import ParameterError
+from dha_utils.naming import closest
+from dha_utils.responses import Responses
+
+
+@dataclass(frozen=True)
+class Selection:
+    """Keep masks with the scores they came from.
+
+    Attributes
+    ----------
+    criterion : str
+        Name of the criterion.
+    masks : dict of str to ndarray, shape (maps,), bool
+        True = kept, per tap.
+    scores : dict of str to MapScores
+        Score, raw p-value and effect size per map, per tap.
+    adjusted : dict of str to ndarray, shape (maps,), or None
+        Benjamini-Hochberg adjusted p-values over the maps of all taps together; None where there are no p-values.
+    """
+
+    criterion: str
+    masks: Mapping[str, np.ndarray]
+    scores: Mapping[str, MapScores]
+    adjusted: Mapping[str, np.ndarray] | None
+
+    @property
+    def n_maps(self) -> int:
+        """Number of maps over all taps."""
+        return sum(mask.size for mask in self.masks.values())
+
+    @property
+    def n_kept(self) -> int:
+        """Number of kept maps over all taps."""
+        return int(sum(mask.sum() for mask in self.masks.values()))
+
+    @property
+    def ignored(self) -> float:
+        """Fraction of all maps that are ignored."""
+        return 1 - self.n_kept / self.n_maps
+
+
+def n_to_keep(keep: float, n_maps: int) -> int:
+    """Return how many of a tap's maps a fraction stands for: rounded half up, at least one.
+
+    >>> [n_to_keep(0.11, n) for n in (16, 32, 1024)]
+    [2, 4, 113]
+    >>> n_to_keep(0.01, 16)
+    1
+    """
+    return max(1, floor(keep * n_maps + 0.5))
+
+
+def keep_best(score: np.ndarray, n_keep: int) -> np.ndarray:
+    """Return the mask of the `n_keep` highest of the scores (C,); ties go to the lower channel number.
+
+    >>> keep_best(np.array([1.0, 3.0, 3.0, -np.inf]), 1)
+    array([False,  True, False, False])
+    """
+    mask = np.zeros(len(score), dtype=bool)
+    mask[np.argsort(-score, kind="stable")[:n_keep]] = True
+    return mask
+
+
+def adjust_pvalues(scores: Mapping[str, MapScores]) -> dict[str, np.ndarray] | None:
+    """Return Benjamini-Hochberg adjusted p-values, the maps of all taps being one family of tests."""
+    if any(tap_scores.pvalue is None for tap_scores in scores.values()):
+        return None
+    pvalues = np.concatenate([tap_scores.pvalue for tap_scores in scores.values()])
+    ends = np.cumsum([len(tap_scores.pvalue) for tap_scores in scores.values()])
+    return dict(zip(scores, np.split(false_discovery_control(pvalues, method="bh"), ends[:-1]), strict=True))
+
+
+def select(
+    responses: Responses,
+    criterion: str = "anova",
+    *,
+    keep: float | None = None,
+    alpha: float | None = None,
+    seed: int = 0,
+) -> Selection:
+    """Decide which feature maps to keep, tap by tap, from all the clips given (pass a training fold only).
+
+    Parameters
+    ----------
+    responses : Responses
+        Of the clips that the decision may look at.
+    criterion : str
+        A name in `dha_utils.CRITERIA`.
+    keep : float, optional
+        Fraction of maps to keep in every tap, in (0, 1].
+    alpha : float, optional
+        Instead of `keep`: keep the maps whose Benjamini-Hochberg adjusted p-value is at most this, in (0, 1),
+        and the best map of every tap.
+    seed : int
+        For criteria that draw.
+
+    Returns
+    -------
+    Selection
+
+    Raises
+    ------
+    ParameterError
+        If the criterion is unknown, or not exactly one of `keep` and `alpha` is given, or one is out of range.
+    DataError
+        If the criterion cannot be computed on these clips.
+    """
+    chosen = find_criterion(criterion)
+    if (keep is None) == (alpha is None):
+        raise ParameterError(f"give either keep or alpha, got keep={keep!r}, alpha={alpha!r}")
+    if keep is not None and not 0 < keep <= 1:
+        raise ParameterError(f"keep is {keep!r}, expected a fraction in (0, 1], such as 0.11")
+    if alpha is not None and not 0 < alpha < 1:
+        raise ParameterError(f"alpha is {alpha!r}, expected a level in (0, 1), such as 0.05")
+    rng = np.random.default_rng(seed)
+    y, recordings = responses.y, responses.recordings
+    scores = {tap: chosen.function(responses[tap], y, recordings, rng) for tap in responses.taps}
+    adjusted = adjust_pvalues(scores)
+    if keep is not None:
+        masks = {tap: keep_best(s.score, n_to_keep(keep, len(s.score))) for tap, s in scores.items()}
+    elif adjusted is None:
+        raise ParameterError(f"criterion {criterion!r} has no p-values: select by keep= instead of alpha=")
+    else:
+        masks = {tap: (adjusted[tap] <= alpha) | keep_best(s.score, 1) for tap, s in scores.items()}
+    return Selection(criterion, masks, scores, adjusted)
+
+
+def find_criterion(name: str) -> Criterion:
+    """Return the criterion of a name, or raise a ParameterError that names the nearest one."""
+    if name not in CRITERIA:
+        raise ParameterError(f"unknown criterion {name!r}{closest(name, CRITERIA)}; there are: {', '.join(CRITERIA)}")
+    return CRITERIA[name]

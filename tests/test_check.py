@@ -1,0 +1,120 @@
+import json
+import os
+
+import nbformat
+import pytest
+from nbformat.v4 import new_code_cell, new_notebook
+
+from dha_utils import check as module
+from dha_utils import runner
+from dha_utils.check import Comparison, Headline, check, compare, format_table, read_number
+from dha_utils.errors import DataError
+
+ACCURACY = Headline("ensemble.json", "rates.22050.accuracy", 0.5, "%")
+KEPT = Headline("redundancy.json", "taps.1.kept", 0, "maps")
+
+
+@pytest.fixture
+def repo(tmp_path, monkeypatch):
+    """A repository with one notebook that writes two results files, run without kernel start-up twice over."""
+    monkeypatch.setattr(runner, "repository", lambda: tmp_path)
+    monkeypatch.setattr(module, "repository", lambda: tmp_path)
+    monkeypatch.setattr(module, "HEADLINES", (ACCURACY, KEPT))
+    monkeypatch.setenv("DHA_DATA", str(tmp_path / "audio"))
+    write_notebook(tmp_path, accuracy=91.0)
+    return tmp_path
+
+
+def write_notebook(root, accuracy):
+    code = f"""
+import json, os
+from pathlib import Path
+assert dataset == "esc10" and "DHA_DATA" not in os.environ
+Path(results).mkdir()
+Path(results, "ensemble.json").write_text(json.dumps({{"rates": {{"22050": {{"accuracy": {accuracy}}}}}}}))
+Path(results, "redundancy.json").write_text(json.dumps({{"taps": [{{"kept": 3}}, {{"kept": 7}}]}}))
+"""
+    parameters = new_code_cell("dataset = ''\nresults = None", metadata={"tags": ["parameters"]})
+    notebook = new_notebook(
+        cells=[parameters, new_code_cell(code)],
+        metadata={
+            "kernelspec": {"name": "python3", "display_name": "Python 3", "language": "python"},
+            "language_info": {"name": "python"},
+        },
+    )
+    (root / "notebooks").mkdir(exist_ok=True)
+    nbformat.write(notebook, root / "notebooks" / "01_all.ipynb")
+
+
+def test_reference_is_written_holds_and_moves(repo, capsys):
+    reference = repo / "results" / "reference" / "esc10"
+    reference.mkdir(parents=True)
+    (reference / "dropped.json").write_text("{}")
+    assert check(write_reference=True)
+    assert sorted(path.name for path in reference.iterdir()) == ["ensemble.json", "redundancy.json"]
+    assert not (repo / "book").exists()  # the user's executed notebooks and results are left alone
+    assert [path.name for path in (repo / "results").iterdir()] == ["reference"]
+
+    capsys.readouterr()
+    assert check()
+    assert capsys.readouterr().out.splitlines()[-1] == "2 headline numbers within tolerance"
+    assert os.environ["DHA_DATA"] == str(repo / "audio")
+
+    write_notebook(repo, accuracy=90.25)
+    assert not check()
+    header, row = capsys.readouterr().out.splitlines()[-2:]
+    assert header.split() == ["number", "reference", "now", "difference", "tolerance", "unit"]
+    assert row.split() == ["ensemble.json:rates.22050.accuracy", "91", "90.25", "-0.75", "0.5", "%"]
+
+
+def test_nothing_to_compare_is_an_error(repo, monkeypatch):
+    with pytest.raises(
+        DataError, match=r"no reference numbers in .*esc10: `dha check --write-reference` makes"
+    ):
+        check()
+    (repo / "results" / "reference" / "esc10").mkdir(parents=True)
+    (repo / "results" / "reference" / "esc10" / "ensemble.json").write_text("{}")
+    monkeypatch.setattr(module, "HEADLINES", ())
+    with pytest.raises(DataError, match="no headline numbers to compare"):
+        check()
+
+
+def test_read_number(tmp_path):
+    (tmp_path / "a.json").write_text(json.dumps({"x": [1, {"y": 2.5}], "text": "1", "flag": True, "n": None}))
+    assert read_number(tmp_path, "a.json", "x.0") == 1
+    assert read_number(tmp_path, "a.json", "x.1.y") == 2.5
+    for key in ("z", "x.2", "x.y", "x.0.y", "n.y"):
+        with pytest.raises(DataError, match=f"no number {key} in .*a.json: run the notebooks again"):
+            read_number(tmp_path, "a.json", key)
+    for key, value in (("text", "'1'"), ("flag", "True"), ("n", "None"), ("x", r"\[1, ")):
+        with pytest.raises(DataError, match=f"{key} in .*a.json is not a number but {value}"):
+            read_number(tmp_path, "a.json", key)
+    (tmp_path / "half.json").write_text('{"x": ')
+    for file in ("absent.json", "half.json"):
+        with pytest.raises(DataError, match=f"no number x in .*{file}"):
+            read_number(tmp_path, file, "x")
+
+
+@pytest.mark.parametrize(
+    ("reference", "now", "holds"),
+    [
+        (90.0, 90.5, True),
+        (90.0, 89.5, True),
+        (90.0, 90.51, False),
+        (90.0, 89.49, False),
+        (90.0, float("nan"), False),
+        (float("nan"), float("nan"), False),
+        (None, 90.0, False),
+        (90.0, None, False),
+    ],
+)
+def test_tolerance_is_absolute_and_missing_or_nan_never_holds(reference, now, holds):
+    assert Comparison(ACCURACY, reference, now).holds is holds
+
+
+def test_missing_numbers_are_in_the_table(tmp_path):
+    (tmp_path / "ensemble.json").write_text('{"rates": {"22050": {"accuracy": 91}}}')
+    comparisons = compare(tmp_path, tmp_path / "nowhere", [ACCURACY, KEPT])
+    rows = [line.split() for line in format_table(comparisons).splitlines()]
+    assert rows[1] == ["ensemble.json:rates.22050.accuracy", "91", "missing", "0.5", "%"]
+    assert rows[2] == ["redundancy.json:taps.1.kept", "missing", "missing", "0", "maps"]

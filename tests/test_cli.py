@@ -1,0 +1,260 @@
+import os
+import re
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import nbformat
+import pytest
+from nbformat.v4 import new_code_cell, new_notebook
+from typer.testing import CliRunner
+
+import dha_utils
+from dha_utils import book, check, runner
+from dha_utils.cli import app, collect_parameters, parse_value
+from dha_utils.errors import DataError, DhaError, ParameterError
+
+REPOSITORY = Path(__file__).resolve().parents[1]
+COMMANDS = (["run"], ["book"], ["check"], ["extract"], ["fetch"], ["fetch", "weights"])
+
+
+def invoke(*arguments):
+    return CliRunner().invoke(app, list(arguments))
+
+
+@pytest.fixture
+def calls(monkeypatch):
+    """What the commands call, recorded instead of done."""
+    made = []
+    monkeypatch.setattr(
+        runner, "run_notebooks", lambda parameters, **options: made.append((parameters, options))
+    )
+    monkeypatch.setattr(book, "build_book", lambda force: made.append(("book", force)))
+    return made
+
+
+@pytest.mark.parametrize("command", [[], *COMMANDS])
+def test_every_command_has_help_without_markup(command):
+    result = invoke(*command, "--help")
+    assert result.exit_code == 0
+    assert f"Usage: root {' '.join(command)}".rstrip() in result.output
+    assert not re.search(r"[╭│]|\x1b", result.output)
+
+
+def test_help_does_not_wait_for_heavy_modules():
+    code = (
+        "import sys; from dha_utils.cli import app; app(['run', '--help'], standalone_mode=False);"
+        "print({'torch', 'librosa', 'papermill', 'pandas', 'sklearn', 'numpy'} & {*sys.modules})"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code], cwd=REPOSITORY, capture_output=True, text=True, check=True
+    )
+    assert done.stdout.splitlines()[-1] == "set()"
+
+
+def test_run_hands_parameters_on(calls):
+    line = "run --dataset esc10 -p keep 1e-1 -p root -x -p rates [22050,44100] --only 03 --only 4 --workers 2 --force"
+    result = invoke(*line.split())
+    assert result.exit_code == 0, result.output
+    parameters = {"dataset": "esc10", "workers": 2, "keep": 0.1, "root": "-x", "rates": [22050, 44100]}
+    assert calls == [(parameters, {"only": ["03", "4"], "force": True})]
+
+
+def test_book_runs_the_notebooks_first(calls):
+    assert invoke("book", "-p", "seeds", "3").exit_code == 0
+    assert calls == [({"seeds": 3}, {"force": False}), ("book", False)]
+
+
+@pytest.mark.parametrize(
+    ("text", "value"),
+    [
+        ("22050", 22050),
+        ("-3", -3),
+        ("0.11", 0.11),
+        ("1e-3", 0.001),
+        (".5", 0.5),
+        ("true", True),
+        ("False", False),
+        ("null", None),
+        ("None", None),
+        ("[22050, 44100]", [22050, 44100]),
+        ("[]", []),
+        ('"22050"', "22050"),
+        ("esc10", "esc10"),
+        ("[22050", "[22050"),
+        ("/a/b=c", "/a/b=c"),
+        ("", ""),
+    ],
+)
+def test_values_on_the_command_line(text, value):
+    assert parse_value(text) == value
+    assert type(parse_value(text)) is type(value)
+    assert collect_parameters([f"root={text}"]) == {"root": value}
+
+
+def test_parameter_given_twice():
+    with pytest.raises(ParameterError, match="parameter dataset is given twice: 'esc10' and 'mine'"):
+        collect_parameters(["dataset=mine"], dataset="esc10", workers=None)
+
+
+def test_pair_without_a_value_is_a_usage_error():
+    result = invoke("run", "-p", "keep")
+    assert result.exit_code == 2
+    assert "-p needs a name and a value: -p keep 0.11" in result.stderr
+
+
+def test_errors_for_the_user_are_one_line(monkeypatch):
+    def fail(*_, **__):
+        raise DataError("no such thing: get it there")
+
+    monkeypatch.setattr(runner, "run_notebooks", fail)
+    result = invoke("run")
+    assert (result.exit_code, result.stderr, result.stdout) == (1, "dha: no such thing: get it there\n", "")
+
+
+def test_other_errors_keep_their_traceback(monkeypatch):
+    def fail(*_, **__):
+        raise ZeroDivisionError("a bug")
+
+    monkeypatch.setattr(runner, "run_notebooks", fail)
+    result = invoke("run")
+    assert result.exit_code == 1
+    assert isinstance(result.exception, ZeroDivisionError)
+
+
+def test_check_has_the_exit_code_of_its_result(monkeypatch):
+    monkeypatch.setattr(check, "check", lambda write_reference: write_reference)
+    assert invoke("check").exit_code == 1
+    assert invoke("check", "--write-reference").exit_code == 0
+
+
+def test_fetch_weights_says_where_they_are(monkeypatch):
+    from dha_utils import weights
+
+    monkeypatch.setattr(weights, "fetch_weights", lambda: Path("cache/soundnet8.safetensors"))
+    result = invoke("fetch", "weights")
+    assert (result.exit_code, result.stdout) == (0, "cache/soundnet8.safetensors\n")
+
+
+def test_extract(monkeypatch):
+    calls = []
+    names = vars(dha_utils)
+    monkeypatch.setitem(
+        names, "load_clips", lambda dataset, root: calls.append((dataset, root)) or ["clip"] * 3
+    )
+    monkeypatch.setitem(names, "extract_responses", lambda clips, **options: calls.append((clips, options)))
+    result = invoke(
+        "extract", "esc10", "--root", "audio", "-o", "out.st", "--rate", "44100", "--batch-size", "2"
+    )
+    assert (result.exit_code, result.stdout) == (0, "3 clips: out.st\n")
+    options = {"rate": 44100, "duration": 5.0, "batch_size": 2, "out": Path("out.st")}
+    assert calls == [("esc10", "audio"), (["clip"] * 3, options)]
+
+    result = invoke("extract", "esc10", "-o", "out.st", "--rate", "100")
+    assert result.exit_code == 1
+    assert result.stderr == "dha: parameter rate: expected a whole number in [8000, 192000], got 100 (int)\n"
+    assert invoke("extract", "esc10").exit_code == 2
+    assert len(calls) == 2
+
+
+def test_closed_pipe_is_quiet():
+    code = "from dha_utils.cli import app; app(['run', '--help'])"
+    process = subprocess.Popen(
+        [sys.executable, "-c", code], cwd=REPOSITORY, stdout=subprocess.PIPE, stderr=subprocess.PIPE
+    )
+    process.stdout.close()
+    with process.stderr:
+        assert process.stderr.read() == b""
+    assert process.wait() == 1
+
+
+def test_interrupted_run_ends_its_kernel(tmp_path):
+    notebook = new_notebook(
+        cells=[
+            new_code_cell("root = ''", metadata={"tags": ["parameters"]}),
+            new_code_cell("import os, pathlib\npathlib.Path(root).write_text(str(os.getpid()))"),
+            new_code_cell("import time\ntime.sleep(60)"),
+        ],
+        metadata={
+            "kernelspec": {"name": "python3", "display_name": "Python 3", "language": "python"},
+            "language_info": {"name": "python"},
+        },
+    )
+    (tmp_path / "notebooks").mkdir()
+    nbformat.write(notebook, tmp_path / "notebooks" / "01_sleeps.ipynb")
+    code = (
+        "import sys; from pathlib import Path; from dha_utils import cli, runner;"
+        f"runner.repository = lambda: Path({str(tmp_path)!r}); cli.app()"
+    )
+    note = tmp_path / "pid"
+    process = subprocess.Popen(
+        [sys.executable, "-c", code, "run", "-p", "root", str(note)],
+        cwd=REPOSITORY,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        # Where tests run in the background of a shell, Ctrl-C is ignored unless set.
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.default_int_handler),
+    )
+    deadline = time.monotonic() + 30
+    while not (note.exists() and note.read_text()) and time.monotonic() < deadline:
+        time.sleep(0.05)
+    process.send_signal(signal.SIGINT)
+    out, err = process.communicate(timeout=30)
+    assert (process.returncode, out, err) == (130, "01_sleeps  ... ", "\ndha: interrupted\n")
+    with pytest.raises(ProcessLookupError):
+        os.kill(int(note.read_text()), 0)
+    assert not [*(tmp_path / "book").rglob("*.ipynb")]
+
+
+def test_book_is_built_when_something_changed(tmp_path, monkeypatch, capsys):
+    monkeypatch.setattr(book, "repository", lambda: tmp_path)
+    index = tmp_path / "build" / "_build" / "html" / "index.html"
+    make = (
+        "import pathlib, sys; page = pathlib.Path('book/page.md').read_text(); print(page);"
+        f"index = pathlib.Path({str(index)!r}); index.parent.mkdir(parents=True);"
+        "index.write_text(page); sys.exit('WARNING' in page)"
+    )
+    monkeypatch.setattr(book, "JUPYTER_BOOK", [sys.executable, "-c", make])
+    page = tmp_path / "book" / "page.md"
+    page.parent.mkdir()
+    page.write_text("one")
+
+    assert book.build_book() == index
+    book.build_book()
+    first, _, second, _ = capsys.readouterr().out.splitlines()
+    assert first.endswith(" s")
+    assert second.endswith("unchanged")
+
+    page.write_text("page.md:1: WARNING: no such label")
+    for _ in range(2):  # a failed build is never taken for a good one
+        with pytest.raises(DhaError, match=r"the book has the faults listed above; .*build/book.log"):
+            book.build_book()
+        assert capsys.readouterr().err == "page.md:1: WARNING: no such label\n"
+
+    page.write_text("two")
+    book.build_book()
+    assert index.read_text() == "two"
+    (tmp_path / "results").mkdir()
+    (tmp_path / "results" / "numbers.json").write_text("{}")
+    (tmp_path / "book" / "executed" / ".failed").mkdir(parents=True)
+    (tmp_path / "book" / "executed" / ".failed" / "01_x.ipynb").write_text("{}")
+    capsys.readouterr()
+    book.build_book()
+    (tmp_path / "book" / "executed" / ".failed" / "01_x.ipynb").write_text("{ }")
+    book.build_book()
+    lines = capsys.readouterr().out.splitlines()
+    assert [line.endswith("unchanged") for line in lines[::2]] == [False, True]
+    index.unlink()
+    book.build_book()
+    assert index.exists()
+
+
+def test_book_without_jupyter_book(monkeypatch):
+    monkeypatch.setattr(book, "find_spec", lambda name: None)
+    with pytest.raises(
+        DhaError, match=r"Jupyter Book is not installed: run `pip install -e '.\[book\]'` in "
+    ):
+        book.build_book()

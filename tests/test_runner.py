@@ -1,0 +1,200 @@
+import json
+import sys
+
+import nbformat
+import pytest
+from nbformat.v4 import new_code_cell, new_notebook
+from papermill.exceptions import PapermillExecutionError
+
+from dha_utils import runner
+from dha_utils.errors import DhaError, ParameterError
+from dha_utils.runner import run_notebooks
+
+WRITE = """
+from pathlib import Path
+Path(results).mkdir(parents=True, exist_ok=True)
+Path(results, {name!r}).write_text(str(keep))
+"""
+
+
+@pytest.fixture
+def repo(tmp_path, monkeypatch):
+    """An empty repository; the braces are there because papermill would take them for parameters."""
+    root = tmp_path / "re{po}"
+    for folder in ("notebooks", "dha_utils", "data/esc10"):
+        (root / folder).mkdir(parents=True)
+    monkeypatch.setattr(runner, "repository", lambda: root)
+    monkeypatch.delenv("DHA_DATA", raising=False)
+    return root
+
+
+def write_notebook(root, name, *cells, parameters="keep = 0.5\nresults = None"):
+    notebook = new_notebook(
+        cells=[new_code_cell(parameters, metadata={"tags": ["parameters"]}), *map(new_code_cell, cells)],
+        metadata={
+            "kernelspec": {"name": "python3", "display_name": "Python 3", "language": "python"},
+            "language_info": {"name": "python"},
+        },
+    )
+    for number, cell in enumerate(notebook.cells):
+        cell["id"] = f"cell-{number}"
+    nbformat.write(notebook, root / "notebooks" / f"{name}.ipynb")
+
+
+def ran(capsys):
+    """Return the notebooks that the last call ran, from what it printed."""
+    lines = capsys.readouterr().out.splitlines()
+    return [line.split()[0] for line in lines if line.endswith(" s")]
+
+
+def test_runs_what_is_out_of_date_and_no_more(repo, capsys):
+    results = repo / "out"
+    given = {"keep": 0.25, "results": str(results)}
+    write_notebook(repo, "01_first", WRITE.format(name="first.txt"), "import sys\nprint(sys.executable)")
+    write_notebook(
+        repo,
+        "02_second",
+        WRITE.format(name="second.txt"),
+        "workers",
+        parameters="keep = 1\nresults = 0\nworkers = 1",
+    )
+    (repo / "notebooks" / "scratch.ipynb").write_text("no notebook of ours")
+
+    paths = run_notebooks(given)
+    out = capsys.readouterr().out
+    assert [line.split("...")[0].strip() for line in out.splitlines()] == ["01_first", "02_second"]
+    assert paths == [repo / "book" / "executed" / f"{name}.ipynb" for name in ("01_first", "02_second")]
+    assert sorted(path.name for path in results.iterdir()) == ["first.txt", "second.txt"]
+    assert (results / "first.txt").read_text() == "0.25"
+    executed = json.loads(paths[0].read_text())
+    assert executed["cells"][-1]["outputs"][0]["text"] == [f"{sys.executable}\n"]
+    assert list(executed["metadata"]["dha"]["files"]) == ["first.txt"]
+    assert str(repo) not in json.dumps({**executed["metadata"]["papermill"], "parameters": None})
+    assert not (paths[0].parent / ".failed").exists()
+
+    run_notebooks(given | {"workers": 2})  # never changes a result
+    assert capsys.readouterr().out.count("unchanged") == 2
+
+    (results / "second.txt").write_text("touched")
+    run_notebooks(given)
+    assert ran(capsys) == ["02_second"]
+    assert (results / "second.txt").read_text() == "0.25"
+
+    # Run alone, the second has an older first before it, and must run again after the new first.
+    write_notebook(repo, "01_first", WRITE.format(name="first.txt"), "'another'")
+    run_notebooks(given, only=["2"])
+    assert ran(capsys) == []
+    run_notebooks(given)
+    assert ran(capsys) == ["01_first", "02_second"]
+
+    run_notebooks(given, only=["01_first"], force=True)
+    assert ran(capsys) == ["01_first"]
+
+
+def test_fingerprint_sees_code_artifacts_versions_and_audio(repo, monkeypatch):
+    audio = repo / "audio"
+    changes = [
+        (repo / "dha_utils" / "criteria" / "anova.py", {}),
+        (repo / "dha_utils" / "datasets" / "classes.csv", {}),
+        (repo / "data" / "esc10" / "responses.safetensors", {}),
+        (repo / "requirements.lock", {}),
+        (audio / "dog" / "1.ogg", {"root": str(audio)}),
+        (audio / "dog" / "2.ogg", {"dataset": str(audio)}),
+    ]
+    for path, given in changes:
+        before = runner._fingerprint_inputs(given)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text("new")
+        assert runner._fingerprint_inputs(given) != before, path
+        assert runner._fingerprint_inputs(given) == runner._fingerprint_inputs(given)
+    without = runner._fingerprint_inputs({})
+    monkeypatch.setenv("DHA_DATA", str(audio))
+    assert runner._fingerprint_inputs({}) != without
+
+
+@pytest.mark.parametrize(
+    ("cell", "message"),
+    [
+        (
+            "raise ValueError('no such tap\\nsecond line')",
+            r"cell In \[4\]: ValueError: no such tap; the failed",
+        ),
+        ("import sys; sys.exit()", r"cell In \[4\]: the notebook ended before its last cell; the failed"),
+        ("import os; os._exit(1)", r"cell In \[4\]: Kernel died \(too little memory\?\); the failed"),
+    ],
+)
+def test_failed_notebook_is_kept_aside_and_the_next_not_run(repo, capsys, cell, message):
+    write_notebook(repo, "01_fails", "1", cell, "2")
+    write_notebook(repo, "02_never", "1")
+    executed = repo / "executed"
+    with pytest.raises(DhaError, match=message) as error:
+        run_notebooks({"keep": 0.5}, executed=executed)
+    assert capsys.readouterr().out == "01_fails  ... failed\n"
+    assert str(error.value).startswith("01_fails.ipynb, ")
+    assert "\n" not in str(error.value)
+    assert str(error.value).endswith(str(executed / ".failed" / "01_fails.ipynb"))
+    assert [path.name for path in executed.rglob("*.ipynb")] == ["01_fails.ipynb"]
+    assert [path.name for path in executed.iterdir()] == [".failed"]
+
+
+def test_kernel_is_the_running_interpreter_whatever_is_installed(repo, monkeypatch):
+    jupyter, ipython = repo / "jupyter", repo / "ipython"
+    spec = {"argv": ["false"], "display_name": "another python", "language": "python"}
+    for name in ("python3", "elsewhere"):
+        folder = jupyter / "kernels" / name
+        folder.mkdir(parents=True)
+        (folder / "kernel.json").write_text(json.dumps(spec))
+    startup = ipython / "profile_default" / "startup"
+    startup.mkdir(parents=True)
+    (startup / "0.py").write_text("leaked = 1")
+    monkeypatch.setenv("JUPYTER_PATH", str(jupyter))
+    monkeypatch.setenv("JUPYTER_DATA_DIR", str(jupyter))
+    monkeypatch.setenv("IPYTHONDIR", str(ipython))
+    write_notebook(repo, "01_one", "import sys\nsys.executable", "'leaked' in globals()")
+    (path,) = run_notebooks({})
+    cells = nbformat.read(path, as_version=4).cells
+    assert cells[-2].outputs[0].data["text/plain"] == repr(sys.executable)
+    assert cells[-1].outputs[0].data["text/plain"] == "False"
+
+
+def test_plain_papermill_refuses_an_unknown_name(repo):
+    write_notebook(
+        repo,
+        "01_one",
+        "from dha_utils.parameters import check_parameters\ncheck_parameters(globals(), ['keep', 'results'])",
+    )
+    source = repo / "notebooks" / "01_one.ipynb"
+    with pytest.raises(PapermillExecutionError) as error:  # without the checks of run_notebooks
+        runner._execute(source, repo / "out.ipynb", {"kep": 0.1})
+    assert error.value.ename == "ParameterError"
+    assert error.value.evalue.startswith(
+        "unknown parameter 'kep' (did you mean 'keep'?); this notebook takes"
+    )
+
+
+def test_parameters_are_checked_before_anything_runs(repo, capsys):
+    write_notebook(repo, "01_one", "1")
+    write_notebook(repo, "02_two", "1", parameters="seeds = 20")
+    near_miss = (
+        r"^unknown parameter 'kep' \(did you mean 'keep'\?\); the notebooks take: keep, results, seeds$"
+    )
+    with pytest.raises(ParameterError, match=near_miss):
+        run_notebooks({"seeds": 3, "kep": 0.1})
+    with pytest.raises(
+        ParameterError, match=r"parameter keep: expected a number in \(0, 1\], got '0.1' \(str\)"
+    ):
+        run_notebooks({"keep": "0.1"})
+    with pytest.raises(
+        ParameterError, match=r"unknown parameter 'seeds'.*the notebooks take: keep, results$"
+    ):
+        run_notebooks({"seeds": 3}, only=["01"])
+    assert capsys.readouterr().out == ""
+    assert not (repo / "book").exists()
+
+
+def test_no_such_notebook(repo):
+    with pytest.raises(DhaError, match=r"no notebooks NN_\*.ipynb in .*notebooks"):
+        run_notebooks({})
+    write_notebook(repo, "01_one", "1")
+    with pytest.raises(DhaError, match="no notebook '7'; there are: 01_one"):
+        run_notebooks({}, only=["7"])
