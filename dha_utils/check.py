@@ -1,6 +1,6 @@
 """Do the numbers still come out? The notebooks, run on the bundled artifacts, against a committed reference.
 
-Results are JSON files of the notebooks; a number is named by its file, relative to the results folder, and a
+Results are JSON files of the notebooks; a number is named by its file, relative to ``results/DATASET``, and a
 dotted key into it (``taps.pool5.accuracy``; list items by position). Tolerances are absolute, in the number's
 own unit.
 """
@@ -79,9 +79,9 @@ def check(write_reference: bool = False) -> bool:
         results = Path(folder, "results")
         run_notebooks({"dataset": DATASET, "results": str(results)}, executed=Path(folder, "executed"))
         if write_reference:
-            _copy(results, reference)
+            _copy(results / DATASET, reference)
             return True
-        comparisons = compare(reference, results, HEADLINES)
+        comparisons = compare(reference, results / DATASET, HEADLINES)
     moved = [comparison for comparison in comparisons if not comparison.holds]
     print(format_table(moved) if moved else f"{len(comparisons)} headline numbers within tolerance")
     return not moved
@@ -93,7 +93,7 @@ def read_number(folder: Path, file: str, key: str) -> float:
     Parameters
     ----------
     folder : Path
-        The results folder.
+        The results folder of a data set, or the reference.
     file : str
         A JSON file in it.
     key : str

@@ -85,7 +85,7 @@ def extract(
     root: Annotated[str | None, typer.Option(help="Folder that holds the audio; default $DHA_DATA.")] = None,
     rate: Annotated[int, typer.Option(help="Sampling rate in Hz.")] = 22050,
     duration: Annotated[float, typer.Option(help="Seconds that every clip is padded or cut to.")] = 5.0,
-    batch_size: Annotated[int, typer.Option(min=1, help="Clips at a time; never changes a result.")] = 8,
+    batch_size: Annotated[int, typer.Option(min=1, help="Clips per forward pass; changes no result.")] = 4,
 ) -> None:
     """Compute the pooled responses to all clips.
 
@@ -98,6 +98,28 @@ def extract(
     clips = dha_utils.load_clips(dataset, root)
     dha_utils.extract_responses(clips, rate=rate, duration=duration, batch_size=batch_size, out=output)
     typer.echo(f"{len(clips)} clips: {output}")
+
+
+@app.command()
+def bundle(
+    dataset: Annotated[str, typer.Argument(help="'esc10', or a folder with one subfolder per class.")],
+    root: Annotated[str | None, typer.Option(help="Folder that holds the audio; default $DHA_DATA.")] = None,
+) -> None:
+    """Compute the artifacts under data/ from audio.
+
+    The book is built from them where there is no audio.
+    """
+    from dha_utils.datasets import load_clips
+    from dha_utils.inputs import BUNDLED_RATES, compute_inputs, provenance_json
+    from dha_utils.paths import atomic_write, bundled
+
+    clips = load_clips(dataset, root)
+    inputs = compute_inputs(clips, BUNDLED_RATES, duration=5.0)
+    folder = bundled(clips.name)
+    inputs.save(folder)
+    with atomic_write(folder / "provenance.json") as temporary:
+        temporary.write_text(provenance_json(inputs), encoding="utf-8")
+    typer.echo(f"{len(clips)} clips: {folder}")
 
 
 @app.command(cls=PairedParameters)

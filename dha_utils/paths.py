@@ -43,7 +43,9 @@ def atomic_write(path: str | os.PathLike) -> Iterator[Path]:
     temporary = path.with_name(f".{path.name}.{uuid4().hex}.part")
     try:
         temporary.touch(exist_ok=False)
+        rights = temporary.stat().st_mode
         yield temporary
+        temporary.chmod(rights)  # safetensors takes them from everyone but the owner
         os.replace(temporary, path)
     finally:
         temporary.unlink(missing_ok=True)

@@ -9,6 +9,7 @@ import hashlib
 import json
 import logging
 import os
+import signal
 import tempfile
 import time
 from collections.abc import Iterable, Sequence
@@ -20,7 +21,6 @@ import papermill
 from jupyter_client import AsyncKernelManager
 from jupyter_client.kernelspec import KernelSpecManager
 from papermill.exceptions import PapermillExecutionError
-from traitlets import default
 from traitlets.config import Config
 
 from dha_utils.errors import DhaError
@@ -34,15 +34,24 @@ logging.getLogger("papermill").addHandler(logging.NullHandler())
 class InterpreterKernel(AsyncKernelManager):
     """The kernel of the running interpreter, whatever kernelspecs the user or the system has installed."""
 
-    @default("kernel_spec_manager")
-    def _kernel_spec_manager_default(self) -> KernelSpecManager:
+    latest: "InterpreterKernel | None" = None  # nbclient makes the manager and keeps it to itself
+
+    def __init__(self, **kwargs):
         # With nowhere to look, "python3" is the running interpreter with its own ipykernel.
-        return KernelSpecManager(kernel_dirs=[])
+        super().__init__(kernel_spec_manager=KernelSpecManager(kernel_dirs=[]), **kwargs)
+        InterpreterKernel.latest = self
 
     async def _async_interrupt_kernel(self) -> None:
         # Called before a shutdown only. An idle kernel may take the signal for an error, say so on stderr and
         # miss the request to stop; a busy one gets SIGTERM when it has not obeyed that request for 2.5 s.
         pass
+
+    def kill(self) -> None:
+        """End what nbclient leaves: workers of a kernel that died, or all if Ctrl-C hit its event loop."""
+        if self.has_kernel:
+            with suppress(ProcessLookupError):
+                os.killpg(self.provisioner.pid, signal.SIGKILL)
+            self.provisioner.process.wait()
 
 
 def run_notebooks(
@@ -83,7 +92,7 @@ def run_notebooks(
     if not sources:
         raise DhaError(f"no notebooks NN_*.ipynb in {folder}: install from a clone with `pip install -e .`")
     chosen = _choose(sources, only)
-    takes = {source: papermill.inspect_notebook(_literal(source)) for source in chosen}
+    takes = {source: papermill.inspect_notebook(str(source)) for source in chosen}
     known = list(dict.fromkeys(name for names in takes.values() for name in names))
     for name, value in parameters.items():
         if name not in known:
@@ -115,11 +124,8 @@ def run_notebooks(
 
 def hash_files(paths: Iterable[Path], root: Path) -> dict[str, str]:
     """Return path relative to `root` -> sha256 of the content, for the files among `paths`, sorted."""
-    return {
-        path.relative_to(root).as_posix(): hashlib.sha256(path.read_bytes()).hexdigest()
-        for path in sorted(paths)
-        if path.is_file()
-    }
+    files = [path for path in sorted(paths) if path.is_file()]
+    return {str(path.relative_to(root)): hashlib.sha256(path.read_bytes()).hexdigest() for path in files}
 
 
 def hash_object(value: object) -> str:
@@ -137,11 +143,6 @@ def _choose(sources: list[Path], only: Sequence[str]) -> list[Path]:
     return [source for source in sources if source in chosen or not only]
 
 
-def _literal(path: Path) -> str:
-    """Return a path as papermill wants it, which fills in what stands in braces."""
-    return str(path).replace("{", "{{").replace("}", "}}")
-
-
 def _fingerprint_inputs(parameters: dict) -> str:
     """Hash what all notebooks depend on: code, bundled artifacts, versions, and the audio by its listing."""
     root = repository()
@@ -155,7 +156,7 @@ def _fingerprint_inputs(parameters: dict) -> str:
 def _listing(folder: Path) -> dict[str, list[int]]:
     """Return relative path -> (size, time of change in ns) of all files below `folder`, if any."""
     files = [path for path in sorted(folder.rglob("*")) if path.is_file()]
-    stats = {path.relative_to(folder).as_posix(): path.stat() for path in files}
+    stats = {str(path.relative_to(folder)): path.stat() for path in files}
     return {name: [stat.st_size, stat.st_mtime_ns] for name, stat in stats.items()}
 
 
@@ -168,9 +169,10 @@ def _record(output: Path) -> dict:
 
 
 def _is_fresh(record: dict, fingerprint: str, results: Path) -> bool:
-    if record.get("fingerprint") != fingerprint:
-        return False
-    return hash_files((results / name for name in record["files"]), results) == record["files"]
+    files = record.get("files", {})
+    return record.get("fingerprint") == fingerprint and files == hash_files(
+        map(results.joinpath, files), results
+    )
 
 
 def _run(source: Path, output: Path, given: dict, fingerprint: str, results: Path) -> None:
@@ -205,34 +207,33 @@ def _run(source: Path, output: Path, given: dict, fingerprint: str, results: Pat
 
 def _execute(source: Path, output: Path, given: dict) -> nbformat.NotebookNode:
     """Run a notebook in a kernel that talks through sockets in a private folder: no ports, no other users."""
-    # A socket's path has at most 107 characters, which a long $TMPDIR would exceed.
-    base = tempfile.gettempdir()
-    with tempfile.TemporaryDirectory(
-        prefix="dha-", dir=base if len(base) < 60 else "/tmp", ignore_cleanup_errors=True
-    ) as folder:
+    # Not in $TMPDIR: a socket's path has at most 107 characters.
+    with tempfile.TemporaryDirectory(prefix="dha-", dir="/tmp", ignore_cleanup_errors=True) as folder:
         connection = {"transport": "ipc", "ip": f"{folder}/k", "connection_file": f"{folder}/k.json"}
-        return papermill.execute_notebook(
-            _literal(source),
-            _literal(output),
-            given,
-            kernel_name="python3",
-            progress_bar=False,
-            kernel_manager_class=InterpreterKernel,
-            config=Config(InterpreterKernel=connection),
-            # The user's IPython start-up files must not take part in the results.
-            extra_arguments=[f"--ipython-dir={folder}"],
-            # Default 4 s: too short for the outputs of a large cell on a busy machine.
-            iopub_timeout=60,
-        )
+        try:
+            return papermill.execute_notebook(
+                str(source),
+                str(output),
+                given,
+                kernel_name="python3",
+                progress_bar=False,
+                kernel_manager_class=InterpreterKernel,
+                config=Config(InterpreterKernel=connection),
+                # The user's IPython start-up files must not take part in the results.
+                extra_arguments=[f"--ipython-dir={folder}"],
+                # Default 4 s: too short for the outputs of a large cell on a busy machine.
+                iopub_timeout=60,
+            )
+        finally:
+            if InterpreterKernel.latest:
+                InterpreterKernel.latest.kill()
 
 
 def _is_complete(notebook: nbformat.NotebookNode) -> bool:
     # papermill takes sys.exit() for success and marks cells "completed" that never ran: see the counts.
     state = notebook.metadata["papermill"]
-    ran = all(
-        cell.execution_count and cell.metadata["papermill"]["status"] == "completed"
-        for cell in _code_cells(notebook)
-    )
+    cells = [(cell.execution_count, cell.metadata["papermill"]["status"]) for cell in _code_cells(notebook)]
+    ran = all(count and status == "completed" for count, status in cells)
     return ran and state["end_time"] is not None and not state["exception"]
 
 

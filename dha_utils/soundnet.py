@@ -83,7 +83,8 @@ class SoundNet(nn.Module):
     def __init__(self, input_scale: float = INPUT_SCALE):
         super().__init__()
         self.input_scale = input_scale
-        for number, layer in enumerate(LAYERS, 1):
+        self.layers = LAYERS
+        for number, layer in enumerate(self.layers, 1):
             conv = nn.Conv1d(layer.maps_in, layer.maps_out, layer.kernel, stride=2, padding=layer.padding)
             self.add_module(f"conv{number}", conv)
             self.add_module(f"bn{number}", nn.BatchNorm1d(layer.maps_out, eps=1e-5))
@@ -109,13 +110,9 @@ class SoundNet(nn.Module):
         DataError
             If the waveforms are not a matrix or too short for the deepest layer.
         """
-        if waveforms.ndim != 2 or waveforms.shape[1] < MIN_SAMPLES:
-            raise DataError(
-                f"waveforms have shape {tuple(waveforms.shape)}, expected (clips, samples) with at least "
-                f"{MIN_SAMPLES} samples: pad the clips to a longer duration"
-            )
+        check_waveforms(waveforms)
         x = (waveforms * self.input_scale).unsqueeze(1)
-        for number, layer in enumerate(LAYERS, 1):
+        for number, layer in enumerate(self.layers, 1):
             x = self.get_submodule(f"conv{number}")(x)
             yield f"conv{number}", x
             x = self.get_submodule(f"bn{number}")(x)
@@ -146,6 +143,15 @@ class SoundNet(nn.Module):
         for _, maps in self.stages(waveforms):
             pass
         return self.conv8_objects(maps), self.conv8_scenes(maps)
+
+
+def check_waveforms(waveforms: Tensor) -> None:
+    """Raise a DataError unless `waveforms` is (clips, samples) and long enough for the deepest layer."""
+    if waveforms.ndim != 2 or waveforms.shape[1] < MIN_SAMPLES:
+        raise DataError(
+            f"waveforms have shape {tuple(waveforms.shape)}, expected (clips, samples) with at least "
+            f"{MIN_SAMPLES} samples: pad the clips to a longer duration"
+        )
 
 
 def load_soundnet(path: Path | None = None) -> SoundNet:

@@ -16,7 +16,7 @@ KEPT = Headline("redundancy.json", "taps.1.kept", 0, "maps")
 
 @pytest.fixture
 def repo(tmp_path, monkeypatch):
-    """A repository with one notebook that writes two results files, run without kernel start-up twice over."""
+    """A repository with one notebook that writes two results files."""
     monkeypatch.setattr(runner, "repository", lambda: tmp_path)
     monkeypatch.setattr(module, "repository", lambda: tmp_path)
     monkeypatch.setattr(module, "HEADLINES", (ACCURACY, KEPT))
@@ -30,9 +30,10 @@ def write_notebook(root, accuracy):
 import json, os
 from pathlib import Path
 assert dataset == "esc10" and "DHA_DATA" not in os.environ
-Path(results).mkdir()
-Path(results, "ensemble.json").write_text(json.dumps({{"rates": {{"22050": {{"accuracy": {accuracy}}}}}}}))
-Path(results, "redundancy.json").write_text(json.dumps({{"taps": [{{"kept": 3}}, {{"kept": 7}}]}}))
+folder = Path(results, dataset)
+folder.mkdir(parents=True)
+(folder / "ensemble.json").write_text(json.dumps({{"rates": {{"22050": {{"accuracy": {accuracy}}}}}}}))
+(folder / "redundancy.json").write_text(json.dumps({{"taps": [{{"kept": 3}}, {{"kept": 7}}]}}))
 """
     parameters = new_code_cell("dataset = ''\nresults = None", metadata={"tags": ["parameters"]})
     notebook = new_notebook(

@@ -17,7 +17,7 @@ from dha_utils.cli import app, collect_parameters, parse_value
 from dha_utils.errors import DataError, DhaError, ParameterError
 
 REPOSITORY = Path(__file__).resolve().parents[1]
-COMMANDS = (["run"], ["book"], ["check"], ["extract"], ["fetch"], ["fetch", "weights"])
+COMMANDS = (["run"], ["book"], ["check"], ["extract"], ["bundle"], ["fetch"], ["fetch", "weights"])
 
 
 def invoke(*arguments):
@@ -55,8 +55,8 @@ def test_help_does_not_wait_for_heavy_modules():
 
 
 def test_run_hands_parameters_on(calls):
-    line = "run --dataset esc10 -p keep 1e-1 -p root -x -p rates [22050,44100] --only 03 --only 4 --workers 2 --force"
-    result = invoke(*line.split())
+    pairs = "-p keep 1e-1 -p root -x -p rates [22050,44100]"
+    result = invoke(*f"run --dataset esc10 {pairs} --only 03 --only 4 --workers 2 --force".split())
     assert result.exit_code == 0, result.output
     parameters = {"dataset": "esc10", "workers": 2, "keep": 0.1, "root": "-x", "rates": [22050, 44100]}
     assert calls == [(parameters, {"only": ["03", "4"], "force": True})]

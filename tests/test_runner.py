@@ -19,8 +19,8 @@ Path(results, {name!r}).write_text(str(keep))
 
 @pytest.fixture
 def repo(tmp_path, monkeypatch):
-    """An empty repository; the braces are there because papermill would take them for parameters."""
-    root = tmp_path / "re{po}"
+    """An empty repository."""
+    root = tmp_path / "repo"
     for folder in ("notebooks", "dha_utils", "data/esc10"):
         (root / folder).mkdir(parents=True)
     monkeypatch.setattr(runner, "repository", lambda: root)

@@ -1,0 +1,67 @@
+"""Where a notebook writes what it found: ``results/DATASET/``, JSON for numbers and SVG for figures.
+
+The same inputs give the same bytes: keys keep the order in which the notebook wrote them, figures carry no date and no random
+identifiers.
+"""
+
+import json
+from pathlib import Path
+
+import matplotlib as mpl
+import numpy as np
+from matplotlib.figure import Figure
+
+from dha_utils.errors import DataError
+from dha_utils.paths import atomic_write, repository
+
+
+class Results:
+    """The results folder of one data set.
+
+    Parameters
+    ----------
+    dataset : str
+        Name of a data set, or a folder, whose last part names the results.
+    results : path, optional
+        The folder above; by default the repository's ``results/``.
+
+    Examples
+    --------
+    >>> Results("esc10", "/tmp/x").folder.as_posix()
+    '/tmp/x/esc10'
+    """
+
+    def __init__(self, dataset: str, results: str | Path | None = None):
+        self.folder = Path(results or repository() / "results").resolve() / Path(dataset).name
+
+    def write(self, name: str, numbers: dict) -> None:
+        """Write ``NAME.json``; NumPy numbers and arrays are converted, and NaN is refused, which JSON does not know."""
+        text = json.dumps(numbers, indent=2, default=_plain, allow_nan=False, ensure_ascii=False)
+        with atomic_write(self.folder / f"{name}.json") as temporary:
+            temporary.write_text(text + "\n", encoding="utf-8")
+
+    def read(self, name: str) -> dict:
+        """Return the content of ``NAME.json``.
+
+        Raises
+        ------
+        DataError
+            If the notebook that writes it has not run.
+        """
+        path = self.folder / f"{name}.json"
+        if not path.is_file():
+            raise DataError(f"{path}: no such results yet; run the earlier notebooks first (`dha run`)")
+        return json.loads(path.read_text(encoding="utf-8"))
+
+    def save_figure(self, name: str, figure: Figure) -> Figure:
+        """Write ``NAME.svg``, byte-identical for identical content, and return the figure for the page."""
+        with mpl.rc_context({"svg.hashsalt": "dha"}), atomic_write(self.folder / f"{name}.svg") as temporary:
+            figure.savefig(temporary, format="svg", bbox_inches="tight", metadata={"Date": None, "Creator": None})
+        return figure
+
+
+def _plain(value: object) -> object:
+    """Return a NumPy number or array as Python's own."""
+    if isinstance(value, np.generic | np.ndarray):
+        return value.tolist()
+    raise TypeError(f"{type(value).__name__} does not go into a results file")
