@@ -7,7 +7,7 @@ Source: EUSIPCO-18 (Singh, Thakur, Rajan, Bhavsar) and the ensemble code release
 """
 
 import warnings
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -55,6 +55,17 @@ def soundnet_layers(maps: Mapping[str, int]) -> list[Layer]:
     if unknown:
         raise ParameterError(f"no kernel for tap {unknown[0]!r}; there are: {', '.join(KERNELS)}")
     return [Layer(tap, n_maps, *KERNELS[tap]) for tap, n_maps in maps.items()]
+
+
+def fusions(taps: Sequence[str], *, single: bool = True) -> dict[str, list[str]]:
+    """Return name -> taps whose scores are summed: every tap by itself if `single`, all, and the released ten.
+
+    >>> fusions(["bn6", "relu6"])
+    {'bn6': ['bn6'], 'relu6': ['relu6'], '2 taps': ['bn6', 'relu6']}
+    """
+    released = [tap for tap in taps if tap in RELEASED_TAPS]
+    sums = {f"{len(taps)} taps": list(taps), f"{len(released)} taps": released}
+    return ({tap: [tap] for tap in taps} if single else {}) | sums
 
 
 def layer_classifier(degree: int, gamma: float) -> Pipeline:

@@ -66,6 +66,24 @@ def cluster_bootstrap(
     return Interval(float(values.mean()), float(low), float(high))
 
 
+def describe(correct: np.ndarray, recordings: np.ndarray) -> dict[str, float]:
+    """Return an accuracy with its 95 % intervals, Wilson's and the clustered one, as a results file holds it.
+
+    Parameters
+    ----------
+    correct : ndarray, shape (clips,), bool
+    recordings : ndarray, shape (clips,)
+    """
+    wilson, clustered = wilson_interval(correct), cluster_bootstrap(correct, recordings)
+    return {
+        "accuracy": wilson.estimate,
+        "low": wilson.low,
+        "high": wilson.high,
+        "clustered_low": clustered.low,
+        "clustered_high": clustered.high,
+    }
+
+
 def paired_difference(first: np.ndarray, second: np.ndarray, recordings: np.ndarray, **options) -> Interval:
     """Return the accuracy of `second` minus that of `first` on the same clips, with its clustered interval.
 

@@ -13,7 +13,7 @@ import soundfile
 from dha_utils.datasets import Clips
 
 PACKAGES = ("librosa", "numpy", "scipy", "soundfile", "soxr", "torch")
-CODE = ("audio.py", "responses.py", "soundnet.py")
+CODE = ("audio.py", "fused.py", "responses.py", "soundnet.py")
 """The modules whose text decides what an extraction computes."""
 
 

@@ -12,6 +12,7 @@ import numpy as np
 from matplotlib.figure import Figure
 
 from dha_utils.errors import DataError
+from dha_utils.inputs import responses_file
 from dha_utils.paths import atomic_write, repository
 
 
@@ -33,6 +34,10 @@ class Results:
 
     def __init__(self, dataset: str, results: str | Path | None = None):
         self.folder = Path(results or repository() / "results").resolve() / Path(dataset).name
+
+    def responses_file(self, rate: int) -> Path:
+        """Return where notebook 01 puts the responses at a rate (Hz)."""
+        return responses_file(self.folder, rate)
 
     def write(self, name: str, numbers: dict) -> None:
         """Write ``NAME.json``; NumPy numbers and arrays are converted, and NaN is refused, which JSON does not know."""

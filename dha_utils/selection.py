@@ -4,8 +4,9 @@ Conventions: a *keep mask* is a boolean array per tap, True = kept. A rule never
 always stays. Scores are ranked from high to low, ties by the lower channel number.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from itertools import combinations
 from math import floor
 
 import numpy as np
@@ -138,6 +139,16 @@ def select(
     else:
         masks = {tap: (adjusted[tap] <= alpha) | keep_best(s.score, 1) for tap, s in scores.items()}
     return Selection(criterion, masks, scores, adjusted)
+
+
+def mean_jaccard(masks: Sequence[np.ndarray]) -> float:
+    """Return how much keep masks (maps,) of one tap agree: intersection over union, mean over pairs of masks.
+
+    >>> mean_jaccard([np.array([True, True, False]), np.array([True, False, True])])
+    0.3333333333333333
+    """
+    pairs = list(combinations(masks, 2))
+    return float(np.mean([(a & b).sum() / (a | b).sum() for a, b in pairs]))
 
 
 def find_criterion(name: str) -> Criterion:

@@ -23,11 +23,14 @@ class MapScores:
         Raw p-value per map where the criterion is a test, else None.
     effect : ndarray, shape (C,), float64, or None
         Effect size (unit named by the criterion), else None.
+    n_keep : int or None
+        How many maps the criterion's own stopping rule keeps, 0 to C, where it has one, else None.
     """
 
     score: np.ndarray
     pvalue: np.ndarray | None = None
     effect: np.ndarray | None = None
+    n_keep: int | None = None
 
 
 @dataclass(frozen=True)

@@ -1,0 +1,85 @@
+"""The released stopping rule: keep adding maps until the histogram of what is kept settles.
+
+With h(S) the 15-bin histogram of all values of the maps in S, as relative frequencies with zeros set to 1e-5, the rule
+follows ``KL_i = KL(h(all maps) || h(first i maps))`` and keeps the first i maps from which on a window of ten changes
+``|KL_{j+1} - KL_j|``, j = i ... i + 9, sums to less than 0.01. The facts leave open whether zeros are replaced in counts or in
+frequencies (here: frequencies, not renormalised), and what happens when no window settles or a tap has ten maps or
+fewer (here: all maps are kept).
+"""
+
+import numpy as np
+import torch
+from numpy.lib.stride_tricks import sliding_window_view
+
+BINS = 15
+ZERO = 1e-5
+"""What a relative frequency of zero is set to, so that the divergence stays finite."""
+
+WINDOW = 10
+LIMIT = 0.01
+
+
+def prefix_histograms(z: np.ndarray, order: np.ndarray, *, shared_edges: bool) -> np.ndarray:
+    """Return the histogram of the values of the first i maps, for every i.
+
+    Equal to ``np.histogram(z[order[:i]], bins=15)`` including its edges and their rounding, without touching all values
+    for every i: the values of each map are sorted once, so a histogram is a search for 14 edges per map; and
+    as long as the range of the first i maps stays the same, so do the edges, and counts only add up.
+
+    Parameters
+    ----------
+    z : ndarray, shape (C, n, T), float32
+        Values of the C maps.
+    order : ndarray, shape (C,), int
+        The maps from first to last.
+    shared_edges : bool
+        True: the edges of all maps' values serve every i; False: each i has its own minimum and maximum.
+
+    Returns
+    -------
+    ndarray, shape (C, 15), int64
+        Row i - 1 is the histogram of the first i maps.
+
+    Examples
+    --------
+    >>> z = np.array([0, 1, 2, 30], np.float32).reshape(4, 1, 1)
+    >>> prefix_histograms(z, np.arange(4), shared_edges=False)[:, [0, 7, 14]].tolist()
+    [[0, 1, 0], [1, 0, 1], [1, 1, 1], [2, 0, 1]]
+    >>> prefix_histograms(z, np.arange(4), shared_edges=True)[:, [0, 1, 14]].tolist()
+    [[1, 0, 0], [2, 0, 0], [2, 1, 0], [2, 1, 1]]
+    """
+    values = np.sort(z.reshape(len(z), -1)[order], axis=1)
+    low, high = np.minimum.accumulate(values[:, 0]), np.maximum.accumulate(values[:, -1])
+    if shared_edges:
+        low[:], high[:] = low[-1], high[-1]
+    widened = (np.diff(low) != 0) | (np.diff(high) != 0)
+    counts = np.empty((len(z), BINS), dtype=np.int64)
+    start = 0
+    for stop in (*(np.flatnonzero(widened) + 1), len(z)):
+        edges = np.histogram_bin_edges(np.stack([low[start], high[start]]), bins=BINS)
+        inner = torch.from_numpy(edges[1:-1]).expand(stop, -1).contiguous()
+        below = torch.searchsorted(torch.from_numpy(values[:stop]), inner).numpy()
+        per_map = np.diff(below, axis=1, prepend=0, append=values.shape[1])
+        counts[start:stop] = per_map.cumsum(axis=0)[start:]
+        start = stop
+    return counts
+
+
+def kl_curve(counts: np.ndarray) -> np.ndarray:
+    """Return KL(h(all) || h(first i)) in nats for every i, shape (C,), from `prefix_histograms` (C, 15)."""
+    frequencies = counts / counts.sum(axis=1, keepdims=True)
+    frequencies[frequencies == 0] = ZERO
+    return (frequencies[-1] * np.log(frequencies[-1] / frequencies)).sum(axis=1)
+
+
+def settled_at(curve: np.ndarray) -> int:
+    """Return how many maps the rule keeps, from the divergences (C,) of the first 1 ... C maps.
+
+    >>> settled_at(np.array([3.0, 1.0] + [0.2] * 11)), settled_at(np.linspace(1, 0, 50)), settled_at(np.zeros(10))
+    (3, 50, 10)
+    """
+    changes = np.abs(np.diff(curve))
+    if len(changes) < WINDOW:
+        return len(curve)
+    settled = np.flatnonzero(sliding_window_view(changes, WINDOW).sum(axis=1) < LIMIT)
+    return int(settled[0]) + 1 if len(settled) else len(curve)

@@ -1,0 +1,158 @@
+"""Figures: one function per figure, each takes tables or arrays and returns a matplotlib Figure.
+
+Accuracies come in as fractions and are drawn in per cent. Text is drawn as text, so that figures can be searched.
+"""
+
+from collections.abc import Mapping
+
+import matplotlib as mpl
+import numpy as np
+import pandas as pd
+import seaborn as sns
+from matplotlib.figure import Figure
+from matplotlib.ticker import PercentFormatter
+
+from dha_utils.audio import HOP
+from dha_utils.responses import Responses
+
+COLOURS = sns.color_palette("colorblind")
+
+
+def set_style() -> None:
+    """Set the style of all figures of the book; called once per notebook."""
+    sns.set_theme(context="notebook", style="whitegrid", palette="colorblind", rc={"svg.fonttype": "none"})
+    mpl.rcParams["figure.constrained_layout.use"] = True
+
+
+def readable(label: str) -> str:
+    """Return a class label as it is written on an axis.
+
+    >>> readable("crackling_fire")
+    'crackling fire'
+    """
+    return label.replace("_", " ")
+
+
+def spectrograms(examples: Mapping[str, np.ndarray], rate: int) -> Figure:
+    """Draw one log-mel spectrogram (64, frames) in dB per class; `rate` in Hz gives the time axis."""
+    columns = min(5, len(examples))
+    rows = -(-len(examples) // columns)
+    figure = Figure(figsize=(2.3 * columns, 1.9 * rows + 0.4), layout="constrained")
+    axes = figure.subplots(rows, columns, sharex=True, sharey=True, squeeze=False)
+    top = max(float(spectrogram.max()) for spectrogram in examples.values())
+    for axis in axes.flat[len(examples) :]:
+        axis.set_visible(False)
+    for axis, (label, spectrogram) in zip(axes.flat, examples.items(), strict=False):
+        extent = (0, spectrogram.shape[1] * HOP / rate, 0, len(spectrogram))
+        drawn = spectrogram.astype(np.float32)
+        image = axis.imshow(
+            drawn, origin="lower", aspect="auto", extent=extent, cmap="magma", vmin=top - 80, vmax=top
+        )
+        axis.set_title(readable(label), fontsize=11)
+        axis.grid(False)
+    figure.supxlabel("time (s)", fontsize=11)
+    figure.supylabel("mel band", fontsize=11)
+    figure.colorbar(image, ax=axes, label="level (dB re full scale)", shrink=0.8)
+    return figure
+
+
+def class_means(responses: Responses, tap: str) -> Figure:
+    """Draw the mean response of every map of a tap to every class, in standard deviations of the map over clips.
+
+    Maps (columns) are ordered by the class that they answer to most.
+    """
+    x = responses[tap].astype(float)
+    spread = x.std(axis=0)
+    x = (x - x.mean(axis=0)) / np.where(spread > 0, spread, 1)
+    means = np.stack([x[responses.y == label].mean(axis=0) for label in range(len(responses.classes))])
+    order = np.lexsort((-means.max(axis=0), means.argmax(axis=0)))
+    figure = Figure(figsize=(10, 0.32 * len(means) + 1.4), layout="constrained")
+    axis = figure.subplots()
+    limit = float(np.quantile(np.abs(means), 0.995))
+    image = axis.imshow(means[:, order], aspect="auto", cmap="RdBu_r", vmin=-limit, vmax=limit, interpolation="nearest")
+    axis.set_yticks(range(len(means)), [readable(label) for label in responses.classes])
+    axis.set_xlabel(f"the {means.shape[1]} maps of {tap}, by the class they answer to most")
+    axis.grid(False)
+    figure.colorbar(image, ax=axis, label="mean response (sd)")
+    return figure
+
+
+def effect_sizes(effects: pd.DataFrame) -> Figure:
+    r"""Draw the distribution of effect sizes over maps, tap by tap; columns ``tap`` and ``eta2``."""
+    figure = Figure(figsize=(10, 4), layout="constrained")
+    axis = figure.subplots()
+    sns.boxplot(effects, x="tap", y="eta2", hue="tap", palette="crest", legend=False, whis=(5, 95), fliersize=1.5, ax=axis)
+    axis.set(xlabel="tap, from input to output", ylabel=r"$\eta^2$ (share of variance between classes)", ylim=(0, 1))
+    axis.tick_params(axis="x", rotation=40)
+    return figure
+
+
+def shares(table: pd.DataFrame, columns: Mapping[str, str]) -> Figure:
+    """Draw columns of `table` (fractions, one row per tap) as grouped bars; `columns` maps name -> legend."""
+    long = table.melt(id_vars="tap", value_vars=list(columns), var_name="which", value_name="share")
+    long["which"] = long["which"].map(columns)
+    figure = Figure(figsize=(10, 3.8), layout="constrained")
+    axis = figure.subplots()
+    sns.barplot(long, x="tap", y="share", hue="which", ax=axis)
+    axis.yaxis.set_major_formatter(PercentFormatter(1))
+    axis.set(xlabel="tap, from input to output", ylabel="share of maps", ylim=(0, 1))
+    axis.tick_params(axis="x", rotation=40)
+    sns.move_legend(axis, "lower center", bbox_to_anchor=(0.5, 1), ncol=len(columns), title=None, frameon=False)
+    return figure
+
+
+def tap_accuracies(table: pd.DataFrame, levels: Mapping[str, float]) -> Figure:
+    """Draw accuracies per tap and of their sums with intervals.
+
+    Parameters
+    ----------
+    table : DataFrame
+        Columns ``tap``, ``series`` (legend), ``accuracy``, ``low``, ``high``.
+    levels : dict of str to float
+        Horizontal lines: text -> accuracy.
+    """
+    figure = Figure(figsize=(10, 4.6), layout="constrained")
+    axis = figure.subplots()
+    taps = list(dict.fromkeys(table["tap"]))
+    groups = list(table.groupby("series", sort=False))
+    for number, (series, part) in enumerate(groups):
+        x = np.array([taps.index(tap) for tap in part["tap"]]) + 0.22 * (number - (len(groups) - 1) / 2)
+        errors = np.stack([part["accuracy"] - part["low"], part["high"] - part["accuracy"]])
+        axis.errorbar(x, part["accuracy"], errors, fmt="o", ms=5, lw=1.3, color=COLOURS[number], label=series)
+    for number, (text, level) in enumerate(levels.items()):
+        axis.axhline(level, color="0.45", lw=1.2, ls=("--", ":", "-.")[number % 3], label=text)
+    axis.set_xticks(range(len(taps)), taps, rotation=40, ha="right")
+    axis.yaxis.set_major_formatter(PercentFormatter(1))
+    axis.set(xlabel="classifier: one tap, or the sum over taps", ylabel="accuracy", ylim=(None, 1))
+    axis.legend(loc="lower right", frameon=True, fontsize=10)
+    return figure
+
+
+def cost_of_ignoring(full: float, selected: Mapping[str, float], random: np.ndarray) -> Figure:
+    """Draw the accuracy of the full ensemble, of selections, and of random selections of the same size.
+
+    Parameters
+    ----------
+    full : float
+        Accuracy with all maps.
+    selected : dict of str to float
+        Text -> accuracy.
+    random : ndarray, shape (seeds,)
+        Accuracies of the random selections.
+    """
+    figure = Figure(figsize=(8, 3.2), layout="constrained")
+    axis = figure.subplots()
+    rows = [*selected, f"random maps, {len(random)} seeds"]
+    values, counts = np.unique(random, return_counts=True)
+    axis.scatter(values, np.full(len(values), len(rows) - 1), s=30 * counts, color="0.5", alpha=0.8, zorder=3)
+    axis.scatter([random.mean()], [len(rows) - 1], marker="|", s=500, lw=2.5, color="black", zorder=4)
+    axis.scatter(list(selected.values()), range(len(selected)), s=60, color=COLOURS[0], zorder=3)
+    axis.axvline(full, color=COLOURS[2], lw=2, label="all maps")
+    axis.axvline(full - 0.03, color=COLOURS[3], lw=1.5, ls="--", label="all maps, less 3 points")
+    axis.set_yticks(range(len(rows)), rows)
+    axis.invert_yaxis()
+    axis.margins(y=0.2)
+    axis.xaxis.set_major_formatter(PercentFormatter(1, decimals=0))
+    axis.set_xlabel("accuracy of the ensemble")
+    axis.legend(loc="upper left", bbox_to_anchor=(1, 1), fontsize=10, frameon=False)
+    return figure

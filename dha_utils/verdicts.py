@@ -1,0 +1,114 @@
+"""From numbers to verdicts: one rule per claim, fixed before the numbers are looked at.
+
+A verdict is one of `REPRODUCED`, `NOT_REPRODUCED` and `NOT_TESTABLE`; intervals are 95 % and clustered by recording.
+"""
+
+from collections.abc import Mapping
+
+import numpy as np
+
+from dha_utils.inference import Interval, cluster_bootstrap, paired_difference
+from dha_utils.paper import CLAIMS, MARGIN
+
+REPRODUCED, NOT_REPRODUCED, NOT_TESTABLE = "reproduced", "not reproduced", "not testable here"
+
+
+def non_inferiority(change: Interval, margin: float = MARGIN) -> str:
+    """Return the verdict on "costs less than `margin`" from the change of accuracy (negative: a loss).
+
+    >>> non_inferiority(Interval(-0.01, -0.02, 0.0)), non_inferiority(Interval(-0.01, -0.04, 0.02))
+    ('reproduced', 'not testable here')
+    >>> non_inferiority(Interval(-0.05, -0.08, -0.02))
+    'not reproduced'
+    """
+    if change.low > -margin:
+        return REPRODUCED
+    return NOT_REPRODUCED if change.estimate <= -margin else NOT_TESTABLE
+
+
+def better_than_random(accuracy: float, random: np.ndarray) -> str:
+    """Return the verdict on "this selection beats random ones" (seeds,): reproduced if at most 5 % do as well.
+
+    >>> better_than_random(0.9, np.array([0.8] * 20)), better_than_random(0.9, np.array([0.9] * 20))
+    ('reproduced', 'not reproduced')
+    """
+    as_good = (1 + np.sum(random >= accuracy)) / (1 + len(random))
+    return REPRODUCED if as_good <= 0.05 else NOT_REPRODUCED
+
+
+def first_verdicts(
+    ensemble: Mapping, redundancy: Mapping, predictions: Mapping, recordings: np.ndarray
+) -> list[dict[str, str | float]]:
+    """Return the rows of the verdict page from the results of notebooks 02 and 03.
+
+    Parameters
+    ----------
+    ensemble, redundancy, predictions : dict
+        The results files of these names.
+    recordings : ndarray, shape (clips,)
+        Recording of every clip.
+
+    Returns
+    -------
+    list of dict
+        claim, source, measured (a sentence), estimate, low, high (fractions), verdict, evidence.
+    """
+    true = np.asarray(predictions["true"])
+    rate = str(ensemble["rate"])
+    full = np.asarray(predictions["full"][rate]) == true
+    best = np.asarray(predictions["best_tap"][rate]) == true
+    anova = np.asarray(predictions["ignoring"]["ANOVA, by rank"]) == true
+    random = np.asarray(ensemble["random"]["15 taps"]["accuracies"])
+    ignored, by_alpha = redundancy["ignored_by_rank"], redundancy["ignored_by_alpha"]
+
+    cost = paired_difference(full, anova, recordings)
+    gain = paired_difference(best, full, recordings)
+    relative = float(full.mean() / best.mean() - 1)
+    lead = cluster_bootstrap(anova, recordings)
+    as_good = int(np.sum(random >= anova.mean()))
+    return [
+        _row(
+            "cost",
+            cost,
+            f"ignoring {ignored:.1%} of the maps by ANOVA changes accuracy by {_points(cost)}",
+            non_inferiority(cost),
+            "03_ensemble",
+        ),
+        _row(
+            "ignored",
+            None,
+            f"by significance, only {by_alpha:.1%} of the maps do not differ between classes; 89 % is a choice of rank",
+            NOT_REPRODUCED if by_alpha < CLAIMS["ignored"].number else REPRODUCED,
+            "02_redundancy",
+        ),
+        _row(
+            "statistics",
+            lead,
+            f"{as_good} of {len(random)} random selections of as many maps are as accurate as ANOVA's "
+            f"({anova.mean():.2%}; random: mean {random.mean():.2%}, range {random.min():.2%} to {random.max():.2%})",
+            better_than_random(float(anova.mean()), random),
+            "03_ensemble",
+        ),
+        _row("computation", None, "ignoring maps removes no convolution; not measured here", NOT_TESTABLE, "method"),
+        _row(
+            "ensemble",
+            gain,
+            f"the sum over 15 taps changes accuracy by {_points(gain)} against its best tap "
+            f"({ensemble['rates'][rate]['best_tap']}), {relative:+.1%} relative",
+            REPRODUCED if gain.low > 0 else NOT_REPRODUCED,
+            "03_ensemble",
+        ),
+    ]
+
+
+def _points(change: Interval) -> str:
+    """Return a change of accuracy in percentage points with its interval."""
+    estimate, low, high = (f"{100 * value:+.2f}".replace("-", "−") for value in change)
+    return f"{estimate} points [{low}, {high}]"
+
+
+def _row(claim: str, interval: Interval | None, measured: str, verdict: str, evidence: str) -> dict:
+    row = {"claim": CLAIMS[claim].text, "source": CLAIMS[claim].source, "measured": measured}
+    if interval is not None:
+        row |= interval._asdict()
+    return row | {"verdict": verdict, "evidence": evidence}
