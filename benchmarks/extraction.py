@@ -42,7 +42,9 @@ def timed(function, *arguments):
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--clips", type=int, default=400, help="how many clips of ESC-10 to use (default: all)")
+    parser.add_argument(
+        "--clips", type=int, default=400, help="how many clips of ESC-10 to use (default: all)"
+    )
     n_clips = parser.parse_args().clips
     clips, model = dha.load_clips("esc10"), dha.load_soundnet()
     warnings.simplefilter("ignore")  # librosa.load's own deprecation warnings
@@ -59,7 +61,9 @@ def main():
         )
         seconds.append((slow, fast))
     slow, fast = np.array(seconds).T
-    print(f"{n_clips} clips: obvious {slow.sum():.2f} s, dha {fast.sum():.2f} s; median ratio {np.median(fast / slow):.2f}")
+    print(
+        f"{n_clips} clips: obvious {slow.sum():.2f} s, dha {fast.sum():.2f} s; median ratio {np.median(fast / slow):.2f}"
+    )
 
 
 if __name__ == "__main__":

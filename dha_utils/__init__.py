@@ -29,8 +29,10 @@ _PUBLIC = {
     "mean_jaccard": "selection",
     "mfcc_baseline": "evaluation",
     "paired_difference": "inference",
+    "random_cells": "sweeps",
     "select": "selection",
     "soundnet_layers": "ensemble",
+    "sweep": "sweeps",
     "wilson_interval": "inference",
 }
 

@@ -31,7 +31,26 @@ class Headline:
 DATASET = "esc10"
 """The data set whose artifacts are bundled."""
 
-HEADLINES: tuple[Headline, ...] = ()
+POINT = 0.01
+"""An accuracy may move by a percentage point between machines: the last bit of a response can turn a clip or two."""
+
+HEADLINES: tuple[Headline, ...] = (
+    *(
+        Headline("ensemble.json", f"rates.{rate}.{name}.accuracy", POINT, "accuracy")
+        for rate in (22050, 44100)
+        for name in ("sum15", "sum10", "best")
+    ),
+    Headline("ensemble.json", "baseline.accuracy", POINT, "accuracy"),
+    Headline("ensemble.json", "methods.1.15 taps accuracy", POINT, "accuracy"),
+    Headline("ensemble.json", "methods.2.15 taps accuracy", POINT, "accuracy"),
+    Headline("ensemble.json", "random.15 taps.mean", POINT / 2, "accuracy"),
+    Headline("ensemble.json", "random.15 taps.std", POINT / 2, "accuracy"),
+    Headline("redundancy.json", "ignored_by_rank", 0, "share of maps"),
+    Headline("redundancy.json", "ignored_by_alpha", 0.005, "share of maps"),
+    Headline("redundancy.json", "median_eta2", 0.001, "eta squared"),
+    Headline("redundancy.json", "jaccard", 0.01, "Jaccard index"),
+    Headline("responses.json", "maps", 0, "maps"),
+)
 
 
 @dataclass(frozen=True)

@@ -11,7 +11,7 @@ from typing import Annotated
 import typer
 from typer.core import TyperCommand, TyperGroup
 
-from dha_utils.errors import DhaError, ParameterError
+from dha_utils.errors import DhaError, FetchError, ParameterError
 from dha_utils.parameters import PARAMETERS, check_value
 
 
@@ -138,7 +138,9 @@ def run(
     """
     from dha_utils.runner import run_notebooks
 
-    run_notebooks(collect_parameters(pairs, dataset=dataset, workers=workers), only=only or (), force=force)
+    given = collect_parameters(pairs, dataset=dataset, workers=workers)
+    provide_weights(given)
+    run_notebooks(given, only=only or (), force=force)
 
 
 @app.command(cls=PairedParameters)
@@ -150,8 +152,10 @@ def book(dataset: Dataset = None, pairs: Pairs = None, workers: Workers = None, 
     from dha_utils.book import build_book
     from dha_utils.runner import run_notebooks
 
-    run_notebooks(collect_parameters(pairs, dataset=dataset, workers=workers), force=force)
-    build_book(force=force)
+    given = collect_parameters(pairs, dataset=dataset, workers=workers)
+    provide_weights(given)
+    run_notebooks(given, force=force)
+    build_book(given.get("dataset"), force=force)
 
 
 @app.command()
@@ -169,6 +173,22 @@ def check(
 
     if not compare_with_reference(write_reference=write_reference):
         raise typer.Exit(1)
+
+
+def provide_weights(parameters: dict[str, object]) -> None:
+    """Fetch the weights before the notebooks run, where their pages would show the download.
+
+    Without audio the bundled artifacts do without weights, so a failure is then only mentioned.
+    """
+    from dha_utils.paths import data_dir
+    from dha_utils.weights import fetch_weights
+
+    try:
+        fetch_weights()
+    except FetchError as error:
+        if parameters.get("root") or data_dir():
+            raise
+        typer.echo(f"dha: {error}\ndha: going on with the bundled artifacts, which need no weights", err=True)
 
 
 def collect_parameters(pairs: list[str] | None, **options: object) -> dict[str, object]:

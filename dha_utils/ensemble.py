@@ -43,6 +43,9 @@ KERNELS = {
 RELEASED_TAPS = ("relu3", "bn4", "relu4", "bn5", "relu5", "pool5", "bn6", "relu6", "bn7", "relu7")
 """The ten taps (modules 11-24) whose sum is the active line of the released ensemble code."""
 
+CALIBRATION_SPLITS = 5
+"""Parts into which the training clips are divided to fit the sigmoids, as in libsvm; fewer where a class has fewer clips."""
+
 MAX_ITERATIONS = 20_000
 """Cap on the steps of libsvm's solver, per pair of classes. The released kernels multiply dot products by up to
 1e30, which makes the SVMs hard-margin; on all maps they converge below the cap, but on a few maps of the lowest taps
@@ -68,14 +71,16 @@ def fusions(taps: Sequence[str], *, single: bool = True) -> dict[str, list[str]]
     return ({tap: [tap] for tap in taps} if single else {}) | sums
 
 
-def layer_classifier(degree: int, gamma: float) -> Pipeline:
+def layer_classifier(degree: int, gamma: float, splits: int = CALIBRATION_SPLITS) -> Pipeline:
     """Return the classifier of one tap: L2 normalisation per clip, polynomial SVM, probabilities.
 
     The released code asks for ``SVC(probability=True)``, which scikit-learn is retiring; this is what it
     recommends instead: one sigmoid per class, fitted on cross-validated decision values (Platt 1999).
     """
     svm = SVC(kernel="poly", degree=degree, gamma=gamma, coef0=0.0, C=1.0, max_iter=MAX_ITERATIONS)
-    return make_pipeline(Normalizer("l2"), CalibratedClassifierCV(svm, method="sigmoid", ensemble=False))
+    return make_pipeline(
+        Normalizer("l2"), CalibratedClassifierCV(svm, method="sigmoid", cv=splits, ensemble=False)
+    )
 
 
 class LayerEnsemble(ClassifierMixin, BaseEstimator):
@@ -109,23 +114,24 @@ class LayerEnsemble(ClassifierMixin, BaseEstimator):
         self.keep = keep
 
     def fit(self, X, y):
-        """Fit the classifier of every layer to X (n, n_features), y (n,)."""
-        X, y = validate_data(self, X, y)
+        """Fit the classifier of every layer to X (n, n_features), y (n,), with at least two rows of each class."""
+        X, y = validate_data(self, X, y, dtype=np.float64)
         check_classification_targets(y)
         self.classes_, counts = np.unique(y, return_counts=True)
         if len(self.classes_) < 2:
             raise ValueError(f"got 1 class ({self.classes_[0]!r}), a classifier needs at least 2")
-        if counts.min() < 5:
+        if counts.min() < 2:
             raise ValueError(
-                f"class {self.classes_[counts.argmin()]!r} has {counts.min()} clips, the calibration of "
-                "probabilities needs at least 5 per class"
+                f"class {self.classes_[counts.argmin()]} has 1 clip, but n_samples >= 2 per class are needed to calibrate "
+                "probabilities: add clips or leave the class out"
             )
+        splits = min(CALIBRATION_SPLITS, int(counts.min()))
         self.columns_ = self._columns(X.shape[1])
         with warnings.catch_warnings():
             # That the cap was reached is said by `converged_`, once per layer instead of once per calibration fold.
             warnings.simplefilter("ignore", ConvergenceWarning)
             self.classifiers_ = [
-                layer_classifier(layer.degree, layer.gamma).fit(X[:, columns], y)
+                layer_classifier(layer.degree, layer.gamma, splits).fit(X[:, columns], y)
                 for layer, columns in zip(self._layers(X.shape[1]), self.columns_, strict=True)
             ]
         svms = [classifier[-1].calibrated_classifiers_[0].estimator for classifier in self.classifiers_]
@@ -135,9 +141,12 @@ class LayerEnsemble(ClassifierMixin, BaseEstimator):
     def layer_probabilities(self, X) -> np.ndarray:
         """Return every layer's class probabilities for X (n, n_features), shape (layers, n, classes)."""
         check_is_fitted(self)
-        X = validate_data(self, X, reset=False)
+        X = validate_data(self, X, reset=False, dtype=np.float64)
         return np.stack(
-            [c.predict_proba(X[:, columns]) for c, columns in zip(self.classifiers_, self.columns_, strict=True)]
+            [
+                c.predict_proba(X[:, columns])
+                for c, columns in zip(self.classifiers_, self.columns_, strict=True)
+            ]
         )
 
     def predict_proba(self, X) -> np.ndarray:
@@ -146,7 +155,8 @@ class LayerEnsemble(ClassifierMixin, BaseEstimator):
 
     def predict(self, X) -> np.ndarray:
         """Return the class with the largest fused score for every row of X, shape (n,)."""
-        return self.classes_[self.predict_proba(X).argmax(axis=1)]
+        probabilities = self.predict_proba(X)
+        return self.classes_[probabilities.argmax(axis=1)]
 
     def _layers(self, n_features: int) -> list[Layer]:
         return [Layer("all", n_features, 3, 1.0)] if self.layers is None else list(self.layers)
@@ -159,8 +169,13 @@ class LayerEnsemble(ClassifierMixin, BaseEstimator):
             raise ParameterError(f"X has {n_features} columns, but the layers have {ends[-1]} maps in all")
         keep = np.ones(n_features, bool) if self.keep is None else np.asarray(self.keep)
         if keep.dtype != bool or keep.shape != (n_features,):
-            raise ParameterError(f"keep has shape {keep.shape} and type {keep.dtype}, expected ({n_features},) bool")
-        columns = [np.flatnonzero(keep[end - layer.maps : end]) + end - layer.maps for layer, end in zip(layers, ends)]
+            raise ParameterError(
+                f"keep has shape {keep.shape} and type {keep.dtype}, expected ({n_features},) bool"
+            )
+        columns = [
+            np.flatnonzero(keep[end - layer.maps : end]) + end - layer.maps
+            for layer, end in zip(layers, ends)
+        ]
         for layer, kept in zip(layers, columns, strict=True):
             if not len(kept):
                 raise ParameterError(f"keep leaves no map of tap {layer.tap!r}")
@@ -174,7 +189,9 @@ class FoldResult(NamedTuple):
     converged: list[bool]
 
 
-def evaluate_fold(x: np.ndarray, y: np.ndarray, test: np.ndarray, layers: list[Layer], keep=None) -> FoldResult:
+def evaluate_fold(
+    x: np.ndarray, y: np.ndarray, test: np.ndarray, layers: list[Layer], keep=None
+) -> FoldResult:
     """Fit the ensemble on the clips outside `test` and apply it to those inside.
 
     The unit of parallel work: it lives in this module, which imports no torch, so that a worker process starts fast.

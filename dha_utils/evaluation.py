@@ -125,7 +125,9 @@ def cross_validate_many(
         probabilities[name][:, responses.folds == fold] = part.probabilities
         converged[name][fold] = part.converged
     return {
-        name: CrossValidation(responses.taps, p, y, responses.folds, responses.recordings, chosen[name], converged[name])
+        name: CrossValidation(
+            responses.taps, p, y, responses.folds, responses.recordings, chosen[name], converged[name]
+        )
         for name, p in probabilities.items()
     }
 
@@ -139,7 +141,9 @@ def check_folds(responses: Responses) -> None:
         missing = set(range(len(responses.classes))) - set(responses.y[responses.folds != fold])
         if missing:
             name = responses.classes[min(missing)]
-            raise DataError(f"class {name!r} occurs in fold {fold} only, so no classifier for that fold can learn it")
+            raise DataError(
+                f"class {name!r} occurs in fold {fold} only, so no classifier for that fold can learn it"
+            )
 
 
 def mfcc_baseline(mfcc: Responses) -> np.ndarray:

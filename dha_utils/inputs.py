@@ -14,7 +14,7 @@ import numpy as np
 from safetensors.numpy import load_file, save_file
 
 from dha_utils.audio import load_audio, log_mel
-from dha_utils.datasets import Clips, load_clips
+from dha_utils.datasets import DATASETS, Clips, load_clips
 from dha_utils.errors import DataError
 from dha_utils.paths import atomic_write, bundled, data_dir
 from dha_utils.responses import Responses, extract_mfcc, extract_responses
@@ -117,12 +117,12 @@ def load_inputs(
         If there is neither audio nor an artifact, or the artifacts were made with another duration.
     """
     folder = bundled(dataset)
-    at_hand = root is not None or data_dir() is not None or not folder.is_dir()
-    if at_hand:
+    is_bundled = dataset in DATASETS and folder.is_dir()
+    if root is not None or data_dir() is not None or not is_bundled:
         try:
             clips = load_clips(dataset, root)
         except DataError:
-            if root is not None or not folder.is_dir():
+            if root is not None or not is_bundled:
                 raise
         else:
             return compute_inputs(clips, rates, duration, workers=workers, progress=progress)

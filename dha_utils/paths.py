@@ -27,7 +27,7 @@ def repository() -> Path:
 
 def bundled(dataset: str) -> Path:
     """Return the folder of the committed artifacts of a data set."""
-    return repository() / "data" / dataset
+    return repository() / "data" / Path(dataset).name
 
 
 @contextmanager

@@ -69,7 +69,9 @@ def class_means(responses: Responses, tap: str) -> Figure:
     figure = Figure(figsize=(10, 0.32 * len(means) + 1.4), layout="constrained")
     axis = figure.subplots()
     limit = float(np.quantile(np.abs(means), 0.995))
-    image = axis.imshow(means[:, order], aspect="auto", cmap="RdBu_r", vmin=-limit, vmax=limit, interpolation="nearest")
+    image = axis.imshow(
+        means[:, order], aspect="auto", cmap="RdBu_r", vmin=-limit, vmax=limit, interpolation="nearest"
+    )
     axis.set_yticks(range(len(means)), [readable(label) for label in responses.classes])
     axis.set_xlabel(f"the {means.shape[1]} maps of {tap}, by the class they answer to most")
     axis.grid(False)
@@ -81,8 +83,22 @@ def effect_sizes(effects: pd.DataFrame) -> Figure:
     r"""Draw the distribution of effect sizes over maps, tap by tap; columns ``tap`` and ``eta2``."""
     figure = Figure(figsize=(10, 4), layout="constrained")
     axis = figure.subplots()
-    sns.boxplot(effects, x="tap", y="eta2", hue="tap", palette="crest", legend=False, whis=(5, 95), fliersize=1.5, ax=axis)
-    axis.set(xlabel="tap, from input to output", ylabel=r"$\eta^2$ (share of variance between classes)", ylim=(0, 1))
+    sns.boxplot(
+        effects,
+        x="tap",
+        y="eta2",
+        hue="tap",
+        palette="crest",
+        legend=False,
+        whis=(5, 95),
+        fliersize=1.5,
+        ax=axis,
+    )
+    axis.set(
+        xlabel="tap, from input to output",
+        ylabel=r"$\eta^2$ (share of variance between classes)",
+        ylim=(0, 1),
+    )
     axis.tick_params(axis="x", rotation=40)
     return figure
 
@@ -97,7 +113,9 @@ def shares(table: pd.DataFrame, columns: Mapping[str, str]) -> Figure:
     axis.yaxis.set_major_formatter(PercentFormatter(1))
     axis.set(xlabel="tap, from input to output", ylabel="share of maps", ylim=(0, 1))
     axis.tick_params(axis="x", rotation=40)
-    sns.move_legend(axis, "lower center", bbox_to_anchor=(0.5, 1), ncol=len(columns), title=None, frameon=False)
+    sns.move_legend(
+        axis, "lower center", bbox_to_anchor=(0.5, 1), ncol=len(columns), title=None, frameon=False
+    )
     return figure
 
 

@@ -43,7 +43,9 @@ def extraction_provenance(clips: Clips, parameters: dict, model=None) -> dict:
     model : SoundNet, optional
         Its weights are hashed.
     """
-    versions = {package: version(package) for package in PACKAGES} | {"libsndfile": soundfile.__libsndfile_version__}
+    versions = {package: version(package) for package in PACKAGES} | {
+        "libsndfile": soundfile.__libsndfile_version__
+    }
     return {
         "dataset": clips.name,
         "clips": len(clips),

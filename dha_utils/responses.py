@@ -28,7 +28,7 @@ from dha_utils.errors import DataError
 from dha_utils.fused import FusedTaps
 from dha_utils.paths import atomic_write
 from dha_utils.provenance import extraction_provenance
-from dha_utils.soundnet import NATIVE_RATE, SoundNet, load_soundnet
+from dha_utils.soundnet import NATIVE_RATE, TAPS, SoundNet, load_soundnet
 
 BLOCK = 40
 """Clips per unit of work: what is lost at most, per worker, when an extraction is killed."""
@@ -117,6 +117,11 @@ class Responses:
         arrays = {tap: array[rows] for tap, array in self.arrays.items()}
         return Responses(arrays, self.table.iloc[rows].reset_index(drop=True), self.provenance)
 
+    def shuffle_labels(self, seed: int) -> "Responses":
+        """Return the same responses with labels permuted over clips at random; folds stay."""
+        labels = np.random.default_rng(seed).permutation(self.table["label"].to_numpy())
+        return Responses(self.arrays, self.table.assign(label=labels), self.provenance)
+
     def matrix(self, taps: Sequence[str] | None = None) -> np.ndarray:
         """Return the responses of several taps side by side, shape (clips, sum of maps); default: all taps."""
         return np.concatenate([self[tap] for tap in taps or self.taps], axis=1)
@@ -126,7 +131,11 @@ class Responses:
 
         The header has one key only: with several their order, and so the file's bytes, would vary between runs.
         """
-        header = {"taps": self.taps, "table": self.table.to_dict(orient="list"), "provenance": self.provenance}
+        header = {
+            "taps": self.taps,
+            "table": self.table.to_dict(orient="list"),
+            "provenance": self.provenance,
+        }
         arrays = {tap: np.ascontiguousarray(array, np.float32) for tap, array in self.arrays.items()}
         with atomic_write(Path(path)) as temporary:
             save_file(arrays, temporary, metadata={"dha": json.dumps(header, ensure_ascii=False)})
@@ -142,13 +151,17 @@ class Responses:
         """
         path = Path(path)
         if not path.is_file():
-            raise DataError(f"{path}: no such file; `dha extract` makes it, or run the earlier notebook first")
+            raise DataError(
+                f"{path}: no such file; `dha extract` makes it, or run the earlier notebook first"
+            )
         try:
             with safe_open(path, "numpy") as file:
                 header = json.loads(file.metadata()["dha"])
                 arrays = {tap: file.get_tensor(tap) for tap in header["taps"]}
         except (SafetensorError, KeyError, TypeError) as error:
-            raise DataError(f"{path}: not a responses file, or damaged ({error}); extract it again") from error
+            raise DataError(
+                f"{path}: not a responses file, or damaged ({error}); extract it again"
+            ) from error
         return cls(arrays, pd.DataFrame(header["table"]), header["provenance"])
 
 
@@ -176,7 +189,9 @@ def pool_maps(taps: TapsFunction, waveforms: Sequence[np.ndarray]) -> dict[str, 
             rows = np.flatnonzero(lengths == length)
             # A lone clip goes twice: for a batch of one oneDNN takes another algorithm, which rounds differently, and
             # where an average nearly cancels that would show.
-            batch = torch.from_numpy(np.stack([waveforms[row] for row in (rows if len(rows) > 1 else rows.repeat(2))]))
+            batch = torch.from_numpy(
+                np.stack([waveforms[row] for row in (rows if len(rows) > 1 else rows.repeat(2))])
+            )
             for tap, maps in taps(batch):
                 means = maps.mean(dim=2)[: len(rows)]
                 pooled.setdefault(tap, np.empty((len(waveforms), maps.shape[1]), np.float32))[rows] = means
@@ -237,9 +252,14 @@ def extract_responses(
         pooled = [pool_maps(taps, batch) for batch in batches]
         return {tap: np.concatenate([batch[tap] for batch in pooled]) for tap in pooled[0]}
 
-    parameters = {"rate": rate, "duration": duration, "batch_size": batch_size, "input_scale": model.input_scale}
+    parameters = {
+        "rate": rate,
+        "duration": duration,
+        "batch_size": batch_size,
+        "input_scale": model.input_scale,
+    }
     provenance = extraction_provenance(clips, parameters, model)
-    return _extract(clips, one_block, provenance, workers=workers, progress=progress, out=out)
+    return _extract(clips, one_block, TAPS, provenance, workers=workers, progress=progress, out=out)
 
 
 def extract_mfcc(
@@ -258,10 +278,12 @@ def extract_mfcc(
         return {"mfcc": np.stack([mfcc_features(waveform, rate) for waveform in waveforms])}
 
     provenance = extraction_provenance(clips, {"rate": rate, "duration": duration})
-    return _extract(clips, one_block, provenance, workers=workers, progress=progress, out=out)
+    return _extract(clips, one_block, ("mfcc",), provenance, workers=workers, progress=progress, out=out)
 
 
-def _extract(clips: Clips, one_block, provenance: dict, *, workers, progress, out) -> Responses:
+def _extract(
+    clips: Clips, one_block, taps: Sequence[str], provenance: dict, *, workers, progress, out
+) -> Responses:
     """Run `one_block` over the clips, block by block, in threads; keep and reuse finished blocks beside `out`."""
     blocks = [clips.take(range(i, min(i + BLOCK, len(clips)))) for i in range(0, len(clips), BLOCK)]
     partial_folder = None if out is None else _open_partial(Path(f"{out}.partial"), clips, provenance)
@@ -278,7 +300,7 @@ def _extract(clips: Clips, one_block, provenance: dict, *, workers, progress, ou
         except BaseException:
             pool.shutdown(cancel_futures=True)
             raise
-    arrays = {tap: np.concatenate([part[tap] for part in parts]) for tap in parts[0]}
+    arrays = {tap: np.concatenate([part[tap] for part in parts]) for tap in taps}
     responses = Responses(arrays, clips.table.drop(columns="path"), provenance)
     if out is not None:
         responses.save(out)

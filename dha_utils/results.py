@@ -28,8 +28,8 @@ class Results:
 
     Examples
     --------
-    >>> Results("esc10", "/tmp/x").folder.as_posix()
-    '/tmp/x/esc10'
+    >>> Results("path/to/sounds").folder.name
+    'sounds'
     """
 
     def __init__(self, dataset: str, results: str | Path | None = None):
@@ -61,7 +61,9 @@ class Results:
     def save_figure(self, name: str, figure: Figure) -> Figure:
         """Write ``NAME.svg``, byte-identical for identical content, and return the figure for the page."""
         with mpl.rc_context({"svg.hashsalt": "dha"}), atomic_write(self.folder / f"{name}.svg") as temporary:
-            figure.savefig(temporary, format="svg", bbox_inches="tight", metadata={"Date": None, "Creator": None})
+            figure.savefig(
+                temporary, format="svg", bbox_inches="tight", metadata={"Date": None, "Creator": None}
+            )
         return figure
 
 

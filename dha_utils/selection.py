@@ -10,10 +10,10 @@ from itertools import combinations
 from math import floor
 
 import numpy as np
-from scipy.stats import false_discovery_control
 
 from dha_utils.criteria import CRITERIA, Criterion, MapScores
 from dha_utils.errors import ParameterError
+from dha_utils.multiplicity import adjust
 from dha_utils.naming import closest
 from dha_utils.responses import Responses
 
@@ -31,7 +31,7 @@ class Selection:
     scores : dict of str to MapScores
         Score, raw p-value and effect size per map, per tap.
     adjusted : dict of str to ndarray, shape (maps,), or None
-        Benjamini-Hochberg adjusted p-values over the maps of all taps together; None where there are no p-values.
+        Adjusted p-values over the maps of all taps together; None where there are no p-values.
     """
 
     criterion: str
@@ -53,6 +53,12 @@ class Selection:
     def ignored(self) -> float:
         """Fraction of all maps that are ignored."""
         return 1 - self.n_kept / self.n_maps
+
+    def complement(self) -> "Selection":
+        """Return the selection of the ignored maps; a tap of which none is ignored keeps its worst map."""
+        worst = {tap: keep_best(-s.score, 1) for tap, s in self.scores.items()}
+        masks = {tap: ~mask if (~mask).any() else worst[tap] for tap, mask in self.masks.items()}
+        return Selection(self.criterion, masks, self.scores, self.adjusted)
 
 
 def n_to_keep(keep: float, n_maps: int) -> int:
@@ -77,36 +83,114 @@ def keep_best(score: np.ndarray, n_keep: int) -> np.ndarray:
     return mask
 
 
-def adjust_pvalues(scores: Mapping[str, MapScores]) -> dict[str, np.ndarray] | None:
-    """Return Benjamini-Hochberg adjusted p-values, the maps of all taps being one family of tests."""
+def adjust_pvalues(scores: Mapping[str, MapScores], correction: str = "bh") -> dict[str, np.ndarray] | None:
+    """Return adjusted p-values, the maps of all taps being one family of tests; None where there are no p-values."""
     if any(tap_scores.pvalue is None for tap_scores in scores.values()):
         return None
     pvalues = np.concatenate([tap_scores.pvalue for tap_scores in scores.values()])
     ends = np.cumsum([len(tap_scores.pvalue) for tap_scores in scores.values()])
-    return dict(zip(scores, np.split(false_discovery_control(pvalues, method="bh"), ends[:-1]), strict=True))
+    return dict(zip(scores, np.split(adjust(pvalues, correction), ends[:-1]), strict=True))
+
+
+def score_maps(
+    data: Responses | Mapping[str, object], criterion: str, *, y: np.ndarray | None = None, seed: int = 0
+) -> dict[str, MapScores]:
+    """Score the maps of every tap by a criterion.
+
+    Parameters
+    ----------
+    data : Responses, or dict of str to ndarray (n, C, T), or dict of str to LayerWeights
+        What the criterion needs: pooled responses, full feature maps, or the tensors of the taps' layers.
+    criterion : str
+        A name in `dha_utils.CRITERIA`.
+    y : ndarray, shape (n,), int, optional
+        Class of every clip of full feature maps; responses bring their own.
+    seed : int
+        For criteria that draw.
+
+    Raises
+    ------
+    ParameterError
+        If the criterion is unknown or needs other data.
+    """
+    chosen = find_criterion(criterion)
+    rng = np.random.default_rng(seed)
+    if (chosen.needs == "responses") != isinstance(data, Responses):
+        raise ParameterError(
+            f"criterion {criterion!r} is computed from {chosen.needs}, got {type(data).__name__}"
+        )
+    if chosen.needs == "responses":
+        y, recordings = data.y, data.recordings
+        return {tap: chosen.function(data[tap], y, recordings, rng) for tap in data.taps}
+    if chosen.needs == "maps":
+        return {tap: chosen.function(maps, y, rng) for tap, maps in data.items()}
+    return {tap: chosen.function(weights) for tap, weights in data.items()}
+
+
+def apply_rule(
+    criterion: str,
+    scores: Mapping[str, MapScores],
+    *,
+    keep: float | None = None,
+    alpha: float | None = None,
+    correction: str = "bh",
+    own_rule: bool = False,
+) -> Selection:
+    """Turn scores into keep masks; arguments and errors as in `select`."""
+    if (keep is not None) + (alpha is not None) + own_rule != 1:
+        raise ParameterError(
+            f"give either keep, alpha or own_rule, got keep={keep!r}, alpha={alpha!r}, {own_rule}"
+        )
+    if keep is not None and not 0 < keep <= 1:
+        raise ParameterError(f"keep is {keep!r}, expected a fraction in (0, 1], such as 0.11")
+    if alpha is not None and not 0 < alpha < 1:
+        raise ParameterError(f"alpha is {alpha!r}, expected a level in (0, 1), such as 0.05")
+    adjusted = adjust_pvalues(scores, correction)
+    if alpha is not None:
+        if adjusted is None:
+            raise ParameterError(
+                f"criterion {criterion!r} has no p-values: select by keep= instead of alpha="
+            )
+        masks = {tap: (adjusted[tap] <= alpha) | keep_best(s.score, 1) for tap, s in scores.items()}
+    elif own_rule:
+        if any(s.n_keep is None for s in scores.values()):
+            raise ParameterError(f"criterion {criterion!r} has no stopping rule of its own: select by keep=")
+        masks = {tap: keep_best(s.score, max(1, s.n_keep)) for tap, s in scores.items()}
+    else:
+        masks = {tap: keep_best(s.score, n_to_keep(keep, len(s.score))) for tap, s in scores.items()}
+    return Selection(criterion, masks, scores, adjusted)
 
 
 def select(
-    responses: Responses,
+    responses_or_maps: Responses | Mapping[str, object],
     criterion: str = "anova",
     *,
     keep: float | None = None,
     alpha: float | None = None,
+    correction: str = "bh",
+    own_rule: bool = False,
+    y: np.ndarray | None = None,
     seed: int = 0,
 ) -> Selection:
     """Decide which feature maps to keep, tap by tap, from all the clips given (pass a training fold only).
 
     Parameters
     ----------
-    responses : Responses
-        Of the clips that the decision may look at.
+    responses_or_maps : Responses or dict
+        Of the clips that the decision may look at; see `score_maps`.
     criterion : str
         A name in `dha_utils.CRITERIA`.
     keep : float, optional
         Fraction of maps to keep in every tap, in (0, 1].
     alpha : float, optional
-        Instead of `keep`: keep the maps whose Benjamini-Hochberg adjusted p-value is at most this, in (0, 1),
-        and the best map of every tap.
+        Instead of `keep`: keep the maps whose adjusted p-value is at most this, in (0, 1), and the best map of
+        every tap.
+    correction : {"bh", "by", "holm"}
+        How p-values are adjusted over the maps of all taps.
+    own_rule : bool
+        Instead of `keep` and `alpha`: keep as many maps as the criterion's own stopping rule says.
+    y : ndarray, shape (n,), int, optional
+        Class of every clip, where full feature maps are given.
     seed : int
         For criteria that draw.
 
@@ -117,28 +201,12 @@ def select(
     Raises
     ------
     ParameterError
-        If the criterion is unknown, or not exactly one of `keep` and `alpha` is given, or one is out of range.
+        If the criterion is unknown or needs other data, not exactly one rule is given, or one is out of range.
     DataError
         If the criterion cannot be computed on these clips.
     """
-    chosen = find_criterion(criterion)
-    if (keep is None) == (alpha is None):
-        raise ParameterError(f"give either keep or alpha, got keep={keep!r}, alpha={alpha!r}")
-    if keep is not None and not 0 < keep <= 1:
-        raise ParameterError(f"keep is {keep!r}, expected a fraction in (0, 1], such as 0.11")
-    if alpha is not None and not 0 < alpha < 1:
-        raise ParameterError(f"alpha is {alpha!r}, expected a level in (0, 1), such as 0.05")
-    rng = np.random.default_rng(seed)
-    y, recordings = responses.y, responses.recordings
-    scores = {tap: chosen.function(responses[tap], y, recordings, rng) for tap in responses.taps}
-    adjusted = adjust_pvalues(scores)
-    if keep is not None:
-        masks = {tap: keep_best(s.score, n_to_keep(keep, len(s.score))) for tap, s in scores.items()}
-    elif adjusted is None:
-        raise ParameterError(f"criterion {criterion!r} has no p-values: select by keep= instead of alpha=")
-    else:
-        masks = {tap: (adjusted[tap] <= alpha) | keep_best(s.score, 1) for tap, s in scores.items()}
-    return Selection(criterion, masks, scores, adjusted)
+    scores = score_maps(responses_or_maps, criterion, y=y, seed=seed)
+    return apply_rule(criterion, scores, keep=keep, alpha=alpha, correction=correction, own_rule=own_rule)
 
 
 def mean_jaccard(masks: Sequence[np.ndarray]) -> float:
@@ -154,5 +222,7 @@ def mean_jaccard(masks: Sequence[np.ndarray]) -> float:
 def find_criterion(name: str) -> Criterion:
     """Return the criterion of a name, or raise a ParameterError that names the nearest one."""
     if name not in CRITERIA:
-        raise ParameterError(f"unknown criterion {name!r}{closest(name, CRITERIA)}; there are: {', '.join(CRITERIA)}")
+        raise ParameterError(
+            f"unknown criterion {name!r}{closest(name, CRITERIA)}; there are: {', '.join(CRITERIA)}"
+        )
     return CRITERIA[name]

@@ -169,6 +169,8 @@ def load_soundnet(path: Path | None = None) -> SoundNet:
     """
     model = SoundNet()
     # Batch norm's update counter is no weight: it exists in the module but not in the file.
-    counters = {key: value for key, value in model.state_dict().items() if key.endswith("num_batches_tracked")}
+    counters = {
+        key: value for key, value in model.state_dict().items() if key.endswith("num_batches_tracked")
+    }
     model.load_state_dict(load_file(path or fetch_weights()) | counters)
     return model.eval().requires_grad_(False)

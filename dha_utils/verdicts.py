@@ -51,7 +51,7 @@ def first_verdicts(
     Returns
     -------
     list of dict
-        claim, source, measured (a sentence), estimate, low, high (fractions), verdict, evidence.
+        key, claim, source, measured (a sentence), estimate, low, high (fractions), verdict, evidence.
     """
     true = np.asarray(predictions["true"])
     rate = str(ensemble["rate"])
@@ -89,7 +89,13 @@ def first_verdicts(
             better_than_random(float(anova.mean()), random),
             "03_ensemble",
         ),
-        _row("computation", None, "ignoring maps removes no convolution; not measured here", NOT_TESTABLE, "method"),
+        _row(
+            "computation",
+            None,
+            "ignoring maps removes no convolution; not measured here",
+            NOT_TESTABLE,
+            "method",
+        ),
         _row(
             "ensemble",
             gain,
@@ -108,7 +114,7 @@ def _points(change: Interval) -> str:
 
 
 def _row(claim: str, interval: Interval | None, measured: str, verdict: str, evidence: str) -> dict:
-    row = {"claim": CLAIMS[claim].text, "source": CLAIMS[claim].source, "measured": measured}
+    row = {"key": claim, "claim": CLAIMS[claim].text, "source": CLAIMS[claim].source, "measured": measured}
     if interval is not None:
         row |= interval._asdict()
     return row | {"verdict": verdict, "evidence": evidence}

@@ -1,61 +1,44 @@
-"""Class-wise criteria: does a map respond differently to different classes? One value per clip, grouped by class."""
+"""Class-wise tests: does a map respond differently to different classes? One value per clip, by class.
+
+Conventions: as in `dha_utils.criteria.groups`, whose rule for undefined maps holds for all. Ranking is by the
+statistic or the effect size, never by p, which underflows to ties. All assume independent clips;
+`permutation_f` does not.
+"""
 
 import numpy as np
 from scipy import stats
+from statsmodels.stats.oneway import equivalence_oneway_generic
 
 from dha_utils.criteria.base import MapScores, criterion
-from dha_utils.errors import DataError
+from dha_utils.criteria.groups import moments, split_by_class, varies, varies_within_classes, where_defined
 
+EQUIVALENCE_MARGIN = 0.25**2
+"""Largest difference that still counts as "alike", as Cohen's f squared: f = 0.25 (Cohen's "medium"; classes
+explain 5.9 % of the variance). A choice, not a fact: at f = 0.1, his "small", a few hundred clips could
+hardly show any map alike."""
 
-def split_by_class(x: np.ndarray, y: np.ndarray, smallest: int = 2) -> list[np.ndarray]:
-    """Return the rows of `x` class by class, in float64.
-
-    Parameters
-    ----------
-    x : ndarray, shape (n, C)
-        Pooled responses.
-    y : ndarray, shape (n,), int
-        Class of every clip.
-    smallest : int
-        Fewest clips per class that the caller can work with.
-
-    Raises
-    ------
-    DataError
-        If there are fewer than two classes, or a class has fewer than `smallest` clips.
-    """
-    classes, counts = np.unique(y, return_counts=True)
-    if len(classes) < 2:
-        raise DataError(f"a class-wise criterion needs at least 2 classes, got {len(classes)}: check the labels")
-    if counts.min() < smallest:
-        raise DataError(
-            f"class {classes[counts.argmin()]} has {counts.min()} clips, a class-wise criterion needs at least "
-            f"{smallest}: add clips or leave the class out"
-        )
-    x = np.asarray(x, dtype=np.float64)
-    return [x[y == label] for label in classes]
-
-
-def is_constant(x: np.ndarray) -> np.ndarray:
-    """Return which columns of `x` (n, C) hold one value only, shape (C,), bool."""
-    return np.ptp(x, axis=0) == 0
+EQUIVALENCE_LEVEL = 0.05
+"""Level of the equivalence test to which its score is scaled."""
 
 
 def eta_squared(f: np.ndarray, df_between: int, df_within: int) -> np.ndarray:
-    r"""Return the share of variance between classes, :math:`\eta^2 = F d_b / (F d_b + d_w)`."""
-    with np.errstate(invalid="ignore"):  # inf / inf: no variance within classes at all
-        eta2 = f * df_between / (f * df_between + df_within)
-    return np.where(np.isinf(f), 1.0, eta2)
+    r"""Return the share of variance between classes, :math:`\eta^2 = F d_b / (F d_b + d_w)`; 1 for infinite F."""
+    with np.errstate(divide="ignore"):
+        return 1 / (1 + df_within / (np.asarray(f) * df_between))
 
 
 def omega_squared(f: np.ndarray, df_between: int, df_within: int) -> np.ndarray:
-    r"""Return the less biased :math:`\omega^2 = d_b (F - 1) / (d_b F + d_w + 1)`.
+    r"""Return the less biased :math:`\omega^2 = d_b (F - 1) / (d_b F + d_w + 1)`; F must be finite.
 
     Source: Olejnik and Algina, Psychological Methods 8 (2003), written in terms of F.
     """
-    with np.errstate(invalid="ignore"):
-        omega2 = df_between * (f - 1) / (df_between * f + df_within + 1)
-    return np.where(np.isinf(f), 1.0, omega2)
+    return df_between * (f - 1) / (df_between * f + df_within + 1)
+
+
+def degrees_of_freedom(y: np.ndarray) -> tuple[int, int]:
+    """Return the degrees of freedom between and within the classes of `y` (n,)."""
+    n_classes = len(np.unique(y))
+    return n_classes - 1, len(y) - n_classes
 
 
 @criterion(
@@ -64,11 +47,12 @@ def omega_squared(f: np.ndarray, df_between: int, df_within: int) -> np.ndarray:
     summary="one-way ANOVA of pooled responses, clips grouped by class",
     reference="Fisher 1925; DHA names ANOVA without saying what is grouped",
 )
+@where_defined(varies, test=True)
 def anova(x: np.ndarray, y: np.ndarray, groups: np.ndarray, rng: np.random.Generator) -> MapScores:
-    r"""Score maps by the classical F test; ranked by F, since p-values underflow to ties.
+    r"""Score maps by the classical F test, which assumes equal variances within classes.
 
-    With a fixed number of clips and classes the order by F, by :math:`\eta^2` and by :math:`\omega^2` is the same.
-    Assumes independent clips, and equal variances within classes.
+    With a fixed number of clips and classes the order by F, by :math:`\eta^2` and by :math:`\omega^2` is the
+    same.
 
     Parameters
     ----------
@@ -83,15 +67,111 @@ def anova(x: np.ndarray, y: np.ndarray, groups: np.ndarray, rng: np.random.Gener
     -------
     MapScores
         score = F; effect = :math:`\eta^2`.
+
+    Raises
+    ------
+    DataError
+        If there are fewer than two classes or two clips per class.
     """
-    by_class = split_by_class(x, y)
-    constant = is_constant(x)
-    f = np.full(x.shape[1], -np.inf)
-    p = np.ones(x.shape[1])
-    if not constant.all():
-        result = stats.f_oneway(*(part[:, ~constant] for part in by_class), axis=0)
-        f[~constant], p[~constant] = result.statistic, result.pvalue
-    effect = np.zeros_like(f)
-    df_between = len(by_class) - 1
-    effect[~constant] = eta_squared(f[~constant], df_between, len(y) - 1 - df_between)
-    return MapScores(f, p, effect)
+    result = stats.f_oneway(*split_by_class(x, y), axis=0)
+    return MapScores(result.statistic, result.pvalue, eta_squared(result.statistic, *degrees_of_freedom(y)))
+
+
+@criterion(
+    "welch",
+    family="class-wise tests",
+    summary="Welch's F test: classes may differ in variance",
+    reference="Welch, Biometrika 38 (1951)",
+)
+@where_defined(varies_within_classes, test=True)
+def welch(x: np.ndarray, y: np.ndarray, groups: np.ndarray, rng: np.random.Generator) -> MapScores:
+    r"""Score maps by Welch's F; effect = :math:`\omega^2` computed from it; arguments as in `anova`."""
+    result = stats.f_oneway(*split_by_class(x, y), axis=0, equal_var=False)
+    return MapScores(result.statistic, result.pvalue, omega_squared(result.statistic, *degrees_of_freedom(y)))
+
+
+@criterion(
+    "alexander_govern",
+    family="class-wise tests",
+    summary="Alexander-Govern test: classes may differ in variance, statistic close to chi-square",
+    reference="Alexander and Govern, Journal of Educational Statistics 19 (1994)",
+)
+@where_defined(varies_within_classes, test=True)
+def alexander_govern(x: np.ndarray, y: np.ndarray, groups: np.ndarray, rng: np.random.Generator) -> MapScores:
+    r"""Score maps by the statistic A; effect = :math:`\eta^2` of the responses; arguments as in `anova`.
+
+    A has no effect size of its own: under no difference it is chi-square with k - 1 degrees of freedom, so
+    the order by A is already free of p.
+    """
+    parts = split_by_class(x, y)
+    result = stats.alexandergovern(*parts, axis=0)
+    f = stats.f_oneway(*parts, axis=0).statistic
+    return MapScores(result.statistic, result.pvalue, eta_squared(f, *degrees_of_freedom(y)))
+
+
+@criterion(
+    "kruskal",
+    family="class-wise tests",
+    summary="Kruskal-Wallis test on ranks, ties corrected",
+    reference="Kruskal and Wallis, JASA 47 (1952); effect size: Tomczak and Tomczak 2014",
+)
+@where_defined(varies, test=True)
+def kruskal(x: np.ndarray, y: np.ndarray, groups: np.ndarray, rng: np.random.Generator) -> MapScores:
+    r"""Score maps by H; effect = :math:`\epsilon^2 = H / (n - 1)`, in [0, 1]; arguments as in `anova`."""
+    result = stats.kruskal(*split_by_class(x, y), axis=0)
+    return MapScores(result.statistic, result.pvalue, result.statistic / (len(y) - 1))
+
+
+@criterion(
+    "equivalence",
+    family="class-wise tests",
+    summary="Wellek's equivalence test: maps not shown to respond alike to all classes are kept",
+    reference="Wellek 2010, with Welch's F after Jan and Shieh 2019",
+)
+@where_defined(varies_within_classes, test=False)
+def equivalence(x: np.ndarray, y: np.ndarray, groups: np.ndarray, rng: np.random.Generator) -> MapScores:
+    """Score maps by how far they are from being shown alike; arguments as in `anova`.
+
+    A large p of an F test is no evidence that a map responds alike; this test turns the hypotheses round. Its
+    null is that the classes differ by `EQUIVALENCE_MARGIN` or more, so a *small* p, like a small F, says
+    *alike*. For that reason the p-values are not in ``MapScores.pvalue``, where small means keep;
+    `equivalence_pvalues` gives them.
+
+    Returns
+    -------
+    MapScores
+        score = Welch's F over its critical value, below 1 = shown alike at `EQUIVALENCE_LEVEL` (the order is
+        that of p, but p rounds to 1 for most maps and would tie); effect = Cohen's f squared, F / n as
+        statsmodels has it.
+    """
+    result = _equivalence_test(x, y)
+    return MapScores(result.statistic / result.crit_f, None, result.effectsize)
+
+
+def equivalence_pvalues(x: np.ndarray, y: np.ndarray) -> np.ndarray:
+    """Return the p-values of the equivalence test, small = shown alike, shape (C,); 1 for undefined maps.
+
+    Parameters
+    ----------
+    x : ndarray, shape (n, C)
+        Pooled responses of one tap or of several side by side.
+    y : ndarray, shape (n,), int
+        Class of every clip.
+    """
+    x = np.asarray(x, dtype=np.float64)
+    defined = varies_within_classes(x, y)
+    pvalues = np.ones(len(defined))
+    if defined.any():
+        pvalues[defined] = _equivalence_test(x[:, defined], y).pvalue
+    return pvalues
+
+
+def _equivalence_test(x: np.ndarray, y: np.ndarray):
+    """Return statsmodels' `EquivalenceOnewayResult` of every map of `x` (n, C), fields of shape (C,)."""
+    count, _, variance = moments(x, y)
+    k = len(count)
+    weights = count / variance
+    spread = ((1 - weights / weights.sum(axis=0)) ** 2 / (count - 1)).sum(axis=0)
+    df = (k - 1, (k**2 - 1) / (3 * spread))  # of Welch's F
+    f = stats.f_oneway(*split_by_class(x, y), axis=0, equal_var=False).statistic
+    return equivalence_oneway_generic(f, k, count.ravel(), EQUIVALENCE_MARGIN, df, alpha=EQUIVALENCE_LEVEL)

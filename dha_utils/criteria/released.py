@@ -3,34 +3,37 @@
 Conventions: feature maps of one tap are ``(n clips, C maps, T time positions)``; standardised maps `z` are
 ``(C, n, T)`` float32, so that the values of a map lie together. Every method is registered twice, as
 ``METHOD_as_released``, which reproduces the arithmetic of the released code [1]_ [2]_ with its slips, and as
-``METHOD_corrected``, with each of `SLIPS` that concerns it mended; `score_released` mends any subset, which tells what
-a single slip changes. How many maps a method keeps by its own rule is `MapScores.n_keep`.
+``METHOD_corrected``, with each of `SLIPS` that concerns it mended; `score_released` mends any subset, which
+tells what a single slip changes. How many maps a method keeps by its own rule is `MapScores.n_keep`.
 
-What the sources leave open is read in the most natural way: data and standardisation are float32, statistics are
-computed in float64, ties go to the lower channel number, undefined values rank last. A weakness that is not mended: a
-k-nearest-neighbour entropy of 100 points in up to thousands of dimensions follows the distances between clips, and
-estimates no entropy that anything is known about.
+What the sources leave open is read in the most natural way: maps are standardised in float32, statistics
+computed in float64, ties go to the lower channel number, undefined values rank last. One weakness is not
+mended: a nearest-neighbour entropy of 100 points in up to thousands of dimensions follows the distances
+between clips, and is no estimate of an entropy to any known accuracy.
 
 References
 ----------
-.. [1] Singh, Rajan, Bhavsar, "Deep Hidden Analysis: A Statistical Framework to Prune Feature Maps", ICASSP 2019.
-.. [2] Singh, Rajan, Bhavsar, "SVD-based redundancy removal in 1-D CNNs for acoustic scene classification", Pattern
-   Recognition Letters 131 (2020) 383-389.
+.. [1] Singh, Rajan, Bhavsar, "Deep Hidden Analysis: A Statistical Framework to Prune Feature Maps",
+   ICASSP 2019.
+.. [2] Singh, Rajan, Bhavsar, "SVD-based redundancy removal in 1-D CNNs for acoustic scene classification",
+   Pattern Recognition Letters 131 (2020) 383-389.
 .. [3] Kozachenko, Leonenko, "Sample estimate of the entropy of a random vector", Problems of Information
    Transmission 23 (1987).
 """
 
 from collections.abc import Collection
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 import numpy as np
 from scipy.spatial.distance import pdist, squareform
 from scipy.special import digamma, fdtrc, gammaln
 
 from dha_utils.criteria.base import MapScores, criterion
-from dha_utils.criteria.classwise import anova, eta_squared
+from dha_utils.criteria.classwise import anova
 from dha_utils.criteria.kl_stop import kl_curve, prefix_histograms, settled_at
+from dha_utils.criteria.slips import SLIPS
 from dha_utils.errors import DataError, ParameterError
+from dha_utils.naming import closest
 
 NEIGHBOURS = 10
 """k of the nearest-neighbour entropy."""
@@ -39,82 +42,12 @@ RESOLUTION = float(np.finfo(np.float32).eps)
 """Relative resolution of the maps: below it neither distances nor singular values say anything."""
 
 
-@dataclass(frozen=True)
-class Slip:
-    """A slip of the released code: its name, the methods it concerns, what is wrong and what the corrected variant does."""
-
-    name: str
-    methods: tuple[str, ...]
-    wrong: str
-    corrected: str
-
-
-STOPPED = ("anova_time", "entropy_knn", "angle_to_first")
-"""The methods that take their number of maps from the KL rule."""
-
-SLIPS = (
-    Slip(
-        "standardisation",
-        (*STOPPED, "rank_full"),
-        "(n, T, C) is reshaped to (n C, T) without a transpose: each column that is standardised mixes maps and times",
-        "every map is centred over clips and time; one scale for the tap, since how much a map varies is to count",
-    ),
-    Slip(
-        "pseudo-replication",
-        ("anova_time",),
-        "groups are clips and samples their autocorrelated time positions: any two clips differ, on noise alone too",
-        "one average per clip, grouped by class: the test of classes in the nested design time in clip in class",
-    ),
-    Slip(
-        "underflow",
-        ("anova_time",),
-        "maps are ranked by p, which underflows to 0: the order within these ties is arbitrary (here: by channel)",
-        "maps are ranked by F",
-    ),
-    Slip(
-        "direction",
-        ("entropy_knn", "angle_to_first"),
-        "ascending order keeps the maps that vary least over clips",
-        "descending order keeps the maps that vary most",
-    ),
-    Slip(
-        "atoms",
-        ("entropy_knn",),
-        f"more than {NEIGHBOURS} clips that a map answers alike (by silence) have distance 0: entropy is minus infinity",
-        "distances are not taken below the resolution of float32; a map with no larger one is undefined",
-    ),
-    Slip(
-        "reference",
-        ("angle_to_first",),
-        "map 0 is compared with itself: its spread is 0 whatever it does",
-        "map 0 is scored by its angle to map 1",
-    ),
-    Slip(
-        "bin edges",
-        STOPPED,
-        "the two histograms of the stopping rule have different edges: equal bins stand for different values",
-        "both have the edges of all values",
-    ),
-    Slip(
-        "full rank",
-        ("rank_full",),
-        "full means rank n, which no map with fewer than n time positions can reach",
-        "full means rank min(n, T)",
-    ),
-    Slip(
-        "mixed slice",
-        (),
-        "clips per class are hard-coded slices, one of which holds clips of two classes",
-        "clips are drawn by label; so they are in both variants, since the slices belong to another data set",
-    ),
-)
-
-
 def standardise_released(maps: np.ndarray) -> np.ndarray:
-    """Standardise as the released code does: the columns of (n, T, C) read as (n C, T); shape (C, n, T), float32.
+    """Standardise maps (n, C, T) as the released code does: the columns of (n, T, C) read as (n C, T).
 
-    The result is reshaped back to (n, T, C), so each map keeps its place but not its own statistics. A column
-    without variance is only centred, as scikit-learn's StandardScaler does.
+    The result is read as (n, T, C) again, so that each map keeps its place but not its own statistics, and
+    returned with shape (C, n, T), float32. A column without variance is only centred, as scikit-learn's
+    StandardScaler does.
     """
     n, n_maps, n_times = maps.shape
     table = maps.transpose(0, 2, 1).astype(np.float32, order="C").reshape(n * n_maps, n_times)
@@ -125,7 +58,7 @@ def standardise_released(maps: np.ndarray) -> np.ndarray:
 
 
 def standardise_maps(maps: np.ndarray) -> np.ndarray:
-    """Centre every map over clips and time, divide by the tap's one deviation; shape (C, n, T), float32."""
+    """Centre every map of (n, C, T) over clips and time, divide by one scale; shape (C, n, T), float32."""
     z = maps.transpose(1, 0, 2).astype(np.float32, order="C")
     constant = z.min(axis=(1, 2)) == z.max(axis=(1, 2))
     z -= z.mean(axis=(1, 2), keepdims=True, dtype=np.float64)
@@ -137,8 +70,8 @@ def standardise_maps(maps: np.ndarray) -> np.ndarray:
 def anova_time(z: np.ndarray, y: np.ndarray, mended: Collection[str]) -> MapScores:
     r"""Score maps by a one-way ANOVA; score = -p or F, effect = :math:`\eta^2`.
 
-    As released, groups are the n clips and samples their T time positions. With "pseudo-replication" mended it is the
-    class-wise `anova` of the clips' averages.
+    As released, groups are the n clips and samples their T time positions. With "pseudo-replication" mended
+    it is the class-wise `anova` of the clips' averages.
     """
     means = z.mean(axis=2, dtype=np.float64).T
     if "pseudo-replication" in mended:
@@ -151,36 +84,44 @@ def anova_time(z: np.ndarray, y: np.ndarray, mended: Collection[str]) -> MapScor
         df_between, df_within = n - 1, n * (n_times - 1)
         with np.errstate(divide="ignore", invalid="ignore"):  # no variance within clips, or none at all
             f = (between / df_between) / (within / df_within)
-        undefined = np.isnan(f)
+            undefined = np.isnan(f)
+            effect = np.where(undefined, 0.0, between / (between + within))
         p = np.where(undefined, 1.0, fdtrc(df_between, df_within, f))
-        effect = np.where(undefined, 0.0, eta_squared(f, df_between, df_within))
         f = np.where(undefined, -np.inf, f)
     score = f if "underflow" in mended else np.where(np.isneginf(f), -np.inf, -p)
     return MapScores(score, p, effect)
 
 
 def entropy_knn(z: np.ndarray, y: np.ndarray, mended: Collection[str]) -> MapScores:
-    """Score maps by the Kozachenko-Leonenko entropy of n clips as points in T dimensions; see `knn_entropy`."""
+    """Score maps by the Kozachenko-Leonenko entropy of their n clips as points in T dimensions."""
     if z.shape[1] <= NEIGHBOURS:
-        raise DataError(f"entropy_knn got {z.shape[1]} clips, it needs more than {NEIGHBOURS}: select more per class")
+        raise DataError(
+            f"entropy_knn got {z.shape[1]} clips, it needs more than {NEIGHBOURS}: select more per class"
+        )
     floor = RESOLUTION * np.sqrt(z.shape[2]) if "atoms" in mended else 0.0
     entropy = np.array([knn_entropy(points, floor=floor) for points in z])
-    return MapScores(entropy if "direction" in mended else np.where(np.isnan(entropy), -np.inf, -entropy))
+    score = entropy if "direction" in mended else -entropy
+    return MapScores(np.where(np.isneginf(entropy), -np.inf, score) if "atoms" in mended else score)
 
 
 def knn_entropy(points: np.ndarray, k: int = NEIGHBOURS, floor: float = 0.0) -> float:
     r"""Return the Kozachenko-Leonenko estimate of differential entropy in nats.
 
-    :math:`\psi(n) - \psi(k) + \log V_T + \frac{T}{n} \sum_i \log \epsilon_i`, with :math:`\epsilon_i` the Euclidean distance
-    of point i to its k-th neighbour and :math:`V_T` the volume of the unit ball [3]_.
+    :math:`\psi(n) - \psi(k) + \log V_T + \frac{T}{n} \sum_i \log \epsilon_i`, with :math:`\epsilon_i` the
+    Euclidean distance of point i to its k-th neighbour and :math:`V_T` the volume of the unit ball [3]_.
 
     Parameters
     ----------
     points : ndarray, shape (n, T)
     k : int
-        Neighbour, below n.
+        Which neighbour, below n.
     floor : float
-        Distances are taken to be at least this; where none is larger the result is minus infinity.
+        Distances are taken to be at least this.
+
+    Returns
+    -------
+    float
+        Minus infinity where a distance is 0 (and so is `floor`), or no distance is above `floor`.
     """
     n, n_dimensions = points.shape
     # Distances by differences: through inner products, equal points would not come out at distance 0.
@@ -207,18 +148,98 @@ def angle_to_first(z: np.ndarray, y: np.ndarray, mended: Collection[str]) -> Map
 def rank_full(z: np.ndarray, y: np.ndarray, mended: Collection[str]) -> MapScores:
     """Score maps by the rank of their n x T matrix; `n_keep` counts those of full rank, which may be none.
 
-    Singular values count above ``max(n, T) * eps(float32)`` of the largest, NumPy's rule for float32 matrices. They are roots
-    of the eigenvalues of the smaller Gram matrix in float64, whose rounding lies far below that.
+    Singular values count above ``max(n, T) * eps(float32)`` of the largest, NumPy's rule for float32
+    matrices. They are roots of the eigenvalues of the smaller Gram matrix in float64, whose rounding lies
+    far below that.
     """
     n, n_times = z.shape[1:]
     tolerance = max(n, n_times) * RESOLUTION
     ranks = np.empty(len(z))
-    for number, points in enumerate(z.astype(np.float64) if n_times < n else z):
-        matrix = points if n_times < n else points.astype(np.float64).T
-        eigenvalues = np.linalg.eigvalsh(matrix.T @ matrix)
+    for number, points in enumerate(z):
+        matrix = points.astype(np.float64)
+        eigenvalues = np.linalg.eigvalsh(matrix @ matrix.T if n <= n_times else matrix.T @ matrix)
         ranks[number] = np.count_nonzero(eigenvalues > tolerance**2 * eigenvalues[-1])
     full = min(n, n_times) if "full rank" in mended else n
-    return MapScores(np.where(ranks == 0, -np.inf, ranks), n_keep=np.count_nonzero(ranks == full))
+    return MapScores(np.where(ranks == 0, -np.inf, ranks), n_keep=int(np.count_nonzero(ranks == full)))
 
 
-METHODS = {"anova_time": anova_time, "entropy_knn": entropy_knn, "angle_to_first": angle_to_first, "rank_full": rank_full}
+METHODS = {
+    "anova_time": anova_time,
+    "entropy_knn": entropy_knn,
+    "angle_to_first": angle_to_first,
+    "rank_full": rank_full,
+}
+"""Method -> the function that scores standardised maps."""
+
+MENDED = {"as_released": frozenset(), "corrected": frozenset(slip.name for slip in SLIPS)}
+"""Variant -> the slips that are mended in it."""
+
+
+def score_released(method: str, maps: np.ndarray, y: np.ndarray, mended: Collection[str] = ()) -> MapScores:
+    """Score the maps of one tap by a method of the released code, with some of its slips mended.
+
+    Parameters
+    ----------
+    method : str
+        A key of `METHODS`.
+    maps : ndarray, shape (n, C, T), float32
+        Full feature maps of the selection clips.
+    y : ndarray, shape (n,), int
+        Class of every clip; looked at only where "pseudo-replication" is mended.
+    mended : collection of str
+        Names of `SLIPS`; those that do not concern the method change nothing.
+
+    Returns
+    -------
+    MapScores
+        `n_keep` by the KL rule, or the number of maps of full rank. As released a score may be +inf: that of
+        a map whose entropy is minus infinity, since the lowest was kept first.
+
+    Raises
+    ------
+    ParameterError
+        If the method or a slip is unknown.
+    DataError
+        If the maps are not (n, C, T), not finite or do not go with `y`, or are of too few clips for the
+        method.
+    """
+    slips = [slip.name for slip in SLIPS]
+    for name, known in ((method, METHODS), *((name, slips) for name in mended)):
+        if name not in known:
+            raise ParameterError(
+                f"unknown name {name!r}{closest(name, known)}; there are: {', '.join(known)}"
+            )
+    if maps.ndim != 3 or 0 in maps.shape or len(maps) != len(y):
+        raise DataError(
+            f"maps have shape {maps.shape}, expected ({len(y)} clips, maps, time), none of them 0"
+        )
+    if not np.isfinite(maps).all():
+        n_bad = np.count_nonzero(~np.isfinite(maps))
+        raise DataError(f"{n_bad} of {maps.size} values of the maps are NaN or infinite: extract them again")
+    z = standardise_maps(maps) if "standardisation" in mended else standardise_released(maps)
+    scores = METHODS[method](z, y, mended)
+    if scores.n_keep is not None:
+        return scores
+    order = np.argsort(-scores.score, kind="stable")
+    histograms = prefix_histograms(z, order, shared_edges="bin edges" in mended)
+    return replace(scores, n_keep=settled_at(kl_curve(histograms)))
+
+
+def _register(method: str, variant: str, summary: str, reference: str = "DHA's released code (2020)") -> None:
+    """Add one variant of a method to the registry."""
+
+    @criterion(
+        f"{method}_{variant}", needs="maps", family="released methods", summary=summary, reference=reference
+    )
+    def function(maps: np.ndarray, y: np.ndarray, rng: np.random.Generator) -> MapScores:
+        return score_released(method, maps, y, MENDED[variant])
+
+
+_register("anova_time", "as_released", "ANOVA of time positions with clips as groups, lowest p first")
+_register("anova_time", "corrected", "ANOVA of the clips' averages grouped by class, highest F first")
+_register("entropy_knn", "as_released", "10-nearest-neighbour entropy of clips in T dimensions, lowest first")
+_register("entropy_knn", "corrected", "10-nearest-neighbour entropy of clips in T dimensions, highest first")
+_register("angle_to_first", "as_released", "spread over clips of the cosine with map 0, lowest first")
+_register("angle_to_first", "corrected", "spread over clips of the cosine with map 0, highest first")
+_register("rank_full", "as_released", "clips x time matrix has rank n", "Singh et al., PRL 131 (2020)")
+_register("rank_full", "corrected", "clips x time matrix has rank min(n, T)", "Singh et al., PRL 131 (2020)")

@@ -1,0 +1,17 @@
+# `make book` and `make test` need Python 3.11 or newer and nothing else; everything beyond these four is `dha`.
+PYTHON ?= python3
+BIN := .venv/bin
+
+.PHONY: book test check clean
+book: .venv/.ready ; @$(BIN)/dha book
+test: .venv/.ready ; @$(BIN)/dha fetch weights && $(BIN)/python -m pytest
+check: .venv/.ready ; @$(BIN)/dha check
+clean: ; rm -rf build book/executed .pytest_cache .ruff_cache
+
+.venv/.ready: requirements.lock pyproject.toml
+	@$(PYTHON) -c 'import sys; sys.exit("dha: Python 3.11 or newer is needed, this is " + sys.version.split()[0] + "; try: make PYTHON=python3.11" if sys.version_info < (3, 11) else 0)'
+	@echo "Installing into .venv (about 2.5 GB; once) ..."
+	$(PYTHON) -m venv .venv
+	$(BIN)/python -m pip install --quiet --requirement requirements.lock
+	$(BIN)/python -m pip install --quiet --no-deps --no-build-isolation --editable .
+	@touch $@

@@ -1,0 +1,159 @@
+"""Time the released selection methods, both variants of all four, against the obvious loops, in one run.
+
+Ours: the maps of 100 clips of ESC-10 (10 per class of folds 2 to 5, 22 050 Hz, 5 s) at 15 taps, then the
+eight criteria; once straight through for time and memory, then tap by tap in turn with the obvious way, so that a
+drift of the machine's speed meets both.
+
+The obvious way: for every map `scipy.stats.f_oneway`, a loop over points for the nearest-neighbour entropy, a
+loop over clips for the cosines and `numpy.linalg.matrix_rank`; for every prefix i a fresh `numpy.histogram` of all
+values of the first i maps. It is run whole on the taps WHOLE, where results must be equal; elsewhere, and there
+too, on a sample: SAMPLE maps, scaled to all maps, and SAMPLE prefixes, scaled by the number of their values (the
+time of a histogram is linear in it). So totals over all taps are extrapolated; WHOLE shows how far off that is.
+
+    DHA_DATA=... python benchmarks/released_methods.py
+"""
+
+import resource
+import time
+
+import numpy as np
+from scipy.special import digamma, gammaln
+from scipy.stats import f_oneway
+from sklearn.preprocessing import StandardScaler
+
+import dha_utils as dha
+from dha_utils.criteria import CRITERIA
+from dha_utils.criteria.kl_stop import settled_at
+from dha_utils.criteria.released import MENDED, METHODS
+from dha_utils.maps import iterate_maps, selection_clips
+
+WHOLE = ("bn3", "pool5")
+SAMPLE = 4
+
+
+def standardise(maps, variant):
+    n, n_maps, n_times = maps.shape
+    if variant == "as_released":
+        channels_last = maps.transpose(0, 2, 1)
+        scaled = StandardScaler().fit_transform(channels_last.reshape(n * n_maps, n_times))
+        return scaled.reshape(channels_last.shape).transpose(2, 0, 1)
+    centred = maps - maps.mean(axis=(0, 2), keepdims=True)
+    return (centred / centred.std()).transpose(1, 0, 2)
+
+
+def anova_time(points, z, y, variant):
+    if variant == "as_released":
+        return -f_oneway(*points.astype(float)).pvalue
+    means = points.mean(axis=1, dtype=float)
+    return f_oneway(*(means[y == label] for label in np.unique(y))).statistic
+
+
+def entropy_knn(points, z, y, variant):
+    points = points.astype(float)
+    n, d = points.shape
+    tenth = np.array([np.sort(np.linalg.norm(points - point, axis=1))[10] for point in points])
+    floor = 0 if variant == "as_released" else np.finfo(np.float32).eps * np.sqrt(d)
+    if tenth.max() <= floor and variant == "corrected":
+        return -np.inf
+    with np.errstate(divide="ignore"):
+        logs = np.log(np.maximum(tenth, floor))
+    entropy = digamma(n) - digamma(10) + d / 2 * np.log(np.pi) - gammaln(d / 2 + 1) + d * logs.mean()
+    return -entropy if variant == "as_released" else entropy
+
+
+def angle_to_first(points, z, y, variant):
+    reference = z[1] if variant == "corrected" and np.shares_memory(points, z[0]) else z[0]
+    pairs = zip(points.astype(float), reference.astype(float), strict=True)
+    spread = np.std([a @ b / (np.linalg.norm(a) * np.linalg.norm(b)) for a, b in pairs])
+    return -spread if variant == "as_released" else spread
+
+
+def rank_full(points, z, y, variant):
+    return np.linalg.matrix_rank(points)
+
+
+OBVIOUS = {f.__name__: f for f in (anova_time, entropy_knn, angle_to_first, rank_full)}
+
+
+def divergence(z, order, i, h_all, bins):
+    values = z[order[:i]]
+    h = np.histogram(values, bins)[0] / values.size
+    p, q = (np.where(part == 0, 1e-5, part) for part in (h_all, h))
+    return np.sum(p * np.log(p / q))
+
+
+def timed(function, *arguments):
+    start = time.perf_counter()
+    result = function(*arguments)
+    return time.perf_counter() - start, result
+
+
+def obvious(method, variant, maps, y, sample=None):
+    """Return seconds, scores and number kept; of a sample, seconds are extrapolated and results partial."""
+    n_maps = maps.shape[1]
+    spent, z = timed(standardise, maps, variant)
+    which = range(n_maps) if sample is None else np.linspace(0, n_maps - 1, sample).astype(int)
+    seconds, scores = timed(
+        lambda: np.array([OBVIOUS[method](z[c], z, y, variant) for c in which], dtype=float)
+    )
+    spent += seconds * n_maps / len(which)
+    if method == "rank_full":
+        full = maps.shape[0] if variant == "as_released" else min(maps.shape[0], maps.shape[2])
+        return spent, scores, np.count_nonzero(scores == full)
+    order = np.argsort(-scores, kind="stable") if sample is None else np.arange(n_maps)
+    bins = 15 if variant == "as_released" else np.histogram_bin_edges(z, 15)
+    h_all = np.histogram(z, bins)[0] / z.size
+    prefixes = np.arange(1, n_maps + 1)
+    which = prefixes if sample is None else np.linspace(n_maps / 8, n_maps, sample).astype(int)
+    seconds, curve = timed(lambda: np.array([divergence(z, order, i, h_all, bins) for i in which]))
+    spent += seconds * prefixes.sum() / which.sum()
+    return spent, scores, settled_at(curve) if sample is None else None
+
+
+def assert_equal(name, got, scores, n_keep):
+    np.testing.assert_allclose(got.score, np.where(np.isnan(scores), -np.inf, scores), rtol=1e-3, atol=1e-5)
+    assert got.n_keep == n_keep, f"{name}: {got.n_keep} maps kept, the obvious way keeps {n_keep}"
+
+
+def main():
+    clips, model = dha.load_clips("esc10"), dha.load_soundnet()
+    clips = clips.take(selection_clips(clips.y, clips.folds != 1))
+    y, rng = clips.y, np.random.default_rng(0)
+    variants = [(method, variant) for method in METHODS for variant in MENDED]
+
+    def ours(maps):
+        return {v: CRITERIA[f"{v[0]}_{v[1]}"].function(maps, y, rng) for v in variants}
+
+    start = time.perf_counter()
+    scoring = 0.0
+    for _, maps in iterate_maps(clips, model=model, progress=False):
+        scoring += timed(ours, maps)[0]
+        del maps
+    total = time.perf_counter() - start
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024**2
+    print(f"ours, 15 taps, {len(clips)} clips: {total:.1f} s in all, {scoring:.1f} s of it scoring")
+    print(f"peak memory of the process: {peak:.2f} GiB")
+    fast, extrapolated = 0.0, dict.fromkeys(variants, 0.0)
+    for tap, maps in iterate_maps(clips, model=model, progress=False):
+        seconds, results = timed(ours, maps)
+        fast += seconds
+        by_sample = {v: obvious(*v, maps, y, SAMPLE)[0] for v in variants}
+        for v in variants:
+            extrapolated[v] += by_sample[v]
+        line = f"{tap:6s} ours {seconds:5.2f} s, obvious, extrapolated: {sum(by_sample.values()):6.1f} s"
+        if tap in WHOLE:
+            whole = 0.0
+            for v in variants:
+                slow, scores, n_keep = obvious(*v, maps, y)
+                assert_equal(f"{'_'.join(v)} at {tap}", results[v], scores, n_keep)
+                whole += slow
+            line += f", measured whole: {whole:6.1f} s, {whole / seconds:.0f} times ours, results equal"
+        print(line, flush=True)
+    for v, seconds in extrapolated.items():
+        print(f"{'_'.join(v):28s} obvious, extrapolated: {seconds:6.1f} s")
+    slow = sum(extrapolated.values())
+    print(f"15 taps: ours {fast:.1f} s; obvious, extrapolated: {slow:.0f} s, {slow / fast:.0f} times ours")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,180 @@
+"""Full feature maps of a few clips, for the criteria that need more than a pooled response.
+
+Conventions: the maps of a tap are ``(n clips, C maps, T time positions)`` float32, rows in the order of the
+clip table; all clips have one length, so that they stack. Maps are large (100 clips of 5 s at 22 050 Hz: 179
+MB over the 15 taps, at 44 100 Hz twice that, and in proportion to duration): they are handed out tap by tap,
+never kept on disk.
+"""
+
+import math
+import os
+import sys
+from collections.abc import Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+
+import numpy as np
+import torch
+from tqdm import tqdm
+
+from dha_utils.audio import load_audio
+from dha_utils.datasets import Clips
+from dha_utils.errors import DataError, ParameterError
+from dha_utils.fused import FusedTaps
+from dha_utils.naming import closest
+from dha_utils.soundnet import NATIVE_RATE, TAPS, SoundNet, load_soundnet
+
+PASS_BYTES = 2**30
+"""Bytes of maps made in one pass of the network: where all taps take more, it runs again for later ones."""
+
+
+def selection_clips(y: np.ndarray, train: np.ndarray, per_class: int = 10, seed: int = 0) -> np.ndarray:
+    """Draw the clips on which the released methods select: so many per class from the training part.
+
+    A class with fewer training clips gives all it has; the draw looks neither at recordings nor at the other
+    clips.
+
+    Parameters
+    ----------
+    y : ndarray, shape (n,), int
+        Class of every clip.
+    train : ndarray
+        Boolean mask over the clips, or row numbers: those that may be drawn.
+    per_class : int
+        Clips per class, at least 1; 10 in the released code.
+    seed : int
+        Of the draw.
+
+    Returns
+    -------
+    ndarray, shape (at most classes * per_class,), int64
+        Row numbers, ascending, none twice.
+
+    Raises
+    ------
+    ParameterError
+        If `per_class` is below 1.
+    DataError
+        If there is nothing to draw from.
+
+    Examples
+    --------
+    >>> y = np.repeat([0, 1], 20)
+    >>> rows = selection_clips(y, train=np.arange(40) % 2 == 0, per_class=3)
+    >>> y[rows].tolist(), (rows % 2).tolist()
+    ([0, 0, 0, 1, 1, 1], [0, 0, 0, 0, 0, 0])
+    """
+    if per_class < 1:
+        raise ParameterError(f"per_class is {per_class!r}, expected at least 1 clip per class, such as 10")
+    rows = np.unique(np.arange(len(y))[train])
+    if not len(rows):
+        raise DataError("the training part holds no clips: check the folds")
+    rng = np.random.default_rng(seed)
+    by_class = (rows[y[rows] == label] for label in np.unique(y[rows]))
+    drawn = [rng.choice(own, min(per_class, len(own)), replace=False) for own in by_class]
+    return np.sort(np.concatenate(drawn))
+
+
+def iterate_maps(
+    clips: Clips,
+    taps: Sequence[str] = TAPS,
+    *,
+    model: SoundNet | None = None,
+    rate: int = NATIVE_RATE,
+    duration: float = 5.0,
+    batch_size: int = 4,
+    workers: int | None = None,
+    progress: bool = True,
+) -> Iterator[tuple[str, np.ndarray]]:
+    """Run clips through SoundNet and yield the feature maps tap by tap.
+
+    Holds at most `PASS_BYTES` of maps at a time (or one tap, if that takes more), not counting what the
+    caller keeps: use a tap's maps and let go of them. The maps do not depend on the number of workers.
+
+    Parameters
+    ----------
+    clips : Clips
+    taps : sequence of str
+        Names of `dha_utils.TAPS`.
+    model, rate, duration, batch_size, workers, progress
+        As in `dha_utils.extract_responses`, but that `duration` must be a number.
+
+    Yields
+    ------
+    tap : str
+        In the order of the network.
+    maps : ndarray, shape (clips, C, T), float32
+
+    Raises
+    ------
+    ParameterError
+        If a tap is unknown or none is given, or `duration` is None.
+    DataError
+        If there are no clips, or they are too short for the network.
+    AudioError
+        If a file cannot be used.
+    """
+    if not len(taps):
+        raise ParameterError("no taps are asked for, expected some of " + ", ".join(TAPS))
+    for tap in taps:
+        if tap not in TAPS:
+            raise ParameterError(f"unknown tap {tap!r}{closest(tap, TAPS)}; there are: {', '.join(TAPS)}")
+    if duration is None:
+        raise ParameterError(
+            "duration is None, expected seconds, such as 5: maps of unequal lengths do not stack"
+        )
+    if not len(clips):
+        raise DataError("there are no clips to run through the network")
+    network = FusedTaps(model or load_soundnet())
+    with torch.inference_mode():
+        silence = torch.zeros(1, round(duration * rate))
+        shapes = {tap: (len(clips), *maps.shape[1:]) for tap, maps in network(silence) if tap in taps}
+
+    def one_batch(start: int, arrays: dict[str, np.ndarray]) -> int:
+        waveforms = [
+            load_audio(path, rate, duration) for path in clips.table["path"][start : start + batch_size]
+        ]
+        # A lone clip goes twice, as in `responses.pool_maps`: a batch of one takes another algorithm.
+        batch = torch.from_numpy(np.stack(waveforms if len(waveforms) > 1 else waveforms * 2))
+        left = len(arrays)
+        with torch.inference_mode():
+            for tap, maps in network(batch):
+                if tap in arrays:
+                    arrays[tap][start : start + len(waveforms)] = maps[: len(waveforms)]
+                    left -= 1
+                if not left:
+                    break
+        return len(waveforms)
+
+    starts = range(0, len(clips), batch_size)
+    threads = workers or len(os.sched_getaffinity(0))
+    for group in split_into_passes(shapes):
+        arrays = {tap: np.empty(shapes[tap], np.float32) for tap in group}
+        bar = tqdm(total=len(clips), unit="clip", disable=not progress, file=sys.stderr, desc=clips.name)
+        # One network thread per worker, as in `extract_responses`.
+        with bar, ThreadPoolExecutor(threads, initializer=torch.set_num_threads, initargs=(1,)) as pool:
+            try:
+                for n_done in pool.map(one_batch, starts, [arrays] * len(starts)):
+                    bar.update(n_done)
+            except BaseException:
+                pool.shutdown(cancel_futures=True)
+                raise
+        for tap in group:
+            yield tap, arrays.pop(tap)
+
+
+def split_into_passes(shapes: Mapping[str, tuple[int, int, int]]) -> list[list[str]]:
+    """Group taps, in order, so that the float32 maps of a group take at most `PASS_BYTES`, or are one tap's.
+
+    >>> split_into_passes({"pool1": (100, 16, 6890), "bn2": (600, 32, 10000), "relu2": (600, 32, 10000)})
+    [['pool1', 'bn2'], ['relu2']]
+    """
+    groups: list[list[str]] = []
+    room = 0
+    for tap, shape in shapes.items():
+        size = 4 * math.prod(shape)
+        if size > room:
+            groups.append([])
+            room = PASS_BYTES
+        groups[-1].append(tap)
+        room -= size
+    return groups

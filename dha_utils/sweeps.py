@@ -1,0 +1,205 @@
+"""Sweeps: the ensemble evaluated for many selections, each kept as one line of a file as soon as it is done.
+
+A *cell* is one selection: a criterion, the fraction of maps kept, a seed, and a control. A sweep file is JSON lines: the first
+names what the cells were computed from, each further one is a cell with its result. A run that was killed goes on where it
+stopped, and what is committed under ``data/DATASET/`` is never computed again.
+"""
+
+import json
+from collections.abc import Iterable, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+import numpy as np
+from tqdm import tqdm
+
+from dha_utils.ensemble import fusions
+from dha_utils.errors import DataError
+from dha_utils.evaluation import CrossValidation, Selector, cross_validate_many
+from dha_utils.paths import atomic_write, bundled
+from dha_utils.responses import Responses
+from dha_utils.selection import Selection, apply_rule, score_maps
+
+CONTROLS = ("", "shuffled", "leaky", "ignored")
+"""What may be done to a selection: nothing; labels shuffled before it; made on all clips, the test fold included; or
+its complement, the ignored maps alone."""
+
+CHUNK = 8
+"""Cells that are computed together: enough to keep the cores busy, few enough to lose little to a kill."""
+
+
+@dataclass(frozen=True)
+class Cell:
+    """One selection to evaluate.
+
+    Attributes
+    ----------
+    criterion : str
+        A name in `dha_utils.CRITERIA`.
+    keep : float
+        Fraction of maps kept per tap.
+    seed : int
+        Of the criterion's draws, and of the shuffling of labels.
+    control : str
+        One of `CONTROLS`.
+    """
+
+    criterion: str
+    keep: float
+    seed: int = 0
+    control: str = ""
+
+
+def selector(cell: Cell, responses: Responses) -> Selector:
+    """Return what decides the keep masks of a cell from the responses of a training fold."""
+
+    def select(training: Responses) -> Selection:
+        seen = responses if cell.control == "leaky" else training
+        if cell.control == "shuffled":
+            seen = seen.shuffle_labels(cell.seed)
+        scores = score_maps(seen, cell.criterion, seed=cell.seed)
+        selection = apply_rule(cell.criterion, scores, keep=cell.keep)
+        return selection.complement() if cell.control == "ignored" else selection
+
+    return select
+
+
+def identity(responses: Responses) -> dict:
+    """Return what the cells of a sweep hang on: clips, folds, labels, weights and extraction, not the last bit of rounding."""
+    provenance = responses.provenance
+    return {
+        "dataset": provenance["dataset"],
+        "clip_list_sha256": provenance["clip_list_sha256"],
+        "weights_sha256": provenance["weights_sha256"],
+        "rate": provenance["parameters"]["rate"],
+        "duration": provenance["parameters"]["duration"],
+    }
+
+
+def sweep(
+    responses: Responses,
+    cells: Iterable[Cell],
+    *,
+    store: Path | None = None,
+    workers: int | None = None,
+    progress: bool = True,
+) -> list[dict]:
+    """Return the result of every cell: from the store, from the bundled sweep, or computed now.
+
+    Parameters
+    ----------
+    responses : Responses
+    cells : iterable of Cell
+    store : Path, optional
+        A sweep file to which what is computed is appended.
+    workers : int, optional
+        Processes; the result does not depend on it.
+    progress : bool
+        Show a progress bar while cells are computed.
+
+    Returns
+    -------
+    list of dict
+        In the order of `cells`; see `describe_cell`.
+
+    Raises
+    ------
+    DataError
+        If `store` belongs to other responses.
+    """
+    cells = list(dict.fromkeys(cells))
+    done = load_sweep(bundled_sweep(responses), responses, strict=False)
+    if store is not None:
+        _open_store(store, responses)
+        done |= load_sweep(store, responses)
+    missing = [cell for cell in cells if cell not in done]
+    with tqdm(total=len(missing), unit="cell", desc="sweep", disable=not progress or not missing) as bar:
+        for start in range(0, len(missing), CHUNK):
+            chunk = missing[start : start + CHUNK]
+            selectors = {str(number): selector(cell, responses) for number, cell in enumerate(chunk)}
+            runs = cross_validate_many(responses, selectors, workers=workers)
+            results = {cell: describe_cell(cell, run) for cell, run in zip(chunk, runs.values(), strict=True)}
+            if store is not None:
+                with store.open("a", encoding="utf-8") as file:
+                    file.writelines(json.dumps(result) + "\n" for result in results.values())
+            done |= results
+            bar.update(len(chunk))
+    return [done[cell] for cell in cells]
+
+
+def describe_cell(cell: Cell, run: CrossValidation) -> dict:
+    """Return the cell with what was measured, in JSON types.
+
+    Accuracies per fusion and per tap, the fraction of maps ignored, the number of SVMs that did not converge, and for the
+    sums over taps which clips are right, as a hexadecimal number (first clip first; see `unpack_correct`).
+    """
+    sums = fusions(run.taps, single=False)
+    return asdict(cell) | {
+        "ignored": run.ignored,
+        "not_converged": sum(not c for fold in run.converged.values() for c in fold),
+        "accuracy": {name: run.accuracy(taps) for name, taps in fusions(run.taps).items()},
+        "correct": {name: np.packbits(run.correct(taps)).tobytes().hex() for name, taps in sums.items()},
+        "clips": len(run.y),
+    }
+
+
+def unpack_correct(result: dict, fusion: str) -> np.ndarray:
+    """Return which clips a cell's ensemble gets right, shape (clips,), bool."""
+    packed = np.frombuffer(bytes.fromhex(result["correct"][fusion]), np.uint8)
+    return np.unpackbits(packed, count=result["clips"]).astype(bool)
+
+
+def bundled_sweep(responses: Responses) -> Path:
+    """Return where the committed sweep of a data set at the responses' rate would be."""
+    provenance = responses.provenance
+    return bundled(provenance["dataset"]) / f"sweep_{provenance['parameters']['rate']}.jsonl"
+
+
+def load_sweep(path: Path, responses: Responses, *, strict: bool = True) -> dict[Cell, dict]:
+    """Return the finished cells of a sweep file, none if there is no file.
+
+    Parameters
+    ----------
+    path : Path
+    responses : Responses
+    strict : bool
+        Whether a file that belongs to other responses is an error, or counts as none.
+
+    Raises
+    ------
+    DataError
+        If the file is damaged, other than in an unfinished last line, or (if `strict`) belongs to other responses.
+    """
+    if not path.is_file():
+        return {}
+    lines = path.read_text(encoding="utf-8").split("\n")[
+        :-1
+    ]  # what follows the last line break is unfinished
+    try:
+        header, *results = [json.loads(line) for line in lines]
+        finished = {Cell(r["criterion"], r["keep"], r["seed"], r["control"]): r for r in results}
+    except (ValueError, KeyError) as error:
+        raise DataError(
+            f"{path}: not a sweep file, or damaged ({error}); remove it to start again"
+        ) from error
+    if header != identity(responses):
+        if strict:
+            raise DataError(f"{path}: was computed from other responses; choose another file")
+        return {}
+    return finished
+
+
+def _open_store(store: Path, responses: Responses) -> None:
+    """Begin a sweep file, or cut off the unfinished last line of one that was killed."""
+    if not store.is_file():
+        with atomic_write(store) as temporary:
+            temporary.write_text(json.dumps(identity(responses)) + "\n", encoding="utf-8")
+    text = store.read_text(encoding="utf-8")
+    if not text.endswith("\n"):
+        with atomic_write(store) as temporary:
+            temporary.write_text(text[: text.rfind("\n") + 1], encoding="utf-8")
+
+
+def random_cells(keep: float, seeds: int) -> Sequence[Cell]:
+    """Return the control of random maps: one cell per seed."""
+    return [Cell("random", keep, seed) for seed in range(seeds)]

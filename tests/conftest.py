@@ -1,0 +1,60 @@
+import numpy as np
+import pandas as pd
+import pytest
+
+from dha_utils.paths import bundled
+from dha_utils.responses import Responses
+from dha_utils.soundnet import SoundNet
+
+
+@pytest.fixture(scope="session")
+def random_network():
+    """A SoundNet with seeded random weights whose activations stay near unit size."""
+    import torch
+
+    generator = torch.Generator().manual_seed(0)
+    model = SoundNet()
+    for name, tensor in model.state_dict().items():
+        if name.endswith("running_var"):
+            tensor.uniform_(0.5, 2.0, generator=generator)
+        elif name.startswith("conv") and name.endswith("weight"):
+            tensor.normal_(0, (2 / tensor[0].numel()) ** 0.5, generator=generator)
+        elif tensor.dtype.is_floating_point:
+            tensor.normal_(0.3, 0.5, generator=generator)
+    return model.eval().requires_grad_(False)
+
+
+@pytest.fixture
+def make_responses():
+    """Return a function that makes responses in which the first `n_good` maps of each tap tell the classes apart."""
+
+    def make(taps=None, *, n_classes=4, per_class=15, n_good=4, strength=3.0, folds=5, seed=0):
+        rng = np.random.default_rng(seed)
+        n = n_classes * per_class
+        y = np.tile(np.arange(n_classes), per_class)
+        arrays = {}
+        for tap, n_maps in (taps or {"relu6": 12, "relu7": 20}).items():
+            x = rng.normal(size=(n, n_maps)) + 5.0
+            x[:, :n_good] += strength * rng.normal(size=(n_classes, n_good))[y]
+            arrays[tap] = x.astype(np.float32)
+        table = pd.DataFrame(
+            {
+                "clip": [f"clip{i:03d}" for i in range(n)],
+                "label": [f"class{label}" for label in y],
+                "fold": np.arange(n) // n_classes % folds + 1,
+                "recording": [f"recording{i // 2}" for i in range(n)],
+            }
+        )
+        parameters = {"rate": 22050, "duration": 5.0}
+        provenance = {
+            "dataset": "made-up", "clip_list_sha256": "0", "weights_sha256": "0", "parameters": parameters
+        }  # fmt: skip
+        return Responses(arrays, table, provenance)
+
+    return make
+
+
+@pytest.fixture(scope="session")
+def esc10():
+    """The bundled responses of ESC-10 at 22 050 Hz."""
+    return Responses.load(bundled("esc10") / "responses_22050.safetensors")

@@ -1,0 +1,127 @@
+"""The registry as a whole: what every criterion that scores pooled responses has to do."""
+
+import numpy as np
+import pytest
+from scipy import stats
+
+from dha_utils.criteria import CRITERIA, MapScores
+from dha_utils.criteria.base import criterion
+from dha_utils.selection import keep_best
+
+N_CLASSES, CLIPS, MAPS, TRUE = 8, 16, 60, 20
+ON_RESPONSES = [name for name, c in CRITERIA.items() if c.needs == "responses"]
+TESTS = ["anova", "welch", "alexander_govern", "kruskal", "permutation_f"]
+
+HIT_RATES = {
+    "anova": 0.9,
+    "welch": 0.9,
+    "alexander_govern": 0.9,
+    "kruskal": 0.9,
+    "equivalence": 0.9,
+    "permutation_f": 0.9,
+    "fisher_ratio": 0.9,
+    "games_howell_pairs": 0.9,
+    "mutual_information": 0.9,
+    "mrmr": 0.9,
+    "correlation_clusters": 0.6,
+    # Blind to classes, so near the 20 / 60 of chance; entropy sees that class means far apart widen a histogram.
+    "pivoted_qr": 0.33,
+    "luo_entropy": 0.33,
+    "random": 0.33,
+}
+"""Share of the 20 discriminating maps among the best 20 of 60, mean over 20 seeds."""
+
+
+def score(name, x, y, groups=None, seed=0):
+    groups = np.arange(len(y)) if groups is None else groups
+    return CRITERIA[name].function(x, y, groups, np.random.default_rng(seed))
+
+
+def synthetic(seed):
+    """Return responses (128, 60), labels and which 20 maps discriminate: classes differ in spread, half the maps are ReLU."""
+    rng = np.random.default_rng(seed)
+    y = np.repeat(np.arange(N_CLASSES), CLIPS)
+    true = np.zeros(MAPS, bool)
+    true[rng.choice(MAPS, TRUE, replace=False)] = True
+    means = np.where(true, rng.normal(0, 0.6, (N_CLASSES, MAPS)), 0)
+    x = means[y] + rng.uniform(0.5, 1.5, (N_CLASSES, 1))[y] * rng.normal(size=(len(y), MAPS))
+    x[:, ::2] = np.maximum(x[:, ::2] + 0.5, 0)
+    return x.astype(np.float32), y, true
+
+
+@pytest.mark.parametrize("name", HIT_RATES)
+def test_hit_rate(name):
+    rates = []
+    for seed in range(20):
+        x, y, true = synthetic(seed)
+        rates.append(true[keep_best(score(name, x, y, seed=seed).score, TRUE)].mean())
+    assert np.mean(rates) == pytest.approx(HIT_RATES[name], abs=0.02)
+
+
+def test_every_criterion_on_responses_has_its_hit_rate_stated():
+    assert set(HIT_RATES) == set(ON_RESPONSES)
+
+
+def test_tests_are_the_criteria_with_p_values():
+    x, y, _ = synthetic(0)
+    assert {name for name in ON_RESPONSES if score(name, x, y).pvalue is not None} == set(TESTS)
+
+
+@pytest.mark.parametrize("name", TESTS)
+def test_p_is_uniform_under_shuffled_labels(name):
+    rng = np.random.default_rng(1)
+    y = np.repeat(np.arange(N_CLASSES), 20)
+    x = rng.normal(size=(160, 800)) + rng.normal(size=(N_CLASSES, 800))[y]
+    p = score(name, x, rng.permutation(y)).pvalue
+    if name == "permutation_f":  # of 100 values; spread evenly below its value each is continuous
+        p = p - rng.random(800) / 100
+    assert stats.kstest(p, "uniform").pvalue > 0.01
+
+
+@pytest.mark.parametrize("name", ON_RESPONSES)
+def test_contract(name):
+    x, y, _ = synthetic(2)
+    before = x.copy()
+    got = score(name, x, y)
+    assert isinstance(got, MapScores)
+    assert np.array_equal(x, before)
+    for values in (got.score, got.pvalue, got.effect):
+        assert values is None or (values.shape == (MAPS,) and values.dtype == np.float64)
+    assert np.isfinite(got.score).all()
+    assert got.score.tolist() == score(name, x, y).score.tolist()  # the same seed, the same scores
+
+
+@pytest.mark.parametrize("name", sorted(set(ON_RESPONSES) - {"random"}))
+def test_constant_maps_are_the_first_to_be_ignored(name):
+    x, y, _ = synthetic(3)
+    x[:, [0, 31]] = [0, 0.1]
+    got = score(name, x, y)
+    assert np.flatnonzero(np.isneginf(got.score)).tolist() == [0, 31]
+    assert got.pvalue is None or got.pvalue[[0, 31]].tolist() == [1, 1]
+    nothing = score(name, np.zeros_like(x), y)
+    assert np.isneginf(nothing.score).all()
+    assert (nothing.pvalue is None) == (got.pvalue is None)
+    assert keep_best(nothing.score, 2).nonzero()[0].tolist() == [0, 1]
+
+
+@pytest.mark.parametrize("name", sorted(set(ON_RESPONSES) - {"random", "pivoted_qr"}))
+def test_of_equal_maps_the_lower_channel_is_kept(name):
+    x, y, true = synthetic(4)
+    x = x[
+        :, 1::2
+    ]  # continuous: the noise that parts equal values of mutual_information would part the copies as well
+    best = int(score(name, x, y).score.argmax())
+    got = score(name, np.column_stack([x, x[:, best]]), y)
+    assert keep_best(got.score, 1).nonzero()[0].tolist() == [best]
+
+
+@pytest.mark.parametrize("name", sorted(set(ON_RESPONSES) - {"random", "mutual_information", "pivoted_qr"}))
+def test_scores_do_not_depend_on_a_maps_unit(name):
+    x, y, _ = synthetic(5)
+    scaled = x.astype(float) * np.geomspace(1e-6, 1e6, MAPS)
+    assert score(name, scaled, y).score == pytest.approx(score(name, x, y).score, rel=1e-6)
+
+
+def test_two_criteria_cannot_share_a_name():
+    with pytest.raises(RuntimeError, match="'anova' is registered twice"):
+        criterion("anova", family="", summary="", reference="")(lambda x, y, groups, rng: None)

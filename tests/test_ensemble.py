@@ -1,0 +1,127 @@
+import numpy as np
+import pytest
+from sklearn.base import clone
+from sklearn.calibration import CalibratedClassifierCV
+from sklearn.preprocessing import normalize
+from sklearn.svm import SVC
+from sklearn.utils.estimator_checks import parametrize_with_checks
+
+from dha_utils.ensemble import (
+    KERNELS,
+    RELEASED_TAPS,
+    Layer,
+    LayerEnsemble,
+    evaluate_fold,
+    fusions,
+    layer_classifier,
+    soundnet_layers,
+)
+from dha_utils.errors import ParameterError
+from dha_utils.soundnet import TAP_MAPS, TAPS
+
+
+@parametrize_with_checks([LayerEnsemble()])
+def test_scikit_learn_estimator_checks(estimator, check):
+    check(estimator)
+
+
+def test_kernels_are_those_of_the_fifteen_taps():
+    assert tuple(KERNELS) == TAPS
+    assert TAPS[5:] == RELEASED_TAPS
+
+
+def test_layers_equal_classifiers_made_by_hand(make_responses):
+    responses = make_responses()
+    x, y = responses.matrix(), responses.y
+    train = responses.folds != 1
+    ensemble = LayerEnsemble(soundnet_layers({"relu6": 12, "relu7": 20})).fit(x[train], y[train])
+    expected = []
+    for columns, (degree, gamma) in ((slice(0, 12), (3, 10)), (slice(12, 32), (5, 3))):
+        z = normalize(x[:, columns])
+        svm = SVC(kernel="precomputed", C=1.0)
+        gram = (gamma * z @ z.T) ** degree
+        model = CalibratedClassifierCV(svm, ensemble=False).fit(gram[np.ix_(train, train)], y[train])
+        expected.append(model.predict_proba(gram[np.ix_(~train, train)]))
+    probabilities = ensemble.layer_probabilities(x[~train])
+    np.testing.assert_allclose(probabilities, expected, atol=2e-3)
+    np.testing.assert_allclose(ensemble.predict_proba(x[~train]), probabilities.mean(axis=0))
+    np.testing.assert_array_equal(ensemble.predict(x[~train]), probabilities.sum(axis=0).argmax(axis=1))
+    assert ensemble.converged_ == [True, True]
+
+
+def test_ignored_maps_have_no_influence(make_responses):
+    responses = make_responses()
+    x, y = responses.matrix(), responses.y
+    keep = np.tile([True, False], 16)
+    layers = soundnet_layers({"relu6": 12, "relu7": 20})
+    noise = np.where(keep, x, np.random.default_rng(0).normal(size=x.shape))
+    a, b = (LayerEnsemble(layers, keep).fit(z, y).predict_proba(z) for z in (x, noise))
+    np.testing.assert_array_equal(a, b)
+    few = [Layer("relu6", 6, *KERNELS["relu6"]), Layer("relu7", 10, *KERNELS["relu7"])]
+    np.testing.assert_allclose(LayerEnsemble(few).fit(x[:, keep], y).predict_proba(x[:, keep]), a)
+
+
+def test_says_when_the_solver_did_not_end():
+    rng = np.random.default_rng(0)
+    x, y = rng.uniform(0.9, 1, (80, 2)), np.repeat([0, 1], 40)
+    ensemble = LayerEnsemble([Layer("pool1", 2, 5, 400)]).fit(x, y)
+    assert ensemble.converged_ == [False]
+
+
+def test_clone_keeps_parameters():
+    layers = soundnet_layers(TAP_MAPS)
+    assert clone(LayerEnsemble(layers, np.ones(4336, bool))).get_params()["layers"] == layers
+
+
+@pytest.mark.parametrize(
+    ("layers", "keep", "message"),
+    [
+        ([Layer("a", 3, 2, 1.0)], None, "X has 4 columns, but the layers have 3 maps"),
+        (None, [True, False], r"keep has shape \(2,\) and type bool, expected \(4,\)"),
+        (None, [0, 1, 1, 1], "type int64, expected"),
+        (
+            [Layer("a", 1, 2, 1.0), Layer("b", 3, 2, 1.0)],
+            [False, True, True, True],
+            "keep leaves no map of tap 'a'",
+        ),
+    ],
+)
+def test_bad_parameters(layers, keep, message):
+    x = np.random.default_rng(0).normal(size=(20, 4))
+    with pytest.raises(ParameterError, match=message):
+        LayerEnsemble(layers, keep).fit(x, np.repeat([0, 1], 10))
+
+
+def test_too_few_clips_of_a_class():
+    x = np.random.default_rng(0).normal(size=(14, 4))
+    with pytest.raises(ValueError, match="class 1 has 1 clip, but n_samples >= 2 per class"):
+        LayerEnsemble().fit(x, np.repeat([0, 1], [13, 1]))
+    few = LayerEnsemble().fit(x, np.repeat([0, 1], [11, 3]))
+    assert few.predict(x).shape == (14,)
+
+
+def test_unknown_tap():
+    with pytest.raises(ParameterError, match="no kernel for tap 'relu1'"):
+        soundnet_layers({"relu1": 16})
+
+
+def test_fusions():
+    assert list(fusions(TAPS, single=False)) == ["15 taps", "10 taps"]
+    assert fusions(TAPS)["10 taps"] == list(RELEASED_TAPS)
+
+
+def test_evaluate_fold_sees_training_clips_only(make_responses):
+    responses = make_responses()
+    x, y, test = responses.matrix(), responses.y, responses.folds == 2
+    layers = soundnet_layers({"relu6": 12, "relu7": 20})
+    expected = evaluate_fold(x, y, test, layers)
+    wrong = np.where(test, (y + 1) % 4, y)
+    got = evaluate_fold(x, wrong, test, layers)
+    np.testing.assert_array_equal(got.probabilities, expected.probabilities)
+
+
+def test_classifier_normalises_each_clip():
+    rng = np.random.default_rng(0)
+    x, y = rng.normal(size=(40, 5)), np.repeat([0, 1], 20)
+    model = layer_classifier(3, 1.0).fit(x, y)
+    np.testing.assert_allclose(model.predict_proba(x), model.predict_proba(7 * x))

@@ -1,0 +1,80 @@
+from functools import partial
+
+import numpy as np
+import pytest
+
+from dha_utils.ensemble import LayerEnsemble, soundnet_layers
+from dha_utils.errors import DataError
+from dha_utils.evaluation import check_folds, cross_validate, cross_validate_many, mfcc_baseline
+from dha_utils.responses import Responses
+from dha_utils.selection import select
+
+
+def test_equals_a_loop_over_folds(make_responses):
+    responses = make_responses(strength=1.0)
+    run = cross_validate(responses, workers=1)
+    x, y = responses.matrix(), responses.y
+    layers = soundnet_layers({"relu6": 12, "relu7": 20})
+    expected = np.empty(len(y), int)
+    for fold in range(1, 6):
+        test = responses.folds == fold
+        expected[test] = LayerEnsemble(layers).fit(x[~test], y[~test]).predict(x[test])
+    np.testing.assert_array_equal(run.predictions(), expected)
+    assert run.accuracy() == (expected == y).mean()
+    assert np.mean(run.fold_accuracies()) == pytest.approx(run.accuracy())
+    assert run.accuracy(["relu7"]) == (run.probabilities[1].argmax(axis=1) == y).mean()
+
+
+def test_processes_change_nothing(make_responses):
+    responses = make_responses()
+    one, two = (cross_validate(responses, partial(select, keep=0.5), workers=n) for n in (1, 2))
+    np.testing.assert_array_equal(one.probabilities, two.probabilities)
+
+
+def test_selection_sees_training_folds_only(make_responses):
+    responses = make_responses()
+    seen = []
+
+    def spy(training):
+        seen.append(set(training.folds))
+        return select(training, keep=0.5)
+
+    run = cross_validate(responses, spy, workers=1)
+    assert seen == [{1, 2, 3, 4, 5} - {fold} for fold in range(1, 6)]
+    assert run.ignored == pytest.approx(0.5)
+
+
+def test_keeping_everything_is_the_full_ensemble(make_responses):
+    runs = cross_validate_many(make_responses(), {"all": None, "kept": partial(select, keep=1.0)}, workers=1)
+    np.testing.assert_array_equal(runs["all"].probabilities, runs["kept"].probabilities)
+    assert runs["all"].ignored == runs["kept"].ignored == 0
+
+
+def test_learns_what_there_is_and_nothing_else(make_responses):
+    assert cross_validate(make_responses(), workers=1).accuracy() > 0.85
+    noise = cross_validate(make_responses(n_good=0, per_class=30), workers=1).accuracy()
+    assert 0.1 < noise < 0.4
+
+
+def test_bad_folds(make_responses):
+    responses = make_responses()
+    with pytest.raises(DataError, match="all clips are in fold 1: cross-validation needs at least 2"):
+        cross_validate(Responses(responses.arrays, responses.table.assign(fold=1)))
+    table = responses.table.assign(fold=np.where(responses.y == 2, 1, 2))
+    with pytest.raises(DataError, match="class 'class2' occurs in fold 1 only"):
+        check_folds(Responses(responses.arrays, table))
+
+
+def test_mfcc_baseline(make_responses):
+    responses = make_responses({"mfcc": 26})
+    predictions = mfcc_baseline(responses)
+    assert (predictions == responses.y).mean() > 0.8
+
+
+def test_published_numbers_are_reached(esc10):
+    """The figures that the project was asked to reach on ESC-10, from the bundled responses."""
+    run = cross_validate(esc10)
+    best = max(run.accuracy([tap]) for tap in run.taps)
+    assert best >= 0.922 - 0.02
+    assert run.accuracy() >= best - 0.01
+    assert all(all(converged) for converged in run.converged.values())

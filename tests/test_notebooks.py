@@ -1,0 +1,77 @@
+"""The notebooks as they are kept, and one run of all of them into a book."""
+
+import ast
+import shutil
+
+import nbformat
+import papermill
+import pytest
+from test_book import outside_requests
+
+from dha_utils.book import build
+from dha_utils.check import HEADLINES, read_number
+from dha_utils.parameters import PARAMETERS
+from dha_utils.paths import repository
+from dha_utils.runner import run_notebooks
+
+NOTEBOOKS = sorted((repository() / "notebooks").glob("*.ipynb"))
+
+
+@pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)
+def test_kept_without_outputs_and_without_code_of_their_own(path):
+    notebook = nbformat.read(path, as_version=4)
+    nbformat.validate(notebook)
+    code = [cell for cell in notebook.cells if cell.cell_type == "code"]
+    assert all(not cell.outputs and cell.execution_count is None for cell in code)
+    tagged = [cell for cell in code if "parameters" in cell.metadata.get("tags", [])]
+    assert len(tagged) == 1
+    for cell in code:
+        definitions = (ast.FunctionDef, ast.ClassDef)
+        assert not [node for node in ast.walk(ast.parse(cell.source)) if isinstance(node, definitions)]
+        assert len(cell.source.splitlines()) <= 45
+    assert set(papermill.inspect_notebook(str(path))) <= set(PARAMETERS)
+
+
+@pytest.fixture(scope="module")
+def built(tmp_path_factory):
+    """The whole book, from the bundled artifacts, in a folder of its own."""
+    root = tmp_path_factory.mktemp("book")
+    shutil.copytree(repository() / "book", root / "book", ignore=shutil.ignore_patterns("executed", "_build"))
+    shutil.copy(repository() / "_config.yml", root)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.delenv("DHA_DATA", raising=False)
+        run_notebooks({"results": str(root / "results")}, executed=root / "book" / "executed")
+    build(root, "esc10")
+    return root
+
+
+def test_every_notebook_has_a_page(built):
+    pages = built / "build" / "_build" / "html" / "executed"
+    assert [path.stem for path in NOTEBOOKS] == sorted(path.stem for path in pages.glob("*.html"))
+
+
+def test_pages_ask_nothing_of_the_network_and_show_no_warnings(built):
+    for page in (built / "build" / "_build" / "html").rglob("*.html"):
+        text = page.read_text(encoding="utf-8")
+        assert outside_requests(text) == [], page.name
+        assert "Traceback (most recent call last)" not in text, page.name
+        assert "output stderr" not in text, page.name
+
+
+def test_headline_numbers_are_there(built):
+    assert HEADLINES
+    for headline in HEADLINES:
+        for folder in (built / "results" / "esc10", repository() / "results" / "reference" / "esc10"):
+            assert isinstance(read_number(folder, headline.file, headline.key), float)
+
+
+def test_headline_targets_are_met(built):
+    """What the project was asked to reach on ESC-10."""
+    results = built / "results" / "esc10"
+    best = read_number(results, "ensemble.json", "rates.22050.best.accuracy")
+    full = read_number(results, "ensemble.json", "rates.22050.sum15.accuracy")
+    kept = read_number(results, "ensemble.json", "methods.1.15 taps accuracy")
+    assert best >= 0.922 - 0.02
+    assert full >= best - 0.01
+    assert full - kept < 0.03
+    assert read_number(results, "redundancy.json", "ignored_by_rank") == pytest.approx(0.89, abs=0.005)

@@ -1,0 +1,37 @@
+import numpy as np
+import pytest
+from matplotlib.figure import Figure
+
+from dha_utils.errors import DataError
+from dha_utils.paths import repository
+from dha_utils.results import Results
+
+
+def test_written_and_read(tmp_path):
+    results = Results("some/where/sounds", tmp_path)
+    results.write("numbers", {"a": np.float64(0.5), "b": np.arange(3), "c": "é"})
+    assert results.folder == tmp_path / "sounds"
+    assert results.read("numbers") == {"a": 0.5, "b": [0, 1, 2], "c": "é"}
+    assert Results("esc10").folder == repository() / "results" / "esc10"
+
+
+def test_refuses_what_json_does_not_know(tmp_path):
+    results = Results("x", tmp_path)
+    with pytest.raises(ValueError, match="not JSON compliant"):
+        results.write("numbers", {"a": float("nan")})
+    with pytest.raises(TypeError, match="set does not go into a results file"):
+        results.write("numbers", {"a": {1}})
+    assert not list(tmp_path.rglob("*.json"))
+
+
+def test_missing_results(tmp_path):
+    with pytest.raises(DataError, match=r"ensemble\.json: no such results yet; run the earlier notebooks"):
+        Results("x", tmp_path).read("ensemble")
+
+
+def test_figures_are_the_same_bytes(tmp_path):
+    for name in ("a", "b"):
+        figure = Figure()
+        figure.subplots().plot([1, 2, 3], label="line")
+        Results("x", tmp_path).save_figure(name, figure)
+    assert (tmp_path / "x" / "a.svg").read_bytes() == (tmp_path / "x" / "b.svg").read_bytes()

@@ -1,0 +1,76 @@
+import json
+
+import numpy as np
+import pytest
+
+from dha_utils import sweeps
+from dha_utils.errors import DataError
+from dha_utils.evaluation import cross_validate
+from dha_utils.selection import select
+from dha_utils.sweeps import Cell, load_sweep, random_cells, selector, sweep, unpack_correct
+
+
+def run(responses, cells, **options):
+    return sweep(responses, cells, workers=1, progress=False, **options)
+
+
+def test_cell_equals_cross_validation(make_responses):
+    responses = make_responses()
+    (cell,) = run(responses, [Cell("anova", 0.25)])
+    expected = cross_validate(responses, lambda training: select(training, "anova", keep=0.25), workers=1)
+    assert cell["accuracy"]["2 taps"] == expected.accuracy()
+    np.testing.assert_array_equal(unpack_correct(cell, "2 taps"), expected.correct())
+    assert cell["ignored"] == expected.ignored
+
+
+def test_controls(make_responses):
+    responses = make_responses()
+    training = responses.take(responses.folds != 1)
+    kept = {
+        c: selector(Cell("anova", 0.25, 0, c), responses)(training).masks["relu7"] for c in sweeps.CONTROLS
+    }
+    np.testing.assert_array_equal(kept["ignored"], ~kept[""])
+    np.testing.assert_array_equal(kept["leaky"], select(responses, "anova", keep=0.25).masks["relu7"])
+    assert (kept["shuffled"] != kept[""]).any()
+
+
+def test_store_is_used_and_goes_on_after_a_kill(make_responses, tmp_path, monkeypatch):
+    responses, store = make_responses(), tmp_path / "sweep.jsonl"
+    cells = random_cells(0.3, 3)
+    expected = run(responses, cells, store=store)
+    lines = store.read_text().splitlines()
+    assert len(lines) == 4
+    store.write_text("\n".join(lines[:3]) + "\n" + lines[3][:50])  # killed while writing the last cell
+    computed = []
+    plain = sweeps.cross_validate_many
+    monkeypatch.setattr(
+        sweeps, "cross_validate_many", lambda r, s, **o: computed.append(len(s)) or plain(r, s, **o)
+    )
+    assert run(responses, cells, store=store) == expected
+    assert computed == [1]
+    assert store.read_text().splitlines() == lines
+
+
+def test_store_of_other_responses_is_refused(make_responses, tmp_path):
+    store = tmp_path / "sweep.jsonl"
+    run(make_responses(), random_cells(0.3, 1), store=store)
+    other = make_responses()
+    other.provenance["parameters"]["rate"] = 44100
+    with pytest.raises(DataError, match="computed from other responses"):
+        run(other, random_cells(0.3, 1), store=store)
+
+
+def test_damaged_store(make_responses, tmp_path):
+    store = tmp_path / "sweep.jsonl"
+    store.write_text("{}\nnot json\n")
+    with pytest.raises(DataError, match="not a sweep file, or damaged"):
+        load_sweep(store, make_responses())
+
+
+def test_bundled_cells_are_recomputed(esc10):
+    """A cell of the committed sweep, drawn by a fixed seed, comes out again."""
+    stored = load_sweep(sweeps.bundled_sweep(esc10), esc10)
+    cells = sorted((cell for cell in stored if cell.keep <= 0.11), key=lambda cell: json.dumps(vars(cell)))
+    cell = cells[int(np.random.default_rng(0).integers(len(cells)))]
+    fresh = cross_validate(esc10, selector(cell, esc10))
+    assert fresh.accuracy() == pytest.approx(stored[cell]["accuracy"]["15 taps"], abs=0.01)

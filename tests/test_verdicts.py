@@ -1,0 +1,76 @@
+import numpy as np
+import pytest
+
+from dha_utils.inference import Interval
+from dha_utils.verdicts import (
+    NOT_REPRODUCED,
+    NOT_TESTABLE,
+    REPRODUCED,
+    better_than_random,
+    first_verdicts,
+    non_inferiority,
+)
+
+
+@pytest.mark.parametrize(
+    ("change", "verdict"),
+    [
+        (Interval(0.0, -0.01, 0.01), REPRODUCED),
+        (Interval(-0.02, -0.029, 0.0), REPRODUCED),
+        (Interval(-0.02, -0.03, 0.0), NOT_TESTABLE),
+        (Interval(-0.03, -0.05, 0.0), NOT_REPRODUCED),
+    ],
+)
+def test_non_inferiority(change, verdict):
+    assert non_inferiority(change) == verdict
+
+
+def test_better_than_random():
+    random = np.linspace(0.7, 0.89, 20)
+    assert better_than_random(0.9, random) == REPRODUCED  # 1 of 21 by chance
+    assert better_than_random(0.88, random) == NOT_REPRODUCED
+    assert better_than_random(0.9, random[:10]) == NOT_REPRODUCED  # ten seeds cannot show it
+
+
+def made_up(kept_right, best_right):
+    true = np.zeros(1000, int)
+    predictions = {
+        "true": true,
+        "full": {"22050": np.where(np.arange(1000) >= 100, 0, 1)},
+        "best_tap": {"22050": np.where(np.arange(1000) >= best_right, 0, 1)},
+        "ignoring": {"ANOVA, by rank": np.where(np.arange(1000) >= kept_right, 0, 1)},
+    }
+    ensemble = {
+        "rate": 22050,
+        "rates": {"22050": {"best_tap": "pool5"}},
+        "random": {"15 taps": {"accuracies": [0.8] * 20}},
+    }
+    redundancy = {"ignored_by_rank": 0.89, "ignored_by_alpha": 0.25}
+    rows = first_verdicts(ensemble, redundancy, predictions, np.arange(1000))
+    return {row["key"]: row for row in rows}
+
+
+def test_rows_follow_the_numbers():
+    rows = made_up(
+        kept_right=105, best_right=200
+    )  # 89.5 % of the clips right with the kept maps, 80 % by the best tap
+    assert {key: row["verdict"] for key, row in rows.items()} == {
+        "cost": REPRODUCED,
+        "ignored": NOT_REPRODUCED,
+        "statistics": REPRODUCED,
+        "computation": NOT_TESTABLE,
+        "ensemble": REPRODUCED,
+    }
+    assert rows["cost"]["estimate"] == pytest.approx(0.895 - 0.9)
+    assert "0 of 20 random selections" in rows["statistics"]["measured"]
+
+
+def test_rows_of_a_disappointment():
+    rows = made_up(kept_right=250, best_right=90)
+    assert {key: row["verdict"] for key, row in rows.items()} == {
+        "cost": NOT_REPRODUCED,
+        "ignored": NOT_REPRODUCED,
+        "statistics": NOT_REPRODUCED,
+        "computation": NOT_TESTABLE,
+        "ensemble": NOT_REPRODUCED,
+    }
