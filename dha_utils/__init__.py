@@ -16,7 +16,9 @@ _PUBLIC = {
     "Results": "results",
     "TAPS": "soundnet",
     "TAP_MAPS": "soundnet",
+    "accuracy_table": "tables",
     "check_parameters": "parameters",
+    "comparison_table": "tables",
     "cross_validate": "evaluation",
     "cross_validate_many": "evaluation",
     "describe": "inference",
@@ -36,7 +38,7 @@ _PUBLIC = {
     "wilson_interval": "inference",
 }
 
-__all__ = sorted(_PUBLIC)  # noqa: PLE0605 - the table above is the one list of public names
+__all__ = sorted(_PUBLIC)
 
 
 def __getattr__(name: str):

@@ -41,8 +41,8 @@ HEADLINES: tuple[Headline, ...] = (
         for name in ("sum15", "sum10", "best")
     ),
     Headline("ensemble.json", "baseline.accuracy", POINT, "accuracy"),
-    Headline("ensemble.json", "methods.1.15 taps accuracy", POINT, "accuracy"),
-    Headline("ensemble.json", "methods.2.15 taps accuracy", POINT, "accuracy"),
+    Headline("ensemble.json", "methods.1.accuracy_15", POINT, "accuracy"),
+    Headline("ensemble.json", "methods.2.accuracy_15", POINT, "accuracy"),
     Headline("ensemble.json", "random.15 taps.mean", POINT / 2, "accuracy"),
     Headline("ensemble.json", "random.15 taps.std", POINT / 2, "accuracy"),
     Headline("redundancy.json", "ignored_by_rank", 0, "share of maps"),
@@ -99,6 +99,7 @@ def check(write_reference: bool = False) -> bool:
         run_notebooks({"dataset": DATASET, "results": str(results)}, executed=Path(folder, "executed"))
         if write_reference:
             _copy(results / DATASET, reference)
+            quote_headline(repository() / "README.md", reference)
             return True
         comparisons = compare(reference, results / DATASET, HEADLINES)
     moved = [comparison for comparison in comparisons if not comparison.holds]
@@ -133,6 +134,17 @@ def read_number(folder: Path, file: str, key: str) -> float:
     if isinstance(value, bool) or not isinstance(value, int | float):
         raise DataError(f"{key} in {path} is not a number but {value!r}")
     return float(value)
+
+
+def quote_headline(readme: Path, reference: Path) -> None:
+    """Write the verdicts of the reference between the ``headline`` marks of the README."""
+    verdicts = json.loads((reference / "verdicts.json").read_text("utf-8"))["verdicts"]
+    rows = [f"| {row['claim']} | {row['measured']} | {row['verdict']} |" for row in verdicts]
+    table = "\n".join(["| claim | measured on ESC-10 | verdict |", "| --- | --- | --- |", *rows])
+    before, start, rest = readme.read_text("utf-8").partition("<!-- headline -->\n")
+    _, end, after = rest.partition("<!-- /headline -->\n")
+    with atomic_write(readme) as part:
+        part.write_text(f"{before}{start}{table}\n{end}{after}", encoding="utf-8")
 
 
 def compare(reference: Path, now: Path, headlines: Sequence[Headline]) -> list[Comparison]:

@@ -174,7 +174,7 @@ class LayerEnsemble(ClassifierMixin, BaseEstimator):
             )
         columns = [
             np.flatnonzero(keep[end - layer.maps : end]) + end - layer.maps
-            for layer, end in zip(layers, ends)
+            for layer, end in zip(layers, ends, strict=True)
         ]
         for layer, kept in zip(layers, columns, strict=True):
             if not len(kept):

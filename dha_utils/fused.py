@@ -12,7 +12,7 @@ from torch import Tensor
 from torch.nn import functional as F
 from torch.nn.utils.fusion import fuse_conv_bn_eval
 
-from dha_utils.soundnet import TAP_MAPS, SoundNet, check_waveforms
+from dha_utils.soundnet import SoundNet, check_waveforms
 
 STRIDE = 2
 

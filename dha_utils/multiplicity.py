@@ -6,7 +6,6 @@ are.
 
 import numpy as np
 from scipy.stats import false_discovery_control
-from statsmodels.stats.multitest import multipletests
 
 from dha_utils.errors import ParameterError
 from dha_utils.naming import closest
@@ -56,6 +55,10 @@ def adjust(pvalues: np.ndarray, method: str = "bh") -> np.ndarray:
         raise ParameterError(
             f"p-value {pvalues[outside][0]} is not in [0, 1]: an undefined map has p-value 1"
         )
-    if method == "holm":
-        return multipletests(pvalues, method="holm")[1]
-    return false_discovery_control(pvalues, method=method)
+    if method != "holm":
+        return false_discovery_control(pvalues, method=method)
+    # statsmodels has Holm too, but collects garbage at every call: a tenth of a second, which sweeps would feel.
+    order = np.argsort(pvalues)
+    adjusted = np.empty_like(pvalues)
+    adjusted[order] = np.maximum.accumulate(pvalues[order] * np.arange(len(pvalues), 0, -1))
+    return np.minimum(adjusted, 1)

@@ -83,16 +83,8 @@ def effect_sizes(effects: pd.DataFrame) -> Figure:
     r"""Draw the distribution of effect sizes over maps, tap by tap; columns ``tap`` and ``eta2``."""
     figure = Figure(figsize=(10, 4), layout="constrained")
     axis = figure.subplots()
-    sns.boxplot(
-        effects,
-        x="tap",
-        y="eta2",
-        hue="tap",
-        palette="crest",
-        legend=False,
-        whis=(5, 95),
-        fliersize=1.5,
-        ax=axis,
+    sns.violinplot(
+        effects, x="tap", y="eta2", hue="tap", palette="crest", legend=False, inner="quart", cut=0, ax=axis
     )
     axis.set(
         xlabel="tap, from input to output",

@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 import soundfile
 
-from dha_utils.datasets import Clips
+from dha_utils.datasets import ATTRIBUTIONS, Clips
 
 PACKAGES = ("librosa", "numpy", "scipy", "soundfile", "soxr", "torch")
 CODE = ("audio.py", "fused.py", "responses.py", "soundnet.py")
@@ -48,6 +48,7 @@ def extraction_provenance(clips: Clips, parameters: dict, model=None) -> dict:
     }
     return {
         "dataset": clips.name,
+        "attribution": ATTRIBUTIONS.get(clips.name),
         "clips": len(clips),
         "clip_list_sha256": hashlib.sha256("\n".join(clips.table["clip"]).encode()).hexdigest(),
         "parameters": parameters,

@@ -5,10 +5,12 @@ identifiers.
 """
 
 import json
+from html import escape
 from pathlib import Path
 
 import matplotlib as mpl
 import numpy as np
+from IPython.display import HTML
 from matplotlib.figure import Figure
 
 from dha_utils.errors import DataError
@@ -58,13 +60,22 @@ class Results:
             raise DataError(f"{path}: no such results yet; run the earlier notebooks first (`dha run`)")
         return json.loads(path.read_text(encoding="utf-8"))
 
-    def save_figure(self, name: str, figure: Figure) -> Figure:
-        """Write ``NAME.svg``, byte-identical for identical content, and return the figure for the page."""
+    def save_figure(self, name: str, figure: Figure, alt: str) -> HTML:
+        """Write ``NAME.svg``, byte-identical for identical content, and return it for the page.
+
+        Parameters
+        ----------
+        name : str
+        figure : Figure
+        alt : str
+            What the figure shows, for those who do not see it.
+        """
         with mpl.rc_context({"svg.hashsalt": "dha"}), atomic_write(self.folder / f"{name}.svg") as temporary:
             figure.savefig(
                 temporary, format="svg", bbox_inches="tight", metadata={"Date": None, "Creator": None}
             )
-        return figure
+        svg = (self.folder / f"{name}.svg").read_text(encoding="utf-8")
+        return HTML(f'<figure role="img" aria-label="{escape(alt)}">{svg[svg.index("<svg") :]}</figure>')
 
 
 def _plain(value: object) -> object:

@@ -15,7 +15,6 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import NamedTuple
 
-import torch
 from safetensors.torch import load_file
 from torch import Tensor, nn
 from torch.nn import functional as F
@@ -140,8 +139,7 @@ class SoundNet(nn.Module):
         objects : Tensor, shape (clips, 1000, time)
         scenes : Tensor, shape (clips, 401, time)
         """
-        for _, maps in self.stages(waveforms):
-            pass
+        *_, (_, maps) = self.stages(waveforms)
         return self.conv8_objects(maps), self.conv8_scenes(maps)
 
 

@@ -70,14 +70,14 @@ def first_verdicts(
         _row(
             "cost",
             cost,
-            f"ignoring {ignored:.1%} of the maps by ANOVA changes accuracy by {_points(cost)}",
+            f"ignoring {_percent(ignored, 1)} of the maps by ANOVA changes accuracy by {_points(cost)}",
             non_inferiority(cost),
             "03_ensemble",
         ),
         _row(
             "ignored",
             None,
-            f"by significance, only {by_alpha:.1%} of the maps do not differ between classes; 89 % is a choice of rank",
+            f"by significance, only {_percent(by_alpha, 1)} of the maps do not differ between classes; 89 % is a choice of rank",
             NOT_REPRODUCED if by_alpha < CLAIMS["ignored"].number else REPRODUCED,
             "02_redundancy",
         ),
@@ -85,7 +85,8 @@ def first_verdicts(
             "statistics",
             lead,
             f"{as_good} of {len(random)} random selections of as many maps are as accurate as ANOVA's "
-            f"({anova.mean():.2%}; random: mean {random.mean():.2%}, range {random.min():.2%} to {random.max():.2%})",
+            f"({_percent(anova.mean())}; random: mean {_percent(random.mean())}, "
+            f"range {_percent(random.min())} to {_percent(random.max())})",
             better_than_random(float(anova.mean()), random),
             "03_ensemble",
         ),
@@ -100,7 +101,7 @@ def first_verdicts(
             "ensemble",
             gain,
             f"the sum over 15 taps changes accuracy by {_points(gain)} against its best tap "
-            f"({ensemble['rates'][rate]['best_tap']}), {relative:+.1%} relative",
+            f"({ensemble['rates'][rate]['best_tap']}), {_percent(relative, 1)} relative",
             REPRODUCED if gain.low > 0 else NOT_REPRODUCED,
             "03_ensemble",
         ),
@@ -111,6 +112,11 @@ def _points(change: Interval) -> str:
     """Return a change of accuracy in percentage points with its interval."""
     estimate, low, high = (f"{100 * value:+.2f}".replace("-", "−") for value in change)
     return f"{estimate} points [{low}, {high}]"
+
+
+def _percent(fraction: float, digits: int = 2) -> str:
+    """Return a fraction in per cent, the sign a narrow space away."""
+    return f"{100 * fraction:.{digits}f}\u202f%".replace("-", "−")
 
 
 def _row(claim: str, interval: Interval | None, measured: str, verdict: str, evidence: str) -> dict:

@@ -7,8 +7,9 @@ from nbformat.v4 import new_code_cell, new_notebook
 
 from dha_utils import check as module
 from dha_utils import runner
-from dha_utils.check import Comparison, Headline, check, compare, format_table, read_number
+from dha_utils.check import Comparison, Headline, check, compare, format_table, quote_headline, read_number
 from dha_utils.errors import DataError
+from dha_utils.paths import repository
 
 ACCURACY = Headline("ensemble.json", "rates.22050.accuracy", 0.5, "%")
 KEPT = Headline("redundancy.json", "taps.1.kept", 0, "maps")
@@ -21,6 +22,7 @@ def repo(tmp_path, monkeypatch):
     monkeypatch.setattr(module, "repository", lambda: tmp_path)
     monkeypatch.setattr(module, "HEADLINES", (ACCURACY, KEPT))
     monkeypatch.setenv("DHA_DATA", str(tmp_path / "audio"))
+    (tmp_path / "README.md").write_text("before\n<!-- headline -->\nold\n<!-- /headline -->\nafter\n")
     write_notebook(tmp_path, accuracy=91.0)
     return tmp_path
 
@@ -33,6 +35,8 @@ assert dataset == "esc10" and "DHA_DATA" not in os.environ
 folder = Path(results, dataset)
 folder.mkdir(parents=True)
 (folder / "ensemble.json").write_text(json.dumps({{"rates": {{"22050": {{"accuracy": {accuracy}}}}}}}))
+verdict = {{"claim": "a claim", "measured": "a number", "verdict": "reproduced"}}
+(folder / "verdicts.json").write_text(json.dumps({{"verdicts": [verdict]}}))
 (folder / "redundancy.json").write_text(json.dumps({{"taps": [{{"kept": 3}}, {{"kept": 7}}]}}))
 """
     parameters = new_code_cell("dataset = ''\nresults = None", metadata={"tags": ["parameters"]})
@@ -52,7 +56,15 @@ def test_reference_is_written_holds_and_moves(repo, capsys):
     reference.mkdir(parents=True)
     (reference / "dropped.json").write_text("{}")
     assert check(write_reference=True)
-    assert sorted(path.name for path in reference.iterdir()) == ["ensemble.json", "redundancy.json"]
+    assert sorted(path.name for path in reference.iterdir()) == [
+        "ensemble.json",
+        "redundancy.json",
+        "verdicts.json",
+    ]
+    quoted = (repo / "README.md").read_text()
+    assert "| a claim | a number | reproduced |\n<!-- /headline -->\nafter\n" in quoted
+    assert quoted.startswith("before\n")
+    assert "old" not in quoted
     assert not (repo / "book").exists()  # the user's executed notebooks and results are left alone
     assert [path.name for path in (repo / "results").iterdir()] == ["reference"]
 
@@ -119,3 +131,11 @@ def test_missing_numbers_are_in_the_table(tmp_path):
     rows = [line.split() for line in format_table(comparisons).splitlines()]
     assert rows[1] == ["ensemble.json:rates.22050.accuracy", "91", "missing", "0.5", "%"]
     assert rows[2] == ["redundancy.json:taps.1.kept", "missing", "missing", "0", "maps"]
+
+
+def test_readme_quotes_the_reference(tmp_path):
+    readme = (repository() / "README.md").read_text("utf-8")
+    copy = tmp_path / "README.md"
+    copy.write_text(readme, encoding="utf-8")
+    quote_headline(copy, repository() / "results" / "reference" / "esc10")
+    assert copy.read_text("utf-8") == readme

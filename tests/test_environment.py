@@ -9,7 +9,10 @@ from packaging.requirements import Requirement
 from dha_utils.paths import repository
 
 PROJECT = tomllib.loads((repository() / "pyproject.toml").read_text())["project"]
-REQUIREMENTS = [*PROJECT["dependencies"], *sum(PROJECT["optional-dependencies"].values(), [])]
+REQUIREMENTS = [
+    *PROJECT["dependencies"],
+    *(r for extra in PROJECT["optional-dependencies"].values() for r in extra),
+]
 
 
 def test_environment_yml_equals_pyproject():

@@ -1,17 +1,10 @@
 import numpy as np
 import pytest
-import torch
 
 from dha_utils.criteria import CRITERIA
 from dha_utils.criteria.filters import LayerWeights, layer_weights, psnet_kept_filters, rank_one_prototypes
 from dha_utils.errors import DataError
-from dha_utils.soundnet import LAYERS, TAP_MAPS, SoundNet
-
-
-@pytest.fixture(scope="module")
-def model():
-    torch.manual_seed(0)
-    return SoundNet().eval()
+from dha_utils.soundnet import LAYERS, TAP_MAPS
 
 
 def weights_of(kernel, gamma=None, tap="bn3"):
@@ -27,12 +20,12 @@ def score(name, weights):
 
 
 @pytest.mark.parametrize("tap", TAP_MAPS)
-def test_layer_weights_are_those_of_the_layer_that_makes_the_tap(model, tap):
-    weights = layer_weights(model, tap)
+def test_layer_weights_are_those_of_the_layer_that_makes_the_tap(random_network, tap):
+    weights = layer_weights(random_network, tap)
     number = int(tap[-1])
     assert weights.layer == f"conv{number}"
     assert weights.kernel.shape == (TAP_MAPS[tap], LAYERS[number - 1].maps_in, LAYERS[number - 1].kernel)
-    state = model.state_dict()
+    state = random_network.state_dict()
     for name, key in {
         "kernel": f"conv{number}.weight",
         "bias": f"conv{number}.bias",
@@ -45,21 +38,21 @@ def test_layer_weights_are_those_of_the_layer_that_makes_the_tap(model, tap):
 
 
 @pytest.mark.parametrize("tap", ["mfcc", "bn", "xbn2", "bn2x"])
-def test_taps_that_are_of_no_layer(model, tap):
+def test_taps_that_are_of_no_layer(random_network, tap):
     with pytest.raises(DataError, match=f"tap '{tap}' names no layer"):
-        layer_weights(model, tap)
+        layer_weights(random_network, tap)
 
 
 @pytest.mark.parametrize("tap", ["bn0", "relu8"])
-def test_taps_of_layers_that_are_not_there(model, tap):
+def test_taps_of_layers_that_are_not_there(random_network, tap):
     with pytest.raises(DataError, match=f"tap '{tap}' is of layer {tap[-1]}, the network has layers 1 to 7"):
-        layer_weights(model, tap)
+        layer_weights(random_network, tap)
 
 
 @pytest.mark.parametrize("name", [name for name, c in CRITERIA.items() if c.needs == "weights"])
-def test_every_weights_criterion_scores_every_layer(model, name):
+def test_every_weights_criterion_scores_every_layer(random_network, name):
     for tap in ("pool1", "bn2", "relu3", "bn4", "pool5"):
-        got = score(name, layer_weights(model, tap))
+        got = score(name, layer_weights(random_network, tap))
         assert got.shape == (TAP_MAPS[tap],)
         assert np.isfinite(got).all()
 
@@ -108,14 +101,14 @@ def test_opposite_filters_are_not_similar():
     assert got[2] == 0
 
 
-def test_psnet_keeps_the_published_filters(model):
+def test_psnet_keeps_the_published_filters(random_network):
     kept = psnet_kept_filters()
     assert [len(kept[f"conv{i}"]) for i in range(1, 8)] == [16, 32, 41, 56, 88, 235, 59]
     for number, layer in enumerate(LAYERS, 1):
         channels = kept[f"conv{number}"]
         assert channels == sorted(set(channels))
         assert 0 <= min(channels) <= max(channels) < layer.maps_out
-    scores = CRITERIA["psnet"].function(layer_weights(model, "relu5"))
+    scores = CRITERIA["psnet"].function(layer_weights(random_network, "relu5"))
     assert np.flatnonzero(scores.score).tolist() == kept["conv5"]
     assert set(scores.score) == {0, 1}
     assert scores.n_keep == 88

@@ -1,6 +1,7 @@
 import numpy as np
 import pytest
 from scipy import stats
+from statsmodels.stats.multitest import multipletests
 
 from dha_utils.criteria import CRITERIA
 from dha_utils.errors import ParameterError
@@ -21,6 +22,13 @@ def by_definition(p, method):
         for rank in range(m, 0, -1):
             smallest = adjusted[order[rank - 1]] = min(smallest, factor * m * p[order[rank - 1]] / rank)
     return adjusted
+
+
+@pytest.mark.parametrize("method", ["bh", "by", "holm"])
+def test_adjusted_values_are_those_of_statsmodels(method):
+    p = np.r_[np.random.default_rng(1).random(40) ** 3, 1, 0, 0.01, 0.01]
+    name = {"bh": "fdr_bh", "by": "fdr_by", "holm": "holm"}[method]
+    assert adjust(p, method) == pytest.approx(multipletests(p, method=name)[1])
 
 
 @pytest.mark.parametrize("method", METHODS)
@@ -60,8 +68,9 @@ def test_by_is_stricter_than_bh():
 
 
 def test_holm_rarely_makes_any_false_discovery():
-    proportions, power = simulate("holm", repeats=20)  # statsmodels collects garbage at every call
-    assert (proportions > 0).sum() <= 6  # 2 expected; more than 6 has probability 0.002
+    proportions, power = simulate("holm")
+    assert (proportions > 0).mean() < 0.1 + 3 * np.sqrt(0.1 * 0.9 / 150)
+    assert (proportions > 0).any()
     assert power > 0.3
 
 

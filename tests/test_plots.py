@@ -28,7 +28,7 @@ def test_spectrograms():
 
 
 def test_class_means_puts_maps_beside_their_class(make_responses):
-    figure = plots.class_means(make_responses(n_good=20), "relu7")
+    figure = plots.class_means(make_responses({"relu7": 20}, n_good=20), "relu7")
     image = figure.axes[0].images[0].get_array()
     assert image.shape == (4, 20)
     assert (np.diff(image.argmax(axis=0)) >= 0).all()

@@ -33,5 +33,6 @@ def test_figures_are_the_same_bytes(tmp_path):
     for name in ("a", "b"):
         figure = Figure()
         figure.subplots().plot([1, 2, 3], label="line")
-        Results("x", tmp_path).save_figure(name, figure)
+        html = Results("x", tmp_path).save_figure(name, figure, "a line")
+    assert html.data.startswith('<figure role="img" aria-label="a line"><svg')
     assert (tmp_path / "x" / "a.svg").read_bytes() == (tmp_path / "x" / "b.svg").read_bytes()

@@ -4,9 +4,9 @@ import torch
 from scipy import signal
 
 from dha_utils.errors import DataError
+from dha_utils.paths import cache_dir
 from dha_utils.soundnet import LAYERS, MIN_SAMPLES, TAP_MAPS, TAPS, SoundNet, load_soundnet
 from dha_utils.weights import FILE
-from dha_utils.paths import cache_dir
 
 
 def scipy_stages(model, waveform):

@@ -22,8 +22,8 @@ EQUIVALENCE_LEVEL = 0.05
 
 
 def eta_squared(f: np.ndarray, df_between: int, df_within: int) -> np.ndarray:
-    r"""Return the share of variance between classes, :math:`\eta^2 = F d_b / (F d_b + d_w)`; 1 for infinite F."""
-    with np.errstate(divide="ignore"):
+    r"""Return the share of variance between classes, :math:`\eta^2 = F d_b / (F d_b + d_w)`."""
+    with np.errstate(divide="ignore"):  # F = 0 gives 0, an infinite F gives 1
         return 1 / (1 + df_within / (np.asarray(f) * df_between))
 
 

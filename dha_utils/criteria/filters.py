@@ -108,7 +108,7 @@ def geometric_median(weights: LayerWeights) -> MapScores:
     reference="Liu, Li, Shen, Huang, Yan and Zhang, ICCV 2017 (Network Slimming)",
 )
 def bn_scale(weights: LayerWeights) -> MapScores:
-    r"""Score maps by :math:`|\gamma|`; the method asks for a sparsity penalty that SoundNet was trained without."""
+    r"""Score maps by :math:`|\gamma|`; SoundNet was not trained with the penalty that the method asks for."""
     return MapScores(np.abs(weights.gamma))
 
 

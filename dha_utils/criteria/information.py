@@ -50,7 +50,7 @@ def mutual_information(
 
 
 def ross_information(x: np.ndarray, y: np.ndarray) -> np.ndarray:
-    """Return Ross' estimate of the mutual information of columns of `x` (n, C) with `y` (n,): nats, shape (C,).
+    """Return Ross' estimate of the mutual information of `x` (n, C), by column, with `y` (n,): nats, shape (C,).
 
     Every clip's distance to its k-th neighbour of the same class is compared with the number of clips of any
     class nearer than that. Values must be distinct.

@@ -11,6 +11,9 @@ from dha_utils.errors import DataError
 PERMUTATIONS = 99
 """Permutations of the criterion: the smallest p-value is 0.01."""
 
+BLOCK = 33
+"""Permutations per matrix product: many small products would spend their time on starting threads."""
+
 
 @criterion(
     "permutation_f",
@@ -73,18 +76,21 @@ def permutation_pvalues(
             f"recording {groups[mixed[0]]} has clips of several classes, so labels cannot be permuted by "
             "recording: name its parts as recordings of their own, or choose another criterion"
         )
-    centred = x - x.mean(axis=0)
+    centred = x - np.mean(x, axis=0, dtype=np.float64)
     total = (centred**2).sum(axis=0)
     # The total sum of squares is the same for every permutation, so F grows with that between classes.
     # A difference of rounding only, as when a permutation regroups the same clips, is a tie.
-    threshold = _between(centred, y, len(labels)) - 1e-12 * total
+    threshold = _between(centred, y[None], len(labels))[0] - 1e-12 * total
     at_least = np.zeros(x.shape[1])
-    for _ in range(permutations):
-        at_least += _between(centred, rng.permutation(y[first])[recording], len(labels)) >= threshold
+    for start in range(0, permutations, BLOCK):
+        count = min(BLOCK, permutations - start)
+        shuffled = np.stack([rng.permutation(y[first])[recording] for _ in range(count)])
+        at_least += (_between(centred, shuffled, len(labels)) >= threshold).sum(axis=0)
     return (1 + at_least) / (1 + permutations)
 
 
 def _between(centred: np.ndarray, y: np.ndarray, n_classes: int) -> np.ndarray:
-    """Return the sum of squares between classes of columns with mean 0, shape (C,)."""
-    member = np.eye(n_classes)[y]  # (n, classes)
-    return ((member.T @ centred) ** 2 / member.sum(axis=0)[:, None]).sum(axis=0)
+    """Return the sum of squares between classes of columns (n, C) with mean 0 for labels (B, n), shape (B, C)."""
+    member = (y[:, None, :] == np.arange(n_classes)[:, None]).astype(float)  # (B, classes, n)
+    sums = (member.reshape(-1, len(centred)) @ centred).reshape(len(y), n_classes, -1)
+    return (sums**2 / member.sum(axis=2)[:, :, None]).sum(axis=1)

@@ -8,10 +8,15 @@ from dha_utils.datasets.esc import load_esc10
 from dha_utils.datasets.folder import load_folder
 from dha_utils.errors import DataError
 
-__all__ = ["DATASETS", "Clips", "load_clips"]
+__all__ = ["ATTRIBUTIONS", "DATASETS", "Clips", "load_clips"]
 
 DATASETS = {"esc10": load_esc10}
 """Name of a published data set -> function that takes its root and returns its clips."""
+
+ATTRIBUTIONS = {
+    "esc10": 'ESC-10 (K. J. Piczak, "ESC: Dataset for Environmental Sound Classification", ACM Multimedia 2015), CC BY 3.0'
+}
+"""Whose work a published data set is; goes into the provenance of what is computed from it."""
 
 
 def load_clips(name_or_folder: str | Path, root: str | Path | None = None) -> Clips:

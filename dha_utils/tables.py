@@ -1,0 +1,69 @@
+"""Tables of results: what several runs of the ensemble come to, beside one another."""
+
+from collections.abc import Mapping
+
+import pandas as pd
+
+from dha_utils.ensemble import fusions
+from dha_utils.evaluation import CrossValidation
+from dha_utils.inference import paired_difference, wilson_interval
+
+
+def accuracy_table(runs: Mapping[str, CrossValidation]) -> pd.DataFrame:
+    """Return the accuracy of every tap and sum of taps of every run, one row each.
+
+    Parameters
+    ----------
+    runs : dict of str to CrossValidation
+        Name of a series -> run.
+
+    Returns
+    -------
+    DataFrame
+        Columns series, tap (or sum), accuracy, low, high: fractions, with Wilson's 95 % interval.
+    """
+    return pd.DataFrame(
+        {
+            "series": series,
+            "tap": name,
+            "accuracy": interval.estimate,
+            "low": interval.low,
+            "high": interval.high,
+        }
+        for series, run in runs.items()
+        for name, taps in fusions(run.taps).items()
+        for interval in [wilson_interval(run.correct(taps))]
+    )
+
+
+def comparison_table(full: CrossValidation, runs: Mapping[str, CrossValidation]) -> pd.DataFrame:
+    """Return what ignoring maps changes, one row per run.
+
+    Parameters
+    ----------
+    full : CrossValidation
+        With all maps.
+    runs : dict of str to CrossValidation
+        Name of a selection -> run.
+
+    Returns
+    -------
+    DataFrame
+        Columns selection, ignored (fraction of the maps), not_converged (SVMs), and for each sum of taps, in columns that end
+        in its number of taps: accuracy, change against `full`, and low and high, the ends of its clustered 95 % interval.
+    """
+    rows = []
+    for name, run in runs.items():
+        stopped = sum(not converged for fold in run.converged.values() for converged in fold)
+        row = {"selection": name, "ignored": run.ignored, "not_converged": stopped}
+        for taps in fusions(run.taps, single=False).values():
+            change = paired_difference(full.correct(taps), run.correct(taps), run.recordings)
+            numbers = {
+                "accuracy": run.accuracy(taps),
+                "change": change.estimate,
+                "low": change.low,
+                "high": change.high,
+            }
+            row |= {f"{column}_{len(taps)}": number for column, number in numbers.items()}
+        rows.append(row)
+    return pd.DataFrame(rows)
