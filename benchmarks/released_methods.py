@@ -1,14 +1,15 @@
 """Time the released selection methods, both variants of all four, against the obvious loops, in one run.
 
 Ours: the maps of 100 clips of ESC-10 (10 per class of folds 2 to 5, 22 050 Hz, 5 s) at 15 taps, then the
-eight criteria; once straight through for time and memory, then tap by tap in turn with the obvious way, so that a
-drift of the machine's speed meets both.
+eight criteria; once straight through for time and memory, then tap by tap in turn with the obvious way, so
+that a drift of the machine's speed meets both.
 
-The obvious way: for every map `scipy.stats.f_oneway`, a loop over points for the nearest-neighbour entropy, a
-loop over clips for the cosines and `numpy.linalg.matrix_rank`; for every prefix i a fresh `numpy.histogram` of all
-values of the first i maps. It is run whole on the taps WHOLE, where results must be equal; elsewhere, and there
-too, on a sample: SAMPLE maps, scaled to all maps, and SAMPLE prefixes, scaled by the number of their values (the
-time of a histogram is linear in it). So totals over all taps are extrapolated; WHOLE shows how far off that is.
+The obvious way: for every map `scipy.stats.f_oneway`, a loop over points for the nearest-neighbour entropy,
+a loop over clips for the cosines and `numpy.linalg.matrix_rank`; for every prefix i a fresh `numpy.histogram`
+of all values of the first i maps. It is run whole on the taps WHOLE, where results must be equal; elsewhere,
+and there too, on a sample: SAMPLE maps, scaled to all maps, and SAMPLE prefixes, scaled by the number of
+their values (the time of a histogram is linear in it). So totals over all taps are extrapolated; WHOLE shows
+how far off that is.
 
     DHA_DATA=... python benchmarks/released_methods.py
 """

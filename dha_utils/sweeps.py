@@ -18,7 +18,8 @@ from dha_utils.errors import DataError
 from dha_utils.evaluation import CrossValidation, Selector, cross_validate_many
 from dha_utils.paths import atomic_write, bundled
 from dha_utils.responses import Responses
-from dha_utils.selection import Selection, apply_rule, score_maps
+from dha_utils.scores import FoldScores
+from dha_utils.selection import Selection, apply_rule, find_criterion, score_maps
 
 CONTROLS = ("", "shuffled", "leaky", "ignored")
 """What may be done to a selection: nothing; labels shuffled before it; made on all clips, the test fold included; or
@@ -50,14 +51,38 @@ class Cell:
     control: str = ""
 
 
-def selector(cell: Cell, responses: Responses) -> Selector:
-    """Return what decides the keep masks of a cell from the responses of a training fold."""
+def selector(cell: Cell, responses: Responses, fold_scores: FoldScores | None = None) -> Selector:
+    """Return what decides the keep masks of a cell from the responses of a training fold.
+
+    Parameters
+    ----------
+    cell : Cell
+    responses : Responses
+        Of all clips.
+    fold_scores : FoldScores, optional
+        Where the scores of criteria that need full maps or weights come from.
+
+    Raises
+    ------
+    DataError
+        If such scores are needed and not given, or the control needs responses.
+    """
+    computed = find_criterion(cell.criterion).needs == "responses"
+    if not computed and (fold_scores is None or cell.control in ("shuffled", "leaky")):
+        raise DataError(
+            f"criterion {cell.criterion!r} is not computed from responses: give fold scores, and no control "
+            f"{cell.control!r}"
+        )
 
     def select(training: Responses) -> Selection:
-        seen = responses if cell.control == "leaky" else training
-        if cell.control == "shuffled":
-            seen = seen.shuffle_labels(cell.seed)
-        scores = score_maps(seen, cell.criterion, seed=cell.seed)
+        if computed:
+            seen = responses if cell.control == "leaky" else training
+            if cell.control == "shuffled":
+                seen = seen.shuffle_labels(cell.seed)
+            scores = score_maps(seen, cell.criterion, seed=cell.seed)
+        else:
+            (fold,) = set(responses.folds) - set(training.folds)
+            scores = fold_scores.get(cell.criterion, int(fold))
         selection = apply_rule(cell.criterion, scores, keep=cell.keep)
         return selection.complement() if cell.control == "ignored" else selection
 
@@ -80,6 +105,7 @@ def sweep(
     responses: Responses,
     cells: Iterable[Cell],
     *,
+    fold_scores: FoldScores | None = None,
     store: Path | None = None,
     workers: int | None = None,
     progress: bool = True,
@@ -90,6 +116,8 @@ def sweep(
     ----------
     responses : Responses
     cells : iterable of Cell
+    fold_scores : FoldScores, optional
+        As in `selector`.
     store : Path, optional
         A sweep file to which what is computed is appended.
     workers : int, optional
@@ -116,7 +144,9 @@ def sweep(
     with tqdm(total=len(missing), unit="cell", desc="sweep", disable=not progress or not missing) as bar:
         for start in range(0, len(missing), CHUNK):
             chunk = missing[start : start + CHUNK]
-            selectors = {str(number): selector(cell, responses) for number, cell in enumerate(chunk)}
+            selectors = {
+                str(number): selector(cell, responses, fold_scores) for number, cell in enumerate(chunk)
+            }
             runs = cross_validate_many(responses, selectors, workers=workers)
             results = {cell: describe_cell(cell, run) for cell, run in zip(chunk, runs.values(), strict=True)}
             if store is not None:

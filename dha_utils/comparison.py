@@ -1,0 +1,139 @@
+"""Is one classifier as good as another on the same clips? Paired tests, non-inferiority, and what a data set can show.
+
+Conventions: ``first`` is the classifier with all maps, ``second`` the one with fewer; arrays hold which clips each gets right;
+differences are ``second - first``, fractions of clips. A margin is positive: "loses less than 3 points" is ``margin=0.03``.
+"""
+
+from typing import NamedTuple
+
+import numpy as np
+from scipy import stats
+from statsmodels.stats.contingency_tables import mcnemar as exact_mcnemar
+
+from dha_utils.inference import Interval, paired_difference
+
+
+class McNemar(NamedTuple):
+    """Clips that only the first, or only the second classifier gets right, and the exact two-sided p-value."""
+
+    only_first: int
+    only_second: int
+    pvalue: float
+
+
+class NonInferiority(NamedTuple):
+    """Verdict on "loses less than the margin": the one-sided p-value, and the 95 % interval of the difference."""
+
+    difference: Interval
+    margin: float
+    pvalue: float
+
+
+def mcnemar(first: np.ndarray, second: np.ndarray) -> McNemar:
+    """Return McNemar's exact test: are the clips on which two classifiers disagree shared out evenly?
+
+    Takes clips for independent. Source: McNemar 1947; binomial form, from statsmodels.
+
+    Parameters
+    ----------
+    first, second : ndarray, shape (clips,), bool
+
+    Examples
+    --------
+    >>> mcnemar(np.array([True] * 8 + [False] * 2), np.array([True] * 4 + [False] * 6))
+    McNemar(only_first=4, only_second=0, pvalue=0.125)
+    """
+    only_first, only_second = int((first & ~second).sum()), int((second & ~first).sum())
+    table = [[int((first & second).sum()), only_first], [only_second, int((~first & ~second).sum())]]
+    return McNemar(only_first, only_second, float(exact_mcnemar(table, exact=True).pvalue))
+
+
+def nadeau_bengio(differences: np.ndarray, test_to_train: float, level: float = 0.95) -> Interval:
+    r"""Return the mean difference over folds with the corrected resampled t interval.
+
+    Folds share training clips, so the variance over folds is too small; it is inflated by :math:`1/k + n_{test}/n_{train}` in place of
+    :math:`1/k`. Source: Nadeau and Bengio, Machine Learning 52 (2003), equation for the corrected resampled t-test.
+
+    Parameters
+    ----------
+    differences : ndarray, shape (folds,)
+        Difference of accuracy within each fold.
+    test_to_train : float
+        Clips per test fold over clips per training fold.
+    level : float
+        Coverage.
+
+    Examples
+    --------
+    >>> [round(float(x), 3) for x in nadeau_bengio(np.array([0.0, 0.01, -0.01, 0.02, -0.02]), 0.25)]
+    [0.0, -0.029, 0.029]
+    """
+    k = len(differences)
+    mean = float(np.mean(differences))
+    half = np.sqrt((1 / k + test_to_train) * np.var(differences, ddof=1)) * stats.t.ppf(
+        (1 + level) / 2, k - 1
+    )
+    return Interval(mean, mean - float(half), mean + float(half))
+
+
+def non_inferiority_test(
+    first: np.ndarray, second: np.ndarray, recordings: np.ndarray, margin: float, **options
+) -> NonInferiority:
+    """Test that `second` loses less than `margin` against `first`, with the clustered bootstrap.
+
+    The p-value is one-sided, from the bootstrap's standard error and the normal distribution: how often a classifier that
+    loses just the margin would look this good. It is below 0.025 where the 95 % interval lies above ``-margin``, to the
+    extent that the bootstrap is normal.
+
+    Parameters
+    ----------
+    first, second : ndarray, shape (clips,), bool
+    recordings : ndarray, shape (clips,)
+    margin : float
+        Largest loss that still counts as none, in (0, 1).
+    **options
+        As in `dha_utils.inference.cluster_bootstrap`.
+    """
+    difference = paired_difference(first, second, recordings, **options)
+    error = (difference.high - difference.low) / (2 * stats.norm.ppf(0.975))
+    if error == 0:
+        pvalue = 0.0 if difference.estimate > -margin else 1.0
+    else:
+        pvalue = float(stats.norm.sf((difference.estimate + margin) / error))
+    return NonInferiority(difference, margin, pvalue)
+
+
+def non_inferiority_power(n_clips: int, discordant: float, margin: float, alpha: float = 0.05) -> float:
+    """Return the chance to show non-inferiority where there is no true difference.
+
+    Parameters
+    ----------
+    n_clips : int
+        Independent clips; with clips that share recordings, the number that they are worth.
+    discordant : float
+        Share of the clips that exactly one of the two classifiers gets right, in (0, 1].
+    margin : float
+    alpha : float
+        One-sided level.
+
+    Examples
+    --------
+    >>> [round(non_inferiority_power(n, 0.10, 0.03), 2) for n in (390, 1170)]
+    [0.59, 0.95]
+    """
+    return float(stats.norm.cdf(margin / np.sqrt(discordant / n_clips) - stats.norm.ppf(1 - alpha)))
+
+
+def effective_clips(correct: np.ndarray, recordings: np.ndarray) -> float:
+    """Return how many independent clips the dependent ones are worth: clips over the design effect, at most all.
+
+    The design effect is the variance of the mean of `correct` when recordings are drawn, over that when clips are drawn.
+
+    >>> effective_clips(np.repeat([True, False, True, False], 2), np.repeat([1, 2, 3, 4], 2))
+    4.0
+    """
+    values = correct.astype(float) - correct.mean()
+    _, cluster = np.unique(recordings, return_inverse=True)
+    clustered = np.sum(np.bincount(cluster, weights=values) ** 2)
+    independent = np.sum(values**2)
+    return float(len(values) * min(1.0, independent / clustered)) if clustered > 0 else float(len(values))

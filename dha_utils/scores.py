@@ -1,0 +1,130 @@
+"""Scores that pooled responses cannot give: of criteria that need full feature maps, fold by fold, and filter weights.
+
+Computed once from audio and the network, kept in one small file (safetensors, no pickle), and read back by sweeps and notebooks:
+``criterion/fold/tap`` -> scores of the tap's maps; fold 0 for criteria that look at weights alone, where folds make no difference.
+"""
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from safetensors import safe_open
+from safetensors.numpy import save_file
+from tqdm import tqdm
+
+from dha_utils.criteria import CRITERIA, MapScores
+from dha_utils.criteria.filters import layer_weights
+from dha_utils.datasets import Clips
+from dha_utils.errors import DataError
+from dha_utils.maps import iterate_maps, selection_clips
+from dha_utils.paths import atomic_write
+from dha_utils.provenance import extraction_provenance
+from dha_utils.selection import score_maps
+from dha_utils.soundnet import TAPS, SoundNet, load_soundnet
+
+ALL_FOLDS = 0
+"""Stands for the fold of scores that no clip has a part in."""
+
+
+@dataclass(frozen=True)
+class FoldScores:
+    """Scores per criterion, test fold and tap.
+
+    Attributes
+    ----------
+    scores : dict
+        ``(criterion, fold)`` -> dict of tap -> MapScores; made on the clips outside the fold.
+    provenance : dict
+        What they were computed from.
+    """
+
+    scores: Mapping[tuple[str, int], Mapping[str, MapScores]]
+    provenance: dict
+
+    def get(self, criterion: str, fold: int) -> Mapping[str, MapScores]:
+        """Return the scores of every tap for a test fold.
+
+        Raises
+        ------
+        DataError
+            If there are none.
+        """
+        for key in ((criterion, fold), (criterion, ALL_FOLDS)):
+            if key in self.scores:
+                return self.scores[key]
+        raise DataError(
+            f"no scores of criterion {criterion!r} for fold {fold}: `dha bundle` computes them from audio"
+        )
+
+    def save(self, path: Path) -> None:
+        """Write to a safetensors file, atomically; p-values and effects are not kept."""
+        arrays, own = {}, {}
+        for (criterion, fold), taps in self.scores.items():
+            for tap, scores in taps.items():
+                arrays[f"{criterion}/{fold}/{tap}"] = scores.score
+                own[f"{criterion}/{fold}/{tap}"] = scores.n_keep
+        header = json.dumps({"n_keep": own, "provenance": self.provenance})
+        with atomic_write(path) as temporary:
+            save_file(arrays, temporary, metadata={"dha": header})
+
+    @classmethod
+    def load(cls, path: Path) -> "FoldScores":
+        """Read a file written by `save`; DataError if there is none."""
+        if not path.is_file():
+            raise DataError(f"{path}: no such file; `dha bundle` computes it from audio")
+        scores: dict[tuple[str, int], dict[str, MapScores]] = {}
+        with safe_open(path, "numpy") as file:
+            header = json.loads(file.metadata()["dha"])
+            for key, n_keep in header["n_keep"].items():
+                criterion, fold, tap = key.split("/")
+                scores.setdefault((criterion, int(fold)), {})[tap] = MapScores(
+                    file.get_tensor(key), n_keep=n_keep
+                )
+        return cls(scores, header["provenance"])
+
+
+def compute_scores(
+    clips: Clips,
+    *,
+    rate: int,
+    duration: float,
+    model: SoundNet | None = None,
+    seed: int = 0,
+    progress: bool = True,
+) -> FoldScores:
+    """Score all maps by every criterion that needs full maps or weights.
+
+    Full maps come from 10 clips per class, drawn from the training part of each fold, as in the released code.
+
+    Parameters
+    ----------
+    clips : Clips
+    rate : int
+        Hz.
+    duration : float
+        Seconds per clip.
+    model : SoundNet, optional
+        By default the pretrained network.
+    seed : int
+        Of the draw of clips, and of criteria that draw.
+    progress : bool
+        Show a progress bar on stderr.
+    """
+    model = model or load_soundnet()
+    by_maps = [name for name, criterion in CRITERIA.items() if criterion.needs == "maps"]
+    by_weights = [name for name, criterion in CRITERIA.items() if criterion.needs == "weights"]
+    weights = {tap: layer_weights(model, tap) for tap in TAPS}
+    scores: dict = {(name, ALL_FOLDS): score_maps(weights, name) for name in by_weights}
+    folds = np.unique(clips.folds)
+    with tqdm(total=len(folds) * len(TAPS), unit="tap", desc="scores", disable=not progress) as bar:
+        for fold in folds:
+            drawn = clips.take(selection_clips(clips.y, clips.folds != fold, seed=seed))
+            for tap, maps in iterate_maps(drawn, model=model, rate=rate, duration=duration, progress=False):
+                for name in by_maps:
+                    scored = score_maps({tap: maps}, name, y=drawn.y, seed=seed)
+                    scores.setdefault((name, int(fold)), {}).update(scored)
+                bar.update()
+    parameters = {"rate": rate, "duration": duration, "seed": seed, "per_class": 10}
+    return FoldScores(scores, extraction_provenance(clips, parameters, model))

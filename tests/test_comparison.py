@@ -1,0 +1,63 @@
+import numpy as np
+import pytest
+from scipy import stats
+
+from dha_utils.comparison import (
+    effective_clips,
+    mcnemar,
+    nadeau_bengio,
+    non_inferiority_power,
+    non_inferiority_test,
+)
+
+
+def test_mcnemar_is_the_binomial_test():
+    rng = np.random.default_rng(0)
+    first, second = rng.random(400) < 0.9, rng.random(400) < 0.85
+    result = mcnemar(first, second)
+    n = result.only_first + result.only_second
+    assert result.only_first - result.only_second == first.sum() - second.sum()
+    assert result.pvalue == pytest.approx(stats.binomtest(result.only_first, n).pvalue)
+    assert mcnemar(first, first).pvalue == 1
+
+
+def test_nadeau_bengio_without_overlap_is_the_t_interval():
+    differences = np.array([0.01, 0.03, -0.02, 0.0, 0.02])
+    plain = stats.ttest_1samp(differences, 0).confidence_interval()
+    assert nadeau_bengio(differences, 0.0)[1:] == pytest.approx(tuple(plain))
+    wide, narrow = nadeau_bengio(differences, 0.25), nadeau_bengio(differences, 0.0)
+    assert (wide.high - wide.low) / (narrow.high - narrow.low) == pytest.approx(np.sqrt((0.2 + 0.25) / 0.2))
+
+
+def test_power_of_the_published_designs():
+    powers = [non_inferiority_power(n, 0.10, 0.03) for n in (390, 1170, 2000)]
+    assert powers == pytest.approx([0.59, 0.95, 0.995], abs=0.006)
+
+
+def test_power_by_simulation():
+    rng = np.random.default_rng(0)
+    n, discordant, shown = 400, 0.1, 0
+    for _ in range(400):
+        outcome = rng.choice([-1, 0, 1], size=n, p=[discordant / 2, 1 - discordant, discordant / 2])
+        lower = outcome.mean() - 1.645 * outcome.std() / np.sqrt(n)
+        shown += lower > -0.03
+    assert shown / 400 == pytest.approx(non_inferiority_power(n, discordant, 0.03), abs=0.06)
+
+
+def test_non_inferiority():
+    first = np.arange(1000) < 900
+    second = first ^ (np.arange(1000) % 50 == 0)  # 18 clips lost, 2 won
+    result = non_inferiority_test(first, second, np.arange(1000), 0.03)
+    assert result.difference.estimate == pytest.approx(-0.016)
+    error = np.std(second.astype(int) - first) / np.sqrt(1000)
+    assert stats.norm.isf(result.pvalue) == pytest.approx((0.03 - 0.016) / error, rel=0.05)
+    assert non_inferiority_test(first, first, np.arange(1000), 0.03).pvalue == 0
+    assert non_inferiority_test(first, second, np.arange(1000), 0.01).pvalue > 0.5
+
+
+def test_effective_clips():
+    rng = np.random.default_rng(0)
+    correct = rng.random(500) < 0.8
+    assert effective_clips(correct, np.arange(500)) == pytest.approx(500)
+    assert effective_clips(np.repeat(correct, 4), np.repeat(np.arange(500), 4)) == pytest.approx(500)
+    assert effective_clips(np.ones(5, bool), np.arange(5)) == 5
