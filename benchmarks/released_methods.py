@@ -42,15 +42,16 @@ def standardise(maps, variant):
     return (centred / centred.std()).transpose(1, 0, 2)
 
 
-def anova_time(points, z, y, variant):
+def anova_time(c, z, y, variant):
+    points = z[c]
     if variant == "as_released":
         return -f_oneway(*points.astype(float)).pvalue
     means = points.mean(axis=1, dtype=float)
     return f_oneway(*(means[y == label] for label in np.unique(y))).statistic
 
 
-def entropy_knn(points, z, y, variant):
-    points = points.astype(float)
+def entropy_knn(c, z, y, variant):
+    points = z[c].astype(float)
     n, d = points.shape
     tenth = np.array([np.sort(np.linalg.norm(points - point, axis=1))[10] for point in points])
     floor = 0 if variant == "as_released" else np.finfo(np.float32).eps * np.sqrt(d)
@@ -62,15 +63,16 @@ def entropy_knn(points, z, y, variant):
     return -entropy if variant == "as_released" else entropy
 
 
-def angle_to_first(points, z, y, variant):
-    reference = z[1] if variant == "corrected" and np.shares_memory(points, z[0]) else z[0]
-    pairs = zip(points.astype(float), reference.astype(float), strict=True)
-    spread = np.std([a @ b / (np.linalg.norm(a) * np.linalg.norm(b)) for a, b in pairs])
+def angle_to_first(c, z, y, variant):
+    reference = z[1] if variant == "corrected" and c == 0 else z[0]
+    pairs = zip(z[c].astype(float), reference.astype(float), strict=True)
+    with np.errstate(invalid="ignore"):
+        spread = np.std([a @ b / (np.linalg.norm(a) * np.linalg.norm(b)) for a, b in pairs])
     return -spread if variant == "as_released" else spread
 
 
-def rank_full(points, z, y, variant):
-    return np.linalg.matrix_rank(points)
+def rank_full(c, z, y, variant):
+    return np.linalg.matrix_rank(z[c]) or -np.inf
 
 
 OBVIOUS = {f.__name__: f for f in (anova_time, entropy_knn, angle_to_first, rank_full)}
@@ -84,9 +86,10 @@ def divergence(z, order, i, h_all, bins):
 
 
 def timed(function, *arguments):
-    start = time.perf_counter()
+    """Return seconds (by the clock, of CPU time of all threads), and what the function returns."""
+    start = time.perf_counter(), time.process_time()
     result = function(*arguments)
-    return time.perf_counter() - start, result
+    return np.subtract((time.perf_counter(), time.process_time()), start), result
 
 
 def obvious(method, variant, maps, y, sample=None):
@@ -94,9 +97,7 @@ def obvious(method, variant, maps, y, sample=None):
     n_maps = maps.shape[1]
     spent, z = timed(standardise, maps, variant)
     which = range(n_maps) if sample is None else np.linspace(0, n_maps - 1, sample).astype(int)
-    seconds, scores = timed(
-        lambda: np.array([OBVIOUS[method](z[c], z, y, variant) for c in which], dtype=float)
-    )
+    seconds, scores = timed(lambda: np.array([OBVIOUS[method](c, z, y, variant) for c in which], dtype=float))
     spent += seconds * n_maps / len(which)
     if method == "rank_full":
         full = maps.shape[0] if variant == "as_released" else min(maps.shape[0], maps.shape[2])
@@ -125,35 +126,40 @@ def main():
     def ours(maps):
         return {v: CRITERIA[f"{v[0]}_{v[1]}"].function(maps, y, rng) for v in variants}
 
-    start = time.perf_counter()
-    scoring = 0.0
-    for _, maps in iterate_maps(clips, model=model, progress=False):
-        scoring += timed(ours, maps)[0]
-        del maps
-    total = time.perf_counter() - start
+    def score_all_taps():
+        return sum(timed(ours, maps)[0] for _, maps in iterate_maps(clips, model=model, progress=False))
+
+    total, scoring = timed(score_all_taps)
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024**2
-    print(f"ours, 15 taps, {len(clips)} clips: {total:.1f} s in all, {scoring:.1f} s of it scoring")
+    print(f"ours, 15 taps, {len(clips)} clips: {both(total)} in all, {both(scoring)} of it scoring")
     print(f"peak memory of the process: {peak:.2f} GiB")
-    fast, extrapolated = 0.0, dict.fromkeys(variants, 0.0)
+    fast, extrapolated = np.zeros(2), {v: np.zeros(2) for v in variants}
     for tap, maps in iterate_maps(clips, model=model, progress=False):
         seconds, results = timed(ours, maps)
         fast += seconds
         by_sample = {v: obvious(*v, maps, y, SAMPLE)[0] for v in variants}
         for v in variants:
             extrapolated[v] += by_sample[v]
-        line = f"{tap:6s} ours {seconds:5.2f} s, obvious, extrapolated: {sum(by_sample.values()):6.1f} s"
+        print(
+            f"{tap}: ours {both(seconds)}; obvious, extrapolated {both(sum(by_sample.values()))}", flush=True
+        )
         if tap in WHOLE:
-            whole = 0.0
+            whole = np.zeros(2)
             for v in variants:
                 slow, scores, n_keep = obvious(*v, maps, y)
                 assert_equal(f"{'_'.join(v)} at {tap}", results[v], scores, n_keep)
                 whole += slow
-            line += f", measured whole: {whole:6.1f} s, {whole / seconds:.0f} times ours, results equal"
-        print(line, flush=True)
+            print(
+                f"{tap}: results equal; obvious, measured whole {both(whole)}, ratio {both(whole / seconds, '')}"
+            )
     for v, seconds in extrapolated.items():
-        print(f"{'_'.join(v):28s} obvious, extrapolated: {seconds:6.1f} s")
+        print(f"{'_'.join(v)}: obvious, extrapolated {both(seconds)}")
     slow = sum(extrapolated.values())
-    print(f"15 taps: ours {fast:.1f} s; obvious, extrapolated: {slow:.0f} s, {slow / fast:.0f} times ours")
+    print(f"15 taps: ours {both(fast)}; obvious, extrapolated {both(slow)}; ratio {both(slow / fast, '')}")
+
+
+def both(pair, unit=" s"):
+    return f"{pair[0]:.1f}{unit} (CPU {pair[1]:.1f}{unit})"
 
 
 if __name__ == "__main__":

@@ -14,7 +14,7 @@ from dha_utils.inference import Interval, paired_difference
 
 
 class McNemar(NamedTuple):
-    """Clips that only the first, or only the second classifier gets right, and the exact two-sided p-value."""
+    """Clips that only the first, or only the second classifier gets right, and the exact p-value (two-sided)."""
 
     only_first: int
     only_second: int
@@ -30,7 +30,7 @@ class NonInferiority(NamedTuple):
 
 
 def mcnemar(first: np.ndarray, second: np.ndarray) -> McNemar:
-    """Return McNemar's exact test: are the clips on which two classifiers disagree shared out evenly?
+    """Return McNemar's exact test of whether the clips on which two classifiers disagree are shared out evenly.
 
     Takes clips for independent. Source: McNemar 1947; binomial form, from statsmodels.
 
@@ -51,8 +51,8 @@ def mcnemar(first: np.ndarray, second: np.ndarray) -> McNemar:
 def nadeau_bengio(differences: np.ndarray, test_to_train: float, level: float = 0.95) -> Interval:
     r"""Return the mean difference over folds with the corrected resampled t interval.
 
-    Folds share training clips, so the variance over folds is too small; it is inflated by :math:`1/k + n_{test}/n_{train}` in place of
-    :math:`1/k`. Source: Nadeau and Bengio, Machine Learning 52 (2003), equation for the corrected resampled t-test.
+    Folds share training clips, so the variance over folds is too small; :math:`1/k + n_{test}/n_{train}` takes the place
+    of :math:`1/k`. Source: Nadeau and Bengio, Machine Learning 52 (2003), equation for the corrected resampled t-test.
 
     Parameters
     ----------

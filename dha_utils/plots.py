@@ -102,7 +102,7 @@ def shares(table: pd.DataFrame, columns: Mapping[str, str]) -> Figure:
     figure = Figure(figsize=(10, 3.8), layout="constrained")
     axis = figure.subplots()
     sns.barplot(long, x="tap", y="share", hue="which", ax=axis)
-    axis.yaxis.set_major_formatter(PercentFormatter(1))
+    axis.yaxis.set_major_formatter(PercentFormatter(1, decimals=0))
     axis.set(xlabel="tap, from input to output", ylabel="share of maps", ylim=(0, 1))
     axis.tick_params(axis="x", rotation=40)
     sns.move_legend(
@@ -132,7 +132,7 @@ def tap_accuracies(table: pd.DataFrame, levels: Mapping[str, float]) -> Figure:
     for number, (text, level) in enumerate(levels.items()):
         axis.axhline(level, color="0.45", lw=1.2, ls=("--", ":", "-.")[number % 3], label=text)
     axis.set_xticks(range(len(taps)), taps, rotation=40, ha="right")
-    axis.yaxis.set_major_formatter(PercentFormatter(1))
+    axis.yaxis.set_major_formatter(PercentFormatter(1, decimals=0))
     axis.set(xlabel="classifier: one tap, or the sum over taps", ylabel="accuracy", ylim=(None, 1))
     axis.legend(loc="lower right", frameon=True, fontsize=10)
     return figure
@@ -165,4 +165,17 @@ def cost_of_ignoring(full: float, selected: Mapping[str, float], random: np.ndar
     axis.xaxis.set_major_formatter(PercentFormatter(1, decimals=0))
     axis.set_xlabel("accuracy of the ensemble")
     axis.legend(loc="upper left", bbox_to_anchor=(1, 1), fontsize=10, frameon=False)
+    return figure
+
+
+def pair_counts(pairs: pd.DataFrame, n_classes: int) -> Figure:
+    """Draw how many pairs of classes the maps of each tap tell apart; columns ``tap`` and ``pairs``."""
+    most = n_classes * (n_classes - 1) // 2
+    figure = Figure(figsize=(10, 4), layout="constrained")
+    axis = figure.subplots()
+    sns.violinplot(
+        pairs, x="tap", y="pairs", hue="tap", palette="crest", legend=False, inner="quart", cut=0, ax=axis
+    )
+    axis.set(xlabel="tap, from input to output", ylabel=f"class pairs told apart (of {most})", ylim=(0, most))
+    axis.tick_params(axis="x", rotation=40)
     return figure

@@ -1,7 +1,7 @@
 """Scores that pooled responses cannot give: of criteria that need full feature maps, fold by fold, and filter weights.
 
-Computed once from audio and the network, kept in one small file (safetensors, no pickle), and read back by sweeps and notebooks:
-``criterion/fold/tap`` -> scores of the tap's maps; fold 0 for criteria that look at weights alone, where folds make no difference.
+Computed once from audio and the network, kept in one small file (safetensors, no pickle), and read back by sweeps and
+notebooks: ``criterion/fold/tap`` -> scores of the tap's maps; fold 0 for criteria that look at weights alone.
 """
 
 import json

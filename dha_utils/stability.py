@@ -14,8 +14,8 @@ def nogueira(masks: np.ndarray, level: float = 0.95) -> Interval:
 
     .. math:: \hat\Phi = 1 - \frac{\frac{1}{d} \sum_f s_f^2}{\frac{\bar k}{d} (1 - \frac{\bar k}{d})}
 
-    with :math:`s_f^2` the unbiased variance of map *f*'s selection over *M* masks, *d* maps and :math:`\bar k` kept on average. The variance
-    of the estimate is that of Nogueira, Sechidis and Brown, JMLR 18 (2018), theorem 7. The training folds
+    with :math:`s_f^2` the unbiased variance of map *f*'s selection over *M* masks, *d* maps and :math:`\bar k` kept on
+    average. The variance of the estimate is that of Nogueira, Sechidis and Brown, JMLR 18 (2018), theorem 7. The training folds
     overlap, so the interval is optimistic.
 
     Parameters

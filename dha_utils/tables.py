@@ -1,12 +1,13 @@
 """Tables of results: what several runs of the ensemble come to, beside one another."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 import pandas as pd
 
 from dha_utils.ensemble import fusions
 from dha_utils.evaluation import CrossValidation
 from dha_utils.inference import paired_difference, wilson_interval
+from dha_utils.sweeps import unpack_correct
 
 
 def accuracy_table(runs: Mapping[str, CrossValidation]) -> pd.DataFrame:
@@ -34,6 +35,34 @@ def accuracy_table(runs: Mapping[str, CrossValidation]) -> pd.DataFrame:
         for name, taps in fusions(run.taps).items()
         for interval in [wilson_interval(run.correct(taps))]
     )
+
+
+def sweep_table(results: Sequence[Mapping], full: CrossValidation, fusion: str = "15 taps") -> pd.DataFrame:
+    """Return the cells of a sweep against the ensemble with all maps, one row each.
+
+    Parameters
+    ----------
+    results : sequence of dict
+        What `dha_utils.sweep` returns.
+    full : CrossValidation
+        With all maps.
+    fusion : str
+        The sum of taps that is compared.
+
+    Returns
+    -------
+    DataFrame
+        Columns criterion, keep, seed, control, ignored, not_converged, accuracy, and change, low, high: the difference to
+        `full` with its clustered 95 % interval; fractions.
+    """
+    correct = full.correct(fusions(full.taps, single=False)[fusion])
+    columns = ("criterion", "keep", "seed", "control", "ignored", "not_converged")
+    rows = []
+    for result in results:
+        change = paired_difference(correct, unpack_correct(result, fusion), full.recordings)
+        numbers = {"accuracy": result["accuracy"][fusion], "change": change.estimate, "low": change.low, "high": change.high}
+        rows.append({column: result[column] for column in columns} | numbers)
+    return pd.DataFrame(rows)
 
 
 def comparison_table(full: CrossValidation, runs: Mapping[str, CrossValidation]) -> pd.DataFrame:

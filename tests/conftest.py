@@ -37,12 +37,13 @@ def make_responses():
             x = rng.normal(size=(n, n_maps)) + 5.0
             x[:, :n_good] += strength * rng.normal(size=(n_classes, n_good))[y]
             arrays[tap] = x.astype(np.float32)
+        pair = np.arange(n) // n_classes // 2  # two clips of a class are of one recording, and in one fold
         table = pd.DataFrame(
             {
                 "clip": [f"clip{i:03d}" for i in range(n)],
                 "label": [f"class{label}" for label in y],
-                "fold": np.arange(n) // n_classes % folds + 1,
-                "recording": [f"recording{i // 2}" for i in range(n)],
+                "fold": pair % folds + 1,
+                "recording": [f"recording{k}-{label}" for k, label in zip(pair, y, strict=True)],
             }
         )
         parameters = {"rate": 22050, "duration": 5.0}
