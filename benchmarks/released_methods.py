@@ -9,7 +9,7 @@ a loop over clips for the cosines and `numpy.linalg.matrix_rank`; for every pref
 of all values of the first i maps. It is run whole on the taps WHOLE, where results must be equal; elsewhere,
 and there too, on a sample: SAMPLE maps, scaled to all maps, and SAMPLE prefixes, scaled by the number of
 their values (the time of a histogram is linear in it). So totals over all taps are extrapolated; WHOLE shows
-how far off that is.
+how far off that is. BLAS has one thread: more would make the obvious way slower, not faster.
 
     DHA_DATA=... python benchmarks/released_methods.py
 """
@@ -21,6 +21,7 @@ import numpy as np
 from scipy.special import digamma, gammaln
 from scipy.stats import f_oneway
 from sklearn.preprocessing import StandardScaler
+from threadpoolctl import threadpool_limits
 
 import dha_utils as dha
 from dha_utils.criteria import CRITERIA
@@ -137,7 +138,8 @@ def main():
     for tap, maps in iterate_maps(clips, model=model, progress=False):
         seconds, results = timed(ours, maps)
         fast += seconds
-        by_sample = {v: obvious(*v, maps, y, SAMPLE)[0] for v in variants}
+        with threadpool_limits(1, user_api="blas"):
+            by_sample = {v: obvious(*v, maps, y, SAMPLE)[0] for v in variants}
         for v in variants:
             extrapolated[v] += by_sample[v]
         print(
@@ -146,7 +148,8 @@ def main():
         if tap in WHOLE:
             whole = np.zeros(2)
             for v in variants:
-                slow, scores, n_keep = obvious(*v, maps, y)
+                with threadpool_limits(1, user_api="blas"):
+                    slow, scores, n_keep = obvious(*v, maps, y)
                 assert_equal(f"{'_'.join(v)} at {tap}", results[v], scores, n_keep)
                 whole += slow
             print(

@@ -7,6 +7,7 @@ from importlib import import_module
 
 _PUBLIC = {
     "CRITERIA": "criteria",
+    "Cell": "sweeps",
     "Clips": "datasets",
     "Inputs": "inputs",
     "LayerEnsemble": "ensemble",
@@ -22,19 +23,23 @@ _PUBLIC = {
     "cross_validate": "evaluation",
     "cross_validate_many": "evaluation",
     "describe": "inference",
-    "extract_mfcc": "responses",
-    "extract_responses": "responses",
+    "extract_mfcc": "extraction",
+    "extract_responses": "extraction",
     "fusions": "ensemble",
     "load_clips": "datasets",
+    "load_fold_scores": "scores",
     "load_inputs": "inputs",
     "load_soundnet": "soundnet",
     "mean_jaccard": "selection",
     "mfcc_baseline": "evaluation",
+    "overlap_matrix": "stability",
     "paired_difference": "inference",
     "random_cells": "sweeps",
     "select": "selection",
     "soundnet_layers": "ensemble",
     "sweep": "sweeps",
+    "sweep_table": "tables",
+    "unpack_correct": "sweeps",
     "wilson_interval": "inference",
 }
 

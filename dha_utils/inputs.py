@@ -16,8 +16,9 @@ from safetensors.numpy import load_file, save_file
 from dha_utils.audio import load_audio, log_mel
 from dha_utils.datasets import DATASETS, Clips, load_clips
 from dha_utils.errors import DataError
+from dha_utils.extraction import extract_mfcc, extract_responses
 from dha_utils.paths import atomic_write, bundled, data_dir
-from dha_utils.responses import Responses, extract_mfcc, extract_responses
+from dha_utils.responses import Responses
 from dha_utils.soundnet import NATIVE_RATE, load_soundnet
 
 MFCC_RATE = 44_100

@@ -41,6 +41,10 @@ def _is_rate(value: object) -> bool:
     return isinstance(value, int) and not isinstance(value, bool) and 8000 <= value <= 192_000
 
 
+def _is_fraction(value: object) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool) and 0 < value <= 1
+
+
 def _none_or_text(value: object) -> bool:
     return value is None or bool(value.strip())
 
@@ -66,6 +70,12 @@ PARAMETERS: Mapping[str, Parameter] = {
         lambda values: len(values) > 0 and all(map(_is_rate, values)),
         "a list of whole numbers in [8000, 192000]",
         "Sampling rates in Hz that are compared",
+    ),
+    "fractions": Parameter(
+        (list, tuple),
+        lambda values: len(values) > 0 and all(_is_fraction(value) for value in values),
+        "a list of numbers in (0, 1]",
+        "Fractions of the maps kept per tap that are compared",
     ),
     "duration": Parameter(
         (int, float),

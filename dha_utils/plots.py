@@ -102,69 +102,12 @@ def shares(table: pd.DataFrame, columns: Mapping[str, str]) -> Figure:
     figure = Figure(figsize=(10, 3.8), layout="constrained")
     axis = figure.subplots()
     sns.barplot(long, x="tap", y="share", hue="which", ax=axis)
-    axis.yaxis.set_major_formatter(PercentFormatter(1, decimals=0))
     axis.set(xlabel="tap, from input to output", ylabel="share of maps", ylim=(0, 1))
     axis.tick_params(axis="x", rotation=40)
     sns.move_legend(
         axis, "lower center", bbox_to_anchor=(0.5, 1), ncol=len(columns), title=None, frameon=False
     )
-    return figure
-
-
-def tap_accuracies(table: pd.DataFrame, levels: Mapping[str, float]) -> Figure:
-    """Draw accuracies per tap and of their sums with intervals.
-
-    Parameters
-    ----------
-    table : DataFrame
-        Columns ``tap``, ``series`` (legend), ``accuracy``, ``low``, ``high``.
-    levels : dict of str to float
-        Horizontal lines: text -> accuracy.
-    """
-    figure = Figure(figsize=(10, 4.6), layout="constrained")
-    axis = figure.subplots()
-    taps = list(dict.fromkeys(table["tap"]))
-    groups = list(table.groupby("series", sort=False))
-    for number, (series, part) in enumerate(groups):
-        x = np.array([taps.index(tap) for tap in part["tap"]]) + 0.22 * (number - (len(groups) - 1) / 2)
-        errors = np.stack([part["accuracy"] - part["low"], part["high"] - part["accuracy"]])
-        axis.errorbar(x, part["accuracy"], errors, fmt="o", ms=5, lw=1.3, color=COLOURS[number], label=series)
-    for number, (text, level) in enumerate(levels.items()):
-        axis.axhline(level, color="0.45", lw=1.2, ls=("--", ":", "-.")[number % 3], label=text)
-    axis.set_xticks(range(len(taps)), taps, rotation=40, ha="right")
     axis.yaxis.set_major_formatter(PercentFormatter(1, decimals=0))
-    axis.set(xlabel="classifier: one tap, or the sum over taps", ylabel="accuracy", ylim=(None, 1))
-    axis.legend(loc="lower right", frameon=True, fontsize=10)
-    return figure
-
-
-def cost_of_ignoring(full: float, selected: Mapping[str, float], random: np.ndarray) -> Figure:
-    """Draw the accuracy of the full ensemble, of selections, and of random selections of the same size.
-
-    Parameters
-    ----------
-    full : float
-        Accuracy with all maps.
-    selected : dict of str to float
-        Text -> accuracy.
-    random : ndarray, shape (seeds,)
-        Accuracies of the random selections.
-    """
-    figure = Figure(figsize=(8, 3.2), layout="constrained")
-    axis = figure.subplots()
-    rows = [*selected, f"random maps, {len(random)} seeds"]
-    values, counts = np.unique(random, return_counts=True)
-    axis.scatter(values, np.full(len(values), len(rows) - 1), s=30 * counts, color="0.5", alpha=0.8, zorder=3)
-    axis.scatter([random.mean()], [len(rows) - 1], marker="|", s=500, lw=2.5, color="black", zorder=4)
-    axis.scatter(list(selected.values()), range(len(selected)), s=60, color=COLOURS[0], zorder=3)
-    axis.axvline(full, color=COLOURS[2], lw=2, label="all maps")
-    axis.axvline(full - 0.03, color=COLOURS[3], lw=1.5, ls="--", label="all maps, less 3 points")
-    axis.set_yticks(range(len(rows)), rows)
-    axis.invert_yaxis()
-    axis.margins(y=0.2)
-    axis.xaxis.set_major_formatter(PercentFormatter(1, decimals=0))
-    axis.set_xlabel("accuracy of the ensemble")
-    axis.legend(loc="upper left", bbox_to_anchor=(1, 1), fontsize=10, frameon=False)
     return figure
 
 

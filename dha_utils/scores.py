@@ -16,12 +16,15 @@ from tqdm import tqdm
 
 from dha_utils.criteria import CRITERIA, MapScores
 from dha_utils.criteria.filters import layer_weights
-from dha_utils.datasets import Clips
+from dha_utils.datasets import Clips, load_clips
 from dha_utils.errors import DataError
 from dha_utils.maps import iterate_maps, selection_clips
-from dha_utils.paths import atomic_write
+from dha_utils.paper import KEEP
+from dha_utils.paths import atomic_write, bundled
 from dha_utils.provenance import extraction_provenance
+from dha_utils.responses import Responses
 from dha_utils.selection import score_maps
+from dha_utils.slip_effects import slip_effects
 from dha_utils.soundnet import TAPS, SoundNet, load_soundnet
 
 ALL_FOLDS = 0
@@ -128,3 +131,69 @@ def compute_scores(
                 bar.update()
     parameters = {"rate": rate, "duration": duration, "seed": seed, "per_class": 10}
     return FoldScores(scores, extraction_provenance(clips, parameters, model))
+
+
+def bundle_scores(
+    clips: Clips, folder: Path, *, rate: int, duration: float, keep: float, progress: bool = True
+) -> None:
+    """Compute the scores and the effects of the slips from audio, and write both into a folder of artifacts.
+
+    Parameters
+    ----------
+    clips : Clips
+    folder : Path
+    rate, duration, progress
+        As in `compute_scores`.
+    keep : float
+        Fraction of maps at which `slip_effects` compares.
+    """
+    model = load_soundnet()
+    scores = compute_scores(clips, rate=rate, duration=duration, model=model, progress=progress)
+    drawn = clips.take(selection_clips(clips.y, clips.folds != clips.folds.min()))
+    maps = iterate_maps(drawn, model=model, rate=rate, duration=duration, progress=False)
+    effects = slip_effects(maps, drawn.y, keep)
+    with atomic_write(folder / f"slips_{rate}.json") as temporary:
+        temporary.write_text(json.dumps(effects, indent=2) + "\n", encoding="utf-8")
+    scores.save(folder / f"scores_{rate}.safetensors")
+
+
+def load_fold_scores(
+    responses: Responses, folder: Path, *, root: str | Path | None = None
+) -> tuple[FoldScores, list[dict], str]:
+    """Return the scores that go with responses: bundled ones, those in `folder`, or, after minutes, new ones.
+
+    Parameters
+    ----------
+    responses : Responses
+    folder : Path
+        Where new ones are kept.
+    root : path, optional
+        Folder of the audio, if they have to be computed.
+
+    Returns
+    -------
+    scores : FoldScores
+    slips : list of dict
+        As `slip_effects` returns them.
+    source : str
+        A sentence that says where they come from.
+
+    Raises
+    ------
+    DataError
+        If they have to be computed and there is no audio.
+    """
+    parameters = responses.provenance["parameters"]
+    dataset, rate, duration = responses.provenance["dataset"], parameters["rate"], parameters["duration"]
+    for place, name in ((bundled(dataset), "the bundled artifacts"), (folder, "an earlier run")):
+        path = place / f"scores_{rate}.safetensors"
+        if path.is_file():
+            scores = FoldScores.load(path)
+            if all(
+                scores.provenance[key] == responses.provenance[key]
+                for key in ("clip_list_sha256", "weights_sha256")
+            ):
+                slips = json.loads((place / f"slips_{rate}.json").read_text(encoding="utf-8"))
+                return scores, slips, f"Scores from full feature maps: from {name}."
+    bundle_scores(load_clips(dataset, root), folder, rate=rate, duration=duration, keep=KEEP, progress=False)
+    return load_fold_scores(responses, folder)

@@ -29,14 +29,19 @@ def slip_effects(maps: Iterable[tuple[str, np.ndarray]], y: np.ndarray, keep: fl
         and the Jaccard index of the maps kept before and after, mean over taps: jaccard_own (own rule) and jaccard (`keep`).
     """
     pairs = [
-        (method, slip, {slip}) for slip in (s.name for s in SLIPS) for method in METHODS if method in _concerned(slip)
+        (method, slip, {slip})
+        for slip in (s.name for s in SLIPS)
+        for method in METHODS
+        if method in _concerned(slip)
     ]
     pairs += [(method, "all", {s.name for s in SLIPS}) for method in METHODS]
     found: dict[tuple[str, str], list[dict]] = {(method, slip): [] for method, slip, _ in pairs}
     for _, tap_maps in maps:
         released = {method: score_released(method, tap_maps, y) for method in METHODS}
         for method, slip, mended in pairs:
-            found[method, slip].append(_compare(released[method], score_released(method, tap_maps, y, mended), keep))
+            found[method, slip].append(
+                _compare(released[method], score_released(method, tap_maps, y, mended), keep)
+            )
     return [
         {"method": method, "slip": slip}
         | {key: int(sum(row[key] for row in rows)) for key in ("maps_kept", "maps_kept_mended")}

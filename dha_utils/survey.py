@@ -3,14 +3,23 @@
 Shares are fractions of all maps over all taps, averaged over the training folds (all folds but one).
 """
 
+from collections.abc import Sequence
+
 import numpy as np
 import pandas as pd
 
+from dha_utils.comparison import mcnemar, nadeau_bengio, non_inferiority_test
 from dha_utils.criteria import CRITERIA
 from dha_utils.criteria.classwise import equivalence_pvalues
 from dha_utils.criteria.pairwise import separated_pairs
+from dha_utils.criteria.released import METHODS as METHODS_RELEASED
+from dha_utils.inference import paired_difference
 from dha_utils.multiplicity import METHODS, adjust
 from dha_utils.responses import Responses
+from dha_utils.scores import FoldScores
+from dha_utils.selection import apply_rule, mean_jaccard, select
+from dha_utils.stability import nogueira
+from dha_utils.sweeps import Cell, selector
 
 TESTS = {
     "anova": "η²",
@@ -55,14 +64,18 @@ def significance_table(responses: Responses, alpha: float) -> pd.DataFrame:
         shares = {m: float(np.mean([(adjust(p, m) <= alpha).mean() for p, _, _ in folds])) for m in METHODS}
         undefined = float(np.mean([u.mean() for _, _, u in folds]))
         effect = float(np.median(np.concatenate([e[~u] for _, e, u in folds])))
-        rows.append({"test": test} | shares | {"undefined": undefined, "effect": effect, "effect_size": effect_size})
+        rows.append(
+            {"test": test} | shares | {"undefined": undefined, "effect": effect, "effect_size": effect_size}
+        )
     return pd.DataFrame(rows)
 
 
 def shuffle_by_clip(responses: Responses, seed: int) -> Responses:
     """Return the same responses with labels permuted over clips, as if each were a recording of its own."""
     shuffled = responses.shuffle_labels(seed)
-    return Responses(shuffled.arrays, shuffled.table.assign(recording=shuffled.table["clip"]), shuffled.provenance)
+    return Responses(
+        shuffled.arrays, shuffled.table.assign(recording=shuffled.table["clip"]), shuffled.provenance
+    )
 
 
 def shuffle_by_recording(responses: Responses, seed: int) -> Responses:
@@ -70,7 +83,9 @@ def shuffle_by_recording(responses: Responses, seed: int) -> Responses:
     table = responses.table
     labels = table.groupby("recording")["label"].first()
     shuffled = dict(zip(labels.index, np.random.default_rng(seed).permutation(labels), strict=True))
-    return Responses(responses.arrays, table.assign(label=table["recording"].map(shuffled)), responses.provenance)
+    return Responses(
+        responses.arrays, table.assign(label=table["recording"].map(shuffled)), responses.provenance
+    )
 
 
 def calibration_table(responses: Responses, seeds: int) -> pd.DataFrame:
@@ -134,3 +149,101 @@ def pair_counts(responses: Responses) -> pd.DataFrame:
     training = training_folds(responses)[0]
     counts = {tap: separated_pairs(training[tap], training.y).sum(axis=0) for tap in training.taps}
     return pd.concat(pd.DataFrame({"tap": tap, "pairs": count}) for tap, count in counts.items())
+
+
+def own_rule_table(scores: FoldScores, responses: Responses) -> pd.DataFrame:
+    """Return the share of maps that the released methods keep by their own rule, as released and corrected.
+
+    Returns
+    -------
+    DataFrame
+        Columns method, released, corrected (shares of all maps, mean over folds), jaccard (of the two, mean over taps and folds).
+    """
+    rows = []
+    for method in METHODS_RELEASED:
+        shares: dict[str, list[float]] = {"released": [], "corrected": []}
+        overlaps = []
+        for fold in np.unique(responses.folds):
+            released, corrected = (
+                apply_rule(name, scores.get(name, int(fold)), own_rule=True)
+                for name in (f"{method}_as_released", f"{method}_corrected")
+            )
+            shares["released"].append(released.n_kept / released.n_maps)
+            shares["corrected"].append(corrected.n_kept / corrected.n_maps)
+            overlaps += [mean_jaccard([released.masks[tap], corrected.masks[tap]]) for tap in released.masks]
+        means = {name: float(np.mean(values)) for name, values in shares.items()}
+        rows.append({"method": method} | means | {"jaccard": float(np.mean(overlaps))})
+    return pd.DataFrame(rows)
+
+
+def criterion_masks(
+    responses: Responses, scores: FoldScores, names: Sequence[str], keep: float
+) -> dict[str, np.ndarray]:
+    """Return the keep mask over the maps of all taps of each criterion, first training fold, shape (maps,), bool."""
+    training = training_folds(responses)[0]
+    masks = {}
+    for name in names:
+        selection = selector(Cell(name, keep), responses, scores)(training)
+        masks[name] = np.concatenate(list(selection.masks.values()))
+    return masks
+
+
+def stability_table(responses: Responses, keep: float) -> pd.DataFrame:
+    """Return how stable the maps kept by the criteria on responses are over the training folds.
+
+    Returns
+    -------
+    DataFrame
+        Columns criterion, estimate, low, high (Nogueira's index, maps of all taps) and jaccard (mean over pairs of folds).
+    """
+    rows = []
+    for name, criterion in CRITERIA.items():
+        if criterion.needs == "responses":
+            folds = enumerate(training_folds(responses))  # each fold draws anew, where a criterion draws
+            selections = [select(training, name, keep=keep, seed=seed) for seed, training in folds]
+            masks = np.stack([np.concatenate(list(selection.masks.values())) for selection in selections])
+            rows.append({"criterion": name} | nogueira(masks)._asdict() | {"jaccard": mean_jaccard(masks)})
+    return pd.DataFrame(rows)
+
+
+def inference_table(
+    first: np.ndarray, second: np.ndarray, folds: np.ndarray, recordings: np.ndarray, margin: float
+) -> pd.DataFrame:
+    """Return every way of comparing two classifiers on the same clips; differences in percentage points.
+
+    Parameters
+    ----------
+    first, second : ndarray, shape (clips,), bool
+        Which clips are right with all maps, and with the kept ones.
+    folds, recordings : ndarray, shape (clips,)
+    margin : float
+        Of non-inferiority: in accuracy, and relative to the accuracy of `first`.
+
+    Returns
+    -------
+    DataFrame
+        Columns question, value, low, high, p; NaN where there is none.
+    """
+    by_fold = np.array([second[folds == f].mean() - first[folds == f].mean() for f in np.unique(folds)])
+    disagree = mcnemar(first, second)
+    change = paired_difference(first, second, recordings)
+    corrected = nadeau_bengio(by_fold, 1 / (len(by_fold) - 1))
+    absolute = non_inferiority_test(first, second, recordings, margin)
+    relative = non_inferiority_test(first, second, recordings, margin * first.mean())
+    rows = [
+        ("change, bootstrap over recordings", *change, None),
+        ("change, Nadeau-Bengio over folds", *corrected, None),
+        (
+            f"McNemar: {disagree.only_first} clips lost, {disagree.only_second} won",
+            None,
+            None,
+            None,
+            disagree.pvalue,
+        ),
+        (f"loss below {100 * margin:g} points", None, None, None, absolute.pvalue),
+        (f"loss below {100 * margin:g} % of the accuracy", None, None, None, relative.pvalue),
+    ]
+    table = pd.DataFrame(rows, columns=["question", "value", "low", "high", "p"])
+    points = ["value", "low", "high"]
+    table[points] = table[points].astype(float) * 100
+    return table

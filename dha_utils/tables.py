@@ -60,7 +60,12 @@ def sweep_table(results: Sequence[Mapping], full: CrossValidation, fusion: str =
     rows = []
     for result in results:
         change = paired_difference(correct, unpack_correct(result, fusion), full.recordings)
-        numbers = {"accuracy": result["accuracy"][fusion], "change": change.estimate, "low": change.low, "high": change.high}
+        numbers = {
+            "accuracy": result["accuracy"][fusion],
+            "change": change.estimate,
+            "low": change.low,
+            "high": change.high,
+        }
         rows.append({column: result[column] for column in columns} | numbers)
     return pd.DataFrame(rows)
 

@@ -4,7 +4,7 @@ import pandas as pd
 import pytest
 from matplotlib.figure import Figure
 
-from dha_utils import plots
+from dha_utils import plots, plots_ensemble
 
 
 @pytest.fixture(autouse=True)
@@ -40,7 +40,7 @@ def test_effect_sizes_and_shares():
     assert {"a", "b"} <= texts(plots.effect_sizes(table))
     shares = pd.DataFrame({"tap": ["a", "b"], "x": [0.2, 0.4], "y": [0.1, 1.0]})
     figure = plots.shares(shares, {"x": "first", "y": "second"})
-    assert {"first", "second", "share of maps", "100%"} <= texts(figure)
+    assert {"first", "second", "share of maps"} <= texts(figure)
 
 
 def test_tap_accuracies():
@@ -51,12 +51,60 @@ def test_tap_accuracies():
             for t in "ab"
         ]
     )
-    figure = plots.tap_accuracies(table, {"baseline": 0.5})
+    figure = plots_ensemble.tap_accuracies(table, {"baseline": 0.5})
     assert {"a", "b", "22 kHz", "44 kHz", "baseline", "accuracy"} <= texts(figure)
     assert len(figure.axes[0].lines) >= 3
 
 
 def test_cost_of_ignoring():
-    figure = plots.cost_of_ignoring(0.9, {"ANOVA": 0.89}, np.array([0.88, 0.88, 0.9]))
+    figure = plots_ensemble.cost_of_ignoring(0.9, {"ANOVA": 0.89}, np.array([0.88, 0.88, 0.9]))
     assert isinstance(figure, Figure)
     assert {"ANOVA", "random maps, 3 seeds", "all maps, less 3 points"} <= texts(figure)
+
+
+def sweep_rows(names, keeps=(0.05, 0.25), seeds=3):
+    rows = [
+        {"criterion": name, "keep": keep, "accuracy": 0.8, "change": -0.1, "low": -0.12, "high": -0.08}
+        for name in names
+        for keep in keeps
+    ]
+    rows += [
+        {"criterion": "random", "keep": keep, "accuracy": 0.7 + seed / 100}
+        for keep in keeps
+        for seed in range(seeds)
+    ]
+    return pd.DataFrame(rows)
+
+
+def test_criteria():
+    table = sweep_rows(["anova", "bn_scale"], keeps=(0.11,))
+    kept = table[table["criterion"] != "random"]
+    figure = plots_ensemble.criteria(kept, 0.9, np.array([0.7, 0.72]))
+    assert {"anova", "bn scale", "random maps, 2 seeds", "all maps"} <= texts(figure)
+
+
+def test_overlap_puts_like_beside_like():
+    matrix = np.array([[1, 0, 0.9], [0, 1, 0], [0.9, 0, 1]])
+    figure = plots_ensemble.overlap(matrix, ["a", "b", "c"])
+    labels = [text.get_text() for text in figure.axes[0].get_yticklabels()]
+    assert abs(labels.index("a") - labels.index("c")) == 1
+    assert "overlap (Jaccard)" in texts(figure)
+
+
+def test_curves():
+    families = {"anova": "tests", "l1": "filters", "random": "controls"}
+    figure = plots_ensemble.curves(sweep_rows(["anova", "l1"]), families, 0.9)
+    assert {"tests", "filters", "anova", "l1", "fraction of maps kept per tap"} <= texts(figure)
+
+
+def test_tap_curves():
+    table = pd.DataFrame(
+        [
+            {"tap": f"t{i}", "criterion": c, "keep": k, "accuracy": 0.5}
+            for i in range(15)
+            for c in ("anova", "random")
+            for k in (0.1, 0.5)
+        ]
+    )
+    figure = plots_ensemble.tap_curves(table, {f"t{i}": 0.6 for i in range(15)})
+    assert {"t0", "t14", "ANOVA", "random", "all maps"} <= texts(figure)

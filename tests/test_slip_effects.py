@@ -17,7 +17,10 @@ def test_equals_scores_by_hand():
     row = rows["anova_time", "all"]
     overlaps, kept = [], 0
     for _, tap_maps in maps:
-        before, after = score_released("anova_time", tap_maps, y), score_released("anova_time", tap_maps, y, everything)
+        before, after = (
+            score_released("anova_time", tap_maps, y),
+            score_released("anova_time", tap_maps, y, everything),
+        )
         a, b = keep_best(before.score, 3), keep_best(after.score, 3)
         overlaps.append((a & b).sum() / (a | b).sum())
         kept += before.n_keep

@@ -27,6 +27,7 @@ from dataclasses import replace
 import numpy as np
 from scipy.spatial.distance import pdist, squareform
 from scipy.special import digamma, fdtrc, gammaln
+from threadpoolctl import threadpool_limits
 
 from dha_utils.criteria.base import MapScores, criterion
 from dha_utils.criteria.classwise import anova
@@ -155,10 +156,12 @@ def rank_full(z: np.ndarray, y: np.ndarray, mended: Collection[str]) -> MapScore
     n, n_times = z.shape[1:]
     tolerance = max(n, n_times) * RESOLUTION
     ranks = np.empty(len(z))
-    for number, points in enumerate(z):
-        matrix = points.astype(np.float64)
-        eigenvalues = np.linalg.eigvalsh(matrix @ matrix.T if n <= n_times else matrix.T @ matrix)
-        ranks[number] = np.count_nonzero(eigenvalues > tolerance**2 * eigenvalues[-1])
+    # One thread: over matrices this small, the threads of BLAS would spend their time waiting for one another.
+    with threadpool_limits(1, user_api="blas"):
+        for number, points in enumerate(z):
+            matrix = points.astype(np.float64)
+            eigenvalues = np.linalg.eigvalsh(matrix @ matrix.T if n <= n_times else matrix.T @ matrix)
+            ranks[number] = np.count_nonzero(eigenvalues > tolerance**2 * eigenvalues[-1])
     full = min(n, n_times) if "full rank" in mended else n
     return MapScores(np.where(ranks == 0, -np.inf, ranks), n_keep=int(np.count_nonzero(ranks == full)))
 

@@ -1,0 +1,188 @@
+"""Figures of accuracies: taps, selections, sweeps; the same conventions as `dha_utils.plots`."""
+
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+import pandas as pd
+from matplotlib.figure import Figure
+from matplotlib.ticker import PercentFormatter
+from scipy.cluster.hierarchy import leaves_list, linkage
+from scipy.spatial.distance import squareform
+
+from dha_utils.plots import COLOURS, readable
+
+
+def tap_accuracies(table: pd.DataFrame, levels: Mapping[str, float]) -> Figure:
+    """Draw accuracies per tap and of their sums with intervals.
+
+    Parameters
+    ----------
+    table : DataFrame
+        Columns ``tap``, ``series`` (legend), ``accuracy``, ``low``, ``high``.
+    levels : dict of str to float
+        Horizontal lines: text -> accuracy.
+    """
+    figure = Figure(figsize=(10, 4.6), layout="constrained")
+    axis = figure.subplots()
+    taps = list(dict.fromkeys(table["tap"]))
+    groups = list(table.groupby("series", sort=False))
+    for number, (series, part) in enumerate(groups):
+        x = np.array([taps.index(tap) for tap in part["tap"]]) + 0.22 * (number - (len(groups) - 1) / 2)
+        errors = np.stack([part["accuracy"] - part["low"], part["high"] - part["accuracy"]])
+        axis.errorbar(x, part["accuracy"], errors, fmt="o", ms=5, lw=1.3, color=COLOURS[number], label=series)
+    for number, (text, level) in enumerate(levels.items()):
+        axis.axhline(level, color="0.45", lw=1.2, ls=("--", ":", "-.")[number % 3], label=text)
+    axis.set_xticks(range(len(taps)), taps, rotation=40, ha="right")
+    axis.yaxis.set_major_formatter(PercentFormatter(1, decimals=0))
+    axis.set(xlabel="classifier: one tap, or the sum over taps", ylabel="accuracy", ylim=(None, 1))
+    axis.legend(loc="lower right", frameon=True, fontsize=10)
+    return figure
+
+
+def cost_of_ignoring(full: float, selected: Mapping[str, float], random: np.ndarray) -> Figure:
+    """Draw the accuracy of the full ensemble, of selections, and of random selections of the same size.
+
+    Parameters
+    ----------
+    full : float
+        Accuracy with all maps.
+    selected : dict of str to float
+        Text -> accuracy.
+    random : ndarray, shape (seeds,)
+        Accuracies of the random selections.
+    """
+    figure = Figure(figsize=(8, 3.2), layout="constrained")
+    axis = figure.subplots()
+    rows = [*selected, f"random maps, {len(random)} seeds"]
+    values, counts = np.unique(random, return_counts=True)
+    axis.scatter(values, np.full(len(values), len(rows) - 1), s=30 * counts, color="0.5", alpha=0.8, zorder=3)
+    axis.scatter([random.mean()], [len(rows) - 1], marker="|", s=500, lw=2.5, color="black", zorder=4)
+    axis.scatter(list(selected.values()), range(len(selected)), s=60, color=COLOURS[0], zorder=3)
+    axis.axvline(full, color=COLOURS[2], lw=2, label="all maps")
+    axis.axvline(full - 0.03, color=COLOURS[3], lw=1.5, ls="--", label="all maps, less 3 points")
+    axis.set_yticks(range(len(rows)), rows)
+    axis.invert_yaxis()
+    axis.margins(y=0.2)
+    axis.xaxis.set_major_formatter(PercentFormatter(1, decimals=0))
+    axis.set_xlabel("accuracy of the ensemble")
+    axis.legend(loc="upper left", bbox_to_anchor=(1, 1), fontsize=10, frameon=False)
+    return figure
+
+
+def criteria(table: pd.DataFrame, full: float, random: np.ndarray) -> Figure:
+    """Draw the accuracy of selections by many criteria against the band of random ones.
+
+    Parameters
+    ----------
+    table : DataFrame
+        Columns criterion, accuracy, change, low, high, as `dha_utils.sweep_table` gives them.
+    full : float
+        Accuracy with all maps.
+    random : ndarray, shape (seeds,)
+        Accuracies of random selections of as many maps.
+    """
+    table = table.sort_values("accuracy")
+    figure = Figure(figsize=(9, 0.3 * len(table) + 1.2), layout="constrained")
+    axis = figure.subplots()
+    axis.axvspan(
+        *np.quantile(random, [0.025, 0.975]), color="0.85", label=f"random maps, {len(random)} seeds"
+    )
+    axis.axvline(full, color=COLOURS[2], lw=2, label="all maps")
+    errors = np.stack([table["change"] - table["low"], table["high"] - table["change"]])
+    axis.errorbar(
+        table["accuracy"], np.arange(len(table)), xerr=errors, fmt="o", ms=5, lw=1.2, color=COLOURS[0]
+    )
+    axis.set_yticks(range(len(table)), [readable(name) for name in table["criterion"]])
+    axis.xaxis.set_major_formatter(PercentFormatter(1, decimals=0))
+    axis.set_xlabel("accuracy of the ensemble")
+    axis.margins(y=0.02)
+    axis.legend(loc="lower left", fontsize=10)
+    return figure
+
+
+def overlap(matrix: np.ndarray, names: Sequence[str]) -> Figure:
+    """Draw the overlaps (n, n) of the maps kept by pairs of criteria, ordered so that those which agree are neighbours."""
+    order = leaves_list(linkage(squareform(1 - matrix, checks=False), "average"))
+    labels = [readable(names[i]) for i in order]
+    figure = Figure(figsize=(9.5, 8), layout="constrained")
+    axis = figure.subplots()
+    image = axis.imshow(matrix[np.ix_(order, order)], cmap="viridis", vmin=0, vmax=1)
+    axis.set_xticks(range(len(labels)), labels, rotation=90, fontsize=9)
+    axis.set_yticks(range(len(labels)), labels, fontsize=9)
+    axis.grid(False)
+    figure.colorbar(image, ax=axis, label="overlap (Jaccard)", shrink=0.8)
+    return figure
+
+
+def curves(table: pd.DataFrame, families: Mapping[str, str], full: float) -> Figure:
+    """Draw accuracy against the fraction of maps kept, one panel per family of criteria.
+
+    Parameters
+    ----------
+    table : DataFrame
+        Columns criterion, keep, accuracy; the rows of the criterion ``random`` make the band.
+    families : dict of str to str
+        Criterion -> family.
+    full : float
+        Accuracy with all maps.
+    """
+    random = table[table["criterion"] == "random"].groupby("keep")["accuracy"]
+    band = random.agg(["min", "max"])
+    names = [name for name in table["criterion"].unique() if name != "random"]
+    panels = list(dict.fromkeys(families[name] for name in names))
+    figure = Figure(figsize=(10, 3.6 * -(-len(panels) // 2)), layout="constrained")
+    axes = figure.subplots(-(-len(panels) // 2), 2, sharex=True, sharey=True, squeeze=False).flat
+    for axis in axes[len(panels) :]:
+        axis.set_visible(False)
+    for axis, family in zip(axes, panels, strict=False):
+        axis.fill_between(band.index, band["min"], band["max"], color="0.85")
+        axis.axhline(full, color=COLOURS[2], lw=1.5)
+        for number, name in enumerate(name for name in names if families[name] == family):
+            rows = table[table["criterion"] == name].sort_values("keep")
+            style = {"color": COLOURS[number % len(COLOURS)], "ls": "-" if number < len(COLOURS) else "--"}
+            axis.plot(
+                rows["keep"], rows["accuracy"], marker="o", ms=3.5, lw=1.3, label=readable(name), **style
+            )
+        axis.set_title(family, fontsize=12)
+        axis.set_xscale("log")
+        axis.set_xticks(band.index, [f"{100 * keep:g}%" for keep in band.index])
+        axis.minorticks_off()
+        axis.yaxis.set_major_formatter(PercentFormatter(1, decimals=0))
+        axis.legend(fontsize=8, loc="lower right")
+    figure.supxlabel("fraction of maps kept per tap", fontsize=12)
+    figure.supylabel("accuracy of the ensemble", fontsize=12)
+    return figure
+
+
+def tap_curves(table: pd.DataFrame, full: Mapping[str, float]) -> Figure:
+    """Draw the accuracy of each tap alone against the fraction kept.
+
+    Parameters
+    ----------
+    table : DataFrame
+        Columns tap, criterion, keep, accuracy; rows of one criterion and fraction are averaged.
+    full : dict of str to float
+        Tap -> accuracy with all its maps.
+    """
+    means = table.groupby(["tap", "criterion", "keep"], sort=False)["accuracy"].mean().reset_index()
+    figure = Figure(figsize=(10, 6.5), layout="constrained")
+    axes = figure.subplots(3, 5, sharex=True, sharey=True).flat
+    for axis, (tap, accuracy) in zip(axes, full.items(), strict=True):
+        axis.axhline(accuracy, color=COLOURS[2], lw=1.3, label="all maps")
+        for colour, (name, rows) in zip(
+            (COLOURS[0], "0.5"), means[means["tap"] == tap].groupby("criterion"), strict=False
+        ):
+            rows = rows.sort_values("keep")
+            shown = {"random": "random", "anova": "ANOVA"}[name]
+            axis.plot(rows["keep"], rows["accuracy"], marker="o", ms=3, lw=1.2, color=colour, label=shown)
+        axis.set_title(tap, fontsize=10)
+        axis.set_xscale("log")
+        keeps = sorted(means["keep"].unique())
+        axis.set_xticks(keeps[::2], [f"{100 * keep:g}%" for keep in keeps[::2]], fontsize=9)
+        axis.minorticks_off()
+        axis.yaxis.set_major_formatter(PercentFormatter(1, decimals=0))
+    handles, labels = axis.get_legend_handles_labels()
+    figure.legend(handles, labels, loc="outside upper center", ncol=3, frameon=False, fontsize=10)
+    figure.supxlabel("fraction of maps kept", fontsize=12)
+    figure.supylabel("accuracy of the tap alone", fontsize=12)
+    return figure

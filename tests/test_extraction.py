@@ -1,0 +1,159 @@
+import multiprocessing
+import os
+import shutil
+
+import numpy as np
+import pandas as pd
+import pytest
+import soundfile
+
+from dha_utils import extraction as module
+from dha_utils.datasets import Clips, load_clips
+from dha_utils.errors import AudioError, DataError
+from dha_utils.extraction import extract_mfcc, extract_responses, pool_maps
+from dha_utils.fused import FusedTaps
+from dha_utils.paths import bundled, data_dir
+from dha_utils.responses import Responses
+
+
+@pytest.fixture
+def clips(tmp_path):
+    """Seven noisy clips of two lengths."""
+    rng = np.random.default_rng(0)
+    rows = []
+    for i in range(7):
+        path = tmp_path / f"{i}.wav"
+        n_samples = 6000 if i % 3 else 9000
+        soundfile.write(path, rng.uniform(-0.5, 0.5, n_samples), 22_050, subtype="FLOAT")
+        rows.append(
+            {
+                "clip": f"c{i}",
+                "path": str(path),
+                "label": "ab"[i % 2],
+                "fold": i % 2 + 1,
+                "recording": f"r{i}",
+            }
+        )
+    return Clips("made-up", tmp_path, pd.DataFrame(rows))
+
+
+def extract(clips, network, **options):
+    return extract_responses(clips, model=network, progress=False, **({"duration": 0.4} | options))
+
+
+def assert_same(a, b):
+    assert a.taps == b.taps
+    for tap in a.taps:
+        np.testing.assert_array_equal(a[tap], b[tap], err_msg=tap)
+
+
+@pytest.mark.parametrize("options", [{"batch_size": 1}, {"batch_size": 7}, {"workers": 1}, {"workers": 5}])
+@pytest.mark.parametrize("duration", [0.4, None])
+def test_batches_and_workers_change_nothing(clips, random_network, options, duration, monkeypatch):
+    expected = extract(clips, random_network, duration=duration)
+    monkeypatch.setattr(module, "BLOCK", 7 if "batch_size" in options else 2)
+    got = extract(clips, random_network, duration=duration, **options)
+    for tap in expected.taps:
+        scale = np.abs(expected[tap]).max()
+        np.testing.assert_allclose(got[tap], expected[tap], rtol=1e-5, atol=1e-7 * scale, err_msg=tap)
+
+
+def test_padding_never_leaks_into_another_clip(clips, random_network):
+    together = extract(clips, random_network, duration=None, batch_size=7)
+    for row in range(len(clips)):
+        alone = extract(clips.take([row]), random_network, duration=None)
+        for tap in alone.taps:
+            np.testing.assert_allclose(together[tap][[row]], alone[tap], rtol=1e-5, atol=1e-6)
+
+
+def test_pooling_is_the_mean_over_time(random_network):
+    import torch
+
+    waveform = np.random.default_rng(0).uniform(-1, 1, 6000).astype(np.float32)
+    pooled = pool_maps(FusedTaps(random_network), [waveform])
+    with torch.inference_mode():
+        for tap, maps in random_network.taps(torch.from_numpy(waveform)[None]):
+            expected = maps.double().mean(dim=2).numpy()
+            np.testing.assert_allclose(pooled[tap], expected, rtol=0, atol=3e-6 * np.abs(expected).max())
+
+
+def test_one_bad_clip_names_the_file_and_leaves_no_output(clips, random_network, tmp_path):
+    (tmp_path / "3.wav").write_bytes(b"")
+    with pytest.raises(AudioError, match=r"3\.wav: is empty"):
+        extract(clips, random_network, out=tmp_path / "out.safetensors")
+    assert not (tmp_path / "out.safetensors").exists()
+
+
+def die_at_the_second_block(clips, network, out):
+    module.BLOCK = 2
+    plain, calls = module.load_audio, []
+
+    def mortal(*arguments):
+        calls.append(arguments)
+        if len(calls) == 4:
+            os._exit(9)
+        return plain(*arguments)
+
+    module.load_audio = mortal
+    extract(clips, network, out=out, workers=1)
+
+
+def test_goes_on_after_a_kill(clips, random_network, tmp_path, monkeypatch):
+    monkeypatch.setattr(module, "BLOCK", 2)
+    expected = extract(clips, random_network)
+    out = tmp_path / "out.safetensors"
+    process = multiprocessing.get_context("spawn").Process(
+        target=die_at_the_second_block, args=(clips, random_network, out)
+    )
+    process.start()
+    process.join()
+    assert process.exitcode == 9
+    assert not out.exists()
+    finished = sorted(path.name for path in tmp_path.glob("out.safetensors.partial/*.safetensors"))
+    assert finished == ["00000.safetensors"]
+
+    decoded = []
+    plain = module.load_audio
+    monkeypatch.setattr(module, "load_audio", lambda *a: decoded.append(a[0]) or plain(*a))
+    resumed = extract(clips, random_network, out=out)
+    assert len(decoded) == len(clips) - 2
+    assert_same(resumed, expected)
+    assert_same(Responses.load(out), expected)
+    assert not (tmp_path / "out.safetensors.partial").exists()
+
+
+def test_partial_work_of_other_parameters_is_not_used(clips, random_network, tmp_path):
+    out = tmp_path / "out.safetensors"
+    extract(clips, random_network, out=out)
+    (tmp_path / "out.safetensors.partial").mkdir()
+    shutil.copy(out, tmp_path / "out.safetensors.partial" / "00000.safetensors")
+    with pytest.raises(DataError, match="exists and is not ours: move it away"):
+        extract(clips, random_network, out=out)
+
+
+def test_mfcc_is_one_tap(clips):
+    mfcc = extract_mfcc(clips, rate=22_050, duration=0.4, progress=False)
+    assert mfcc.taps == ("mfcc",)
+    assert mfcc["mfcc"].shape == (7, 26)
+
+
+@pytest.mark.skipif(data_dir() is None, reason="DHA_DATA is not set: no real audio at hand")
+@pytest.mark.parametrize("rate", [22_050, 44_100])
+def test_bundled_responses_are_recomputed_from_audio(rate):
+    stored = Responses.load(bundled("esc10") / f"responses_{rate}.safetensors")
+    clips = load_clips("esc10")
+    assert clips.table["clip"].tolist() == stored.table["clip"].tolist()
+    rows = np.arange(0, len(clips), 10)
+    fresh = extract_responses(clips.take(rows), rate=rate, progress=False)
+    for tap in fresh.taps:
+        scale = np.abs(stored[tap]).max()
+        np.testing.assert_allclose(fresh[tap], stored[tap][rows], rtol=1e-4, atol=1e-5 * scale, err_msg=tap)
+    assert fresh.provenance["weights_sha256"] == stored.provenance["weights_sha256"]
+
+
+@pytest.mark.skipif(data_dir() is None, reason="DHA_DATA is not set: no real audio at hand")
+def test_bundled_mfcc_is_recomputed_from_audio():
+    stored = Responses.load(bundled("esc10") / "mfcc.safetensors")
+    rows = np.arange(0, 400, 20)
+    fresh = extract_mfcc(load_clips("esc10").take(rows), progress=False)
+    np.testing.assert_allclose(fresh["mfcc"], stored["mfcc"][rows], rtol=1e-3, atol=1e-3)
