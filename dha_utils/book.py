@@ -1,6 +1,5 @@
 """The book: Jupyter Book over ``book/`` with the executed notebooks, built when something has changed."""
 
-import os
 import re
 import shutil
 import subprocess
@@ -18,13 +17,11 @@ JUPYTER_BOOK = [sys.executable, "-c", "from jupyter_book.cli.main import main; m
 BUILD = ["build", "book", "--config", "_config.yml", "--path-output", "build", "--all", "-W", "--keep-going"]
 
 
-def build_book(dataset: str | None = None, *, force: bool = False) -> Path:
+def build_book(force: bool = False) -> Path:
     """Build the book, if anything that it shows has changed since it last succeeded, and print where it is.
 
     Parameters
     ----------
-    dataset : str, optional
-        Whose results the prose quotes; a name, or a folder, whose last part names the results. Default: esc10.
     force : bool
         Build in any case.
 
@@ -44,15 +41,14 @@ def build_book(dataset: str | None = None, *, force: bool = False) -> Path:
         raise DhaError(f"Jupyter Book is not installed: run `pip install -e '.[book]'` in {root}")
     index = root / "build" / "_build" / "html" / "index.html"
     stamp = root / "build" / ".fingerprint"
-    name = Path(dataset or "esc10").name
-    fingerprint = hash_object([name, _fingerprint(root)])
+    fingerprint = _fingerprint(root)
     print("book  ... ", end="", flush=True)
     if not force and index.is_file() and stamp.is_file() and stamp.read_text("utf-8") == fingerprint:
         print("unchanged", flush=True)
     else:
         stamp.unlink(missing_ok=True)
         start = time.perf_counter()
-        build(root, name)
+        build(root)
         stamp.write_text(fingerprint, "utf-8")
         print(f"{time.perf_counter() - start:.1f} s", flush=True)
     print(index, flush=True)
@@ -67,14 +63,13 @@ def _fingerprint(root: Path) -> str:
     return hash_object(hash_files([*pages, *shown, root / "_config.yml", root / "requirements.lock"], root))
 
 
-def build(root: Path, dataset: str) -> None:
+def build(root: Path) -> None:
     """Run Jupyter Book in a folder that holds ``_config.yml``, ``book/`` and ``results/``; errors as `build_book`."""
     # A page that was renamed or dropped would stay in the output otherwise.
     shutil.rmtree(root / "build" / "_build", ignore_errors=True)
     done = subprocess.run(
         [*JUPYTER_BOOK, *BUILD],
         cwd=root,
-        env=os.environ | {"DHA_BOOK_DATASET": dataset},
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         text=True,

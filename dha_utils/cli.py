@@ -111,12 +111,16 @@ def bundle(
     """
     from dha_utils.datasets import load_clips
     from dha_utils.inputs import BUNDLED_RATES, compute_inputs, provenance_json
+    from dha_utils.paper import KEEP
     from dha_utils.paths import atomic_write, bundled
+    from dha_utils.scores import bundle_scores
+    from dha_utils.soundnet import NATIVE_RATE
 
     clips = load_clips(dataset, root)
     inputs = compute_inputs(clips, BUNDLED_RATES, duration=5.0)
     folder = bundled(clips.name)
     inputs.save(folder)
+    bundle_scores(clips, folder, rate=NATIVE_RATE, duration=5.0, keep=KEEP)
     with atomic_write(folder / "provenance.json") as temporary:
         temporary.write_text(provenance_json(inputs), encoding="utf-8")
     typer.echo(f"{len(clips)} clips: {folder}")
@@ -130,6 +134,7 @@ def run(
         list[str] | None, typer.Option(metavar="NN", help="Run only this one; repeatable.")
     ] = None,
     workers: Workers = None,
+    full: Annotated[bool, typer.Option("--full", help=PARAMETERS["full"].help + ".")] = False,
     force: Force = False,
 ) -> None:
     """Run the notebooks that are out of date.
@@ -138,7 +143,7 @@ def run(
     """
     from dha_utils.runner import run_notebooks
 
-    given = collect_parameters(pairs, dataset=dataset, workers=workers)
+    given = collect_parameters(pairs, dataset=dataset, workers=workers, full=full or None)
     provide_weights(given)
     run_notebooks(given, only=only or (), force=force)
 
@@ -155,7 +160,7 @@ def book(dataset: Dataset = None, pairs: Pairs = None, workers: Workers = None, 
     given = collect_parameters(pairs, dataset=dataset, workers=workers)
     provide_weights(given)
     run_notebooks(given, force=force)
-    build_book(given.get("dataset"), force=force)
+    build_book(force=force)
 
 
 @app.command()

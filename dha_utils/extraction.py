@@ -109,6 +109,8 @@ def extract_responses(
     ------
     AudioError
         If a file cannot be used.
+    DataError
+        If `out` cannot be written, or is there and holds something else.
     """
     model = model or load_soundnet()
     taps = FusedTaps(model)
@@ -152,6 +154,10 @@ def _extract(
     clips: Clips, one_block, taps: Sequence[str], provenance: dict, *, workers, progress, out
 ) -> Responses:
     """Run `one_block` over the clips, block by block, in threads; keep and reuse finished blocks beside `out`."""
+    if out is not None:
+        done = _check_output(Path(out), clips, provenance)
+        if done is not None:
+            return done
     blocks = [clips.take(range(i, min(i + BLOCK, len(clips)))) for i in range(0, len(clips), BLOCK)]
     partial_folder = None if out is None else _open_partial(Path(f"{out}.partial"), clips, provenance)
     work = partial(_kept_block, one_block, partial_folder)
@@ -173,6 +179,28 @@ def _extract(
         responses.save(out)
         shutil.rmtree(partial_folder)
     return responses
+
+
+def _check_output(out: Path, clips: Clips, provenance: dict) -> Responses | None:
+    """Return what `out` holds if it is this extraction, None if it is not there; raise if it is anything else."""
+    try:
+        out.parent.mkdir(parents=True, exist_ok=True)
+        with atomic_write(out.with_name(f"{out.name}.probe")):
+            pass
+        out.with_name(f"{out.name}.probe").unlink()
+        exists = out.exists()
+    except OSError as error:
+        raise DataError(f"{out}: cannot be written ({error.strerror}); choose another file") from error
+    if not exists:
+        return None
+    held = Responses.load(out) if out.is_file() else None
+    if (
+        held is None
+        or held.provenance != provenance
+        or held.table["clip"].tolist() != clips.table["clip"].tolist()
+    ):
+        raise DataError(f"{out}: is there and is not this extraction; remove it, or choose another file")
+    return held
 
 
 def _open_partial(folder: Path, clips: Clips, provenance: dict) -> Path:

@@ -27,6 +27,7 @@ class FusedTaps:
 
     Examples
     --------
+    >>> from dha_utils.soundnet import TAP_MAPS
     >>> model = SoundNet().eval().requires_grad_(False)
     >>> waveforms = torch.sin(torch.arange(20_000.0))[None]
     >>> slow, fast = dict(model.taps(waveforms)), dict(FusedTaps(model)(waveforms))

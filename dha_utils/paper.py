@@ -15,6 +15,11 @@ CLAIMS = {
     "cost": Claim("DHA, abstract", "Ignoring 89 % of the feature maps costs less than 3 %.", 0.03),
     "ignored": Claim("DHA, abstract", "89 % of the feature maps are redundant.", 0.89),
     "statistics": Claim("DHA, poster", "Statistics identify the maps that can be ignored.", None),
+    "alike": Claim("DHA, poster", "Redundant feature maps respond similarly to the various classes.", None),
+    "criteria": Claim("DHA, title", "A statistical framework finds the maps to prune.", None),
+    "complementary": Claim(
+        "EUSIPCO-18", "The layers are complementary: their sum knows what none knows alone.", None
+    ),
     "computation": Claim("DHA, abstract", "Ignoring them saves 18 % of the computation.", 0.18),
     "ensemble": Claim(
         "EUSIPCO-18", "The ensemble is 30.85 % (relative) more accurate than its best single layer.", 0.3085

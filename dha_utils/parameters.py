@@ -92,6 +92,12 @@ PARAMETERS: Mapping[str, Parameter] = {
     "seeds": Parameter(
         (int,), lambda value: value >= 1, "a whole number >= 1", "Number of random repetitions"
     ),
+    "full": Parameter(
+        (bool,),
+        lambda value: True,
+        "True or False",
+        "Compute sweeps anew, also where they are bundled (an hour)",
+    ),
     "workers": Parameter(
         (int, NoneType),
         lambda value: value is None or value >= 1,
@@ -162,7 +168,8 @@ def check_value(name: str, value: object) -> object:
     if name not in PARAMETERS:
         raise unknown_parameter(name, PARAMETERS, "there are")
     parameter = PARAMETERS[name]
-    if isinstance(value, bool) or not isinstance(value, parameter.types) or not parameter.valid(value):
+    fits = isinstance(value, parameter.types) and isinstance(value, bool) == (bool in parameter.types)
+    if not fits or not parameter.valid(value):
         hint = _as_number(value) if int in parameter.types else ""
         got = f"{reprlib.repr(value)} ({type(value).__name__})"
         raise ParameterError(f"parameter {name}: expected {parameter.expected}, got {got}{hint}")

@@ -52,16 +52,17 @@ def spectrograms(examples: Mapping[str, np.ndarray], rate: int) -> Figure:
         axis.grid(False)
     figure.supxlabel("time (s)", fontsize=11)
     figure.supylabel("mel band", fontsize=11)
-    figure.colorbar(image, ax=axes, label="level (dB re full scale)", shrink=0.8)
+    figure.colorbar(image, ax=axes, label="level (dB)", shrink=0.8)
     return figure
 
 
-def class_means(responses: Responses, tap: str) -> Figure:
+def class_means(responses: Responses, tap: str, maps: np.ndarray | None = None) -> Figure:
     """Draw the mean response of every map of a tap to every class, in standard deviations of the map over clips.
 
-    Maps (columns) are ordered by the class that they answer to most.
+    Maps (columns) are ordered by the class that they answer to most; `maps` are the channels to draw, by default all.
     """
     x = responses[tap].astype(float)
+    x = x if maps is None else x[:, maps]
     spread = x.std(axis=0)
     x = (x - x.mean(axis=0)) / np.where(spread > 0, spread, 1)
     means = np.stack([x[responses.y == label].mean(axis=0) for label in range(len(responses.classes))])
@@ -73,7 +74,7 @@ def class_means(responses: Responses, tap: str) -> Figure:
         means[:, order], aspect="auto", cmap="RdBu_r", vmin=-limit, vmax=limit, interpolation="nearest"
     )
     axis.set_yticks(range(len(means)), [readable(label) for label in responses.classes])
-    axis.set_xlabel(f"the {means.shape[1]} maps of {tap}, by the class they answer to most")
+    axis.set_xlabel(f"{means.shape[1]} maps of {tap}, by the class they answer to most")
     axis.grid(False)
     figure.colorbar(image, ax=axis, label="mean response (sd)")
     return figure

@@ -13,6 +13,7 @@ import numpy as np
 from IPython.display import HTML
 from matplotlib.figure import Figure
 
+from dha_utils.datasets import DATASETS
 from dha_utils.errors import DataError
 from dha_utils.inputs import responses_file
 from dha_utils.paths import atomic_write, repository
@@ -35,7 +36,12 @@ class Results:
     """
 
     def __init__(self, dataset: str, results: str | Path | None = None):
-        self.folder = Path(results or repository() / "results").resolve() / Path(dataset).name
+        name = Path(dataset).name
+        if name in DATASETS and dataset != name:
+            raise DataError(
+                f"{dataset}: a folder called {name!r} would share the results of that data set; rename it"
+            )
+        self.folder = Path(results or repository() / "results").resolve() / name
 
     def responses_file(self, rate: int) -> Path:
         """Return where notebook 01 puts the responses at a rate (Hz)."""

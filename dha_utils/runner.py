@@ -5,6 +5,7 @@ in ``book/executed/.failed/`` and moves to ``book/executed/`` once it has proved
 fingerprint of all it depends on and the hashes of the results it wrote; while both hold, it is not run again.
 """
 
+import fcntl
 import hashlib
 import json
 import logging
@@ -12,8 +13,8 @@ import os
 import signal
 import tempfile
 import time
-from collections.abc import Iterable, Sequence
-from contextlib import suppress
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import nbformat
@@ -102,24 +103,39 @@ def run_notebooks(
     results = Path(parameters.get("results") or repository() / "results").resolve()
     inputs = _fingerprint_inputs(parameters)
     width = max(len(source.stem) for source in chosen)
-    previous: dict = {}
-    for source in sources:
-        output = executed / source.name
-        if source in chosen:
-            given = {name: value for name, value in parameters.items() if name in takes[source]}
-            # The number of workers never changes a result, so it is no reason to run again.
-            decisive = {name: value for name, value in given.items() if name != "workers"}
-            fingerprint = hash_object([inputs, source.read_text("utf-8"), decisive, str(results), previous])
-            print(f"{source.stem:<{width}}  ... ", end="", flush=True)
-            if not force and _is_fresh(_record(output), fingerprint, results):
-                print("unchanged", flush=True)
-            else:
-                start = time.perf_counter()
-                _run(source, output, given, fingerprint, results)
-                print(f"{time.perf_counter() - start:.1f} s", flush=True)
-        # Notebooks exchange files: what this one last produced is an input of the next, also with `only`.
-        previous = _record(output)
+    with _alone(executed):
+        previous: dict = {}
+        for source in sources:
+            output = executed / source.name
+            if source in chosen:
+                given = {name: value for name, value in parameters.items() if name in takes[source]}
+                # The number of workers never changes a result, so it is no reason to run again.
+                decisive = {name: value for name, value in given.items() if name != "workers"}
+                fingerprint = hash_object(
+                    [inputs, source.read_text("utf-8"), decisive, str(results), previous]
+                )
+                print(f"{source.stem:<{width}}  ... ", end="", flush=True)
+                if not force and _is_fresh(_record(output), fingerprint, results):
+                    print("unchanged", flush=True)
+                else:
+                    start = time.perf_counter()
+                    _run(source, output, given, fingerprint, results)
+                    print(f"{time.perf_counter() - start:.1f} s", flush=True)
+            # Notebooks exchange files: what this one last produced is an input of the next, also with `only`.
+            previous = _record(output)
     return [executed / source.name for source in chosen]
+
+
+@contextmanager
+def _alone(executed: Path) -> Iterator[None]:
+    """Hold the folder of executed notebooks: two runs at once would write over one another's results."""
+    executed.mkdir(parents=True, exist_ok=True)
+    with (executed / ".lock").open("w") as file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError as error:
+            raise DhaError(f"another run is at work in {executed}; wait until it has ended") from error
+        yield
 
 
 def hash_files(paths: Iterable[Path], root: Path) -> dict[str, str]:
@@ -195,7 +211,11 @@ def _run(source: Path, output: Path, given: dict, fingerprint: str, results: Pat
         raise _failure(unfinished, fault)
 
     after = _listing(results)
-    written = [results / name for name, stat in after.items() if before.get(name) != stat]
+    # A sweep file is a store that several notebooks add to: no notebook is out of date because another added to it.
+    changed = [
+        name for name, stat in after.items() if before.get(name) != stat and not name.endswith(".jsonl")
+    ]
+    written = [results / name for name in changed]
     notebook.metadata["dha"] = {"fingerprint": fingerprint, "files": hash_files(written, results)}
     # Names instead of absolute paths: the executed notebook is published with the book.
     notebook.metadata["papermill"].update(input_path=source.name, output_path=output.name)

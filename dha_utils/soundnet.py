@@ -72,6 +72,7 @@ class SoundNet(nn.Module):
 
     Examples
     --------
+    >>> import torch
     >>> model = SoundNet().eval()
     >>> with torch.inference_mode():
     ...     taps = dict(model.taps(torch.zeros(2, 110_250)))

@@ -106,6 +106,7 @@ def sweep(
     cells: Iterable[Cell],
     *,
     fold_scores: FoldScores | None = None,
+    full: bool = False,
     store: Path | None = None,
     workers: int | None = None,
     progress: bool = True,
@@ -118,6 +119,8 @@ def sweep(
     cells : iterable of Cell
     fold_scores : FoldScores, optional
         As in `selector`.
+    full : bool
+        Compute also what is bundled.
     store : Path, optional
         A sweep file to which what is computed is appended.
     workers : int, optional
@@ -136,7 +139,7 @@ def sweep(
         If `store` belongs to other responses.
     """
     cells = list(dict.fromkeys(cells))
-    done = load_sweep(bundled_sweep(responses), responses, strict=False)
+    done = {} if full else load_sweep(bundled_sweep(responses), responses, strict=False)
     if store is not None:
         _open_store(store, responses)
         done |= load_sweep(store, responses)

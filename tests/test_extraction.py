@@ -1,6 +1,5 @@
 import multiprocessing
 import os
-import shutil
 
 import numpy as np
 import pandas as pd
@@ -124,11 +123,30 @@ def test_goes_on_after_a_kill(clips, random_network, tmp_path, monkeypatch):
 
 def test_partial_work_of_other_parameters_is_not_used(clips, random_network, tmp_path):
     out = tmp_path / "out.safetensors"
-    extract(clips, random_network, out=out)
     (tmp_path / "out.safetensors.partial").mkdir()
-    shutil.copy(out, tmp_path / "out.safetensors.partial" / "00000.safetensors")
+    (tmp_path / "out.safetensors.partial" / "00000.safetensors").write_bytes(b"somebody's")
     with pytest.raises(DataError, match="exists and is not ours: move it away"):
         extract(clips, random_network, out=out)
+
+
+def test_output_that_is_there_is_kept(clips, random_network, tmp_path, monkeypatch):
+    out = tmp_path / "out.safetensors"
+    first = extract(clips, random_network, out=out)
+    monkeypatch.setattr(module, "load_audio", None)  # nothing is decoded again
+    assert_same(extract(clips, random_network, out=out), first)
+    with pytest.raises(DataError, match="is there and is not this extraction; remove it"):
+        extract(clips, random_network, out=out, rate=16_000)
+    with pytest.raises(DataError, match="is there and is not this extraction"):
+        extract(clips, random_network, out=tmp_path)
+
+
+def test_output_that_cannot_be_written_is_refused_before_any_work(
+    clips, random_network, tmp_path, monkeypatch
+):
+    monkeypatch.setattr(module, "load_audio", None)
+    (tmp_path / "file").write_text("")
+    with pytest.raises(DataError, match="cannot be written"):
+        extract(clips, random_network, out=tmp_path / "file" / "out.safetensors")
 
 
 def test_mfcc_is_one_tap(clips):

@@ -32,7 +32,9 @@ def test_class_means_puts_maps_beside_their_class(make_responses):
     image = figure.axes[0].images[0].get_array()
     assert image.shape == (4, 20)
     assert (np.diff(image.argmax(axis=0)) >= 0).all()
-    assert "the 20 maps of relu7, by the class they answer to most" in texts(figure)
+    assert "20 maps of relu7, by the class they answer to most" in texts(figure)
+    some = plots.class_means(make_responses({"relu7": 20}, n_good=20), "relu7", np.array([3, 5]))
+    assert some.axes[0].images[0].get_array().shape == (4, 2)
 
 
 def test_effect_sizes_and_shares():

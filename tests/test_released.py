@@ -7,15 +7,9 @@ from sklearn.preprocessing import StandardScaler
 
 from dha_utils.criteria import CRITERIA
 from dha_utils.criteria.kl_stop import kl_curve, prefix_histograms, settled_at
-from dha_utils.criteria.released import (
-    MENDED,
-    METHODS,
-    knn_entropy,
-    score_released,
-    standardise_maps,
-    standardise_released,
-)
+from dha_utils.criteria.released import MENDED, METHODS, knn_entropy, score_released
 from dha_utils.criteria.slips import SLIPS
+from dha_utils.criteria.standardise import standardise_maps, standardise_released
 from dha_utils.errors import DataError, ParameterError
 from dha_utils.selection import keep_best
 
@@ -143,8 +137,14 @@ def test_standardisation_as_released_is_scikit_learns_on_the_wrong_axes():
         assert np.abs(z.std(axis=axes) - 1).max() > 0.05
 
 
-def test_standardisation_of_a_column_without_variance_only_centres():
-    assert not standardise_released(np.full((12, 4, 3), 7.3, np.float32)).any()
+@pytest.mark.parametrize("value", [0.0, 7.3, -1e4])
+def test_standardisation_of_columns_without_variance_only_centres(value):
+    maps = np.full((12, 4, 6), value, np.float32)
+    maps[:, 1] += np.arange(6) % 2  # columns 0, 2 and 4 hold maps 0 and 2 only: no variance
+    z = standardise_released(maps)
+    np.testing.assert_allclose(z, obvious_standardised(maps, "as_released"), atol=1e-3)
+    assert np.isfinite(z).all()
+    assert not standardise_released(np.full((12, 4, 3), value, np.float32)).any()
 
 
 def test_corrected_standardisation_centres_maps_and_keeps_their_relative_scale():

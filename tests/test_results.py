@@ -15,6 +15,11 @@ def test_written_and_read(tmp_path):
     assert Results("esc10").folder == repository() / "results" / "esc10"
 
 
+def test_own_folder_cannot_take_the_place_of_a_published_data_set():
+    with pytest.raises(DataError, match="a folder called 'esc10' would share the results"):
+        Results("sounds/esc10")
+
+
 def test_refuses_what_json_does_not_know(tmp_path):
     results = Results("x", tmp_path)
     with pytest.raises(ValueError, match="not JSON compliant"):

@@ -134,7 +134,7 @@ def test_failed_notebook_is_kept_aside_and_the_next_not_run(repo, capsys, cell, 
     assert "\n" not in str(error.value)
     assert str(error.value).endswith(str(executed / ".failed" / "01_fails.ipynb"))
     assert [path.name for path in executed.rglob("*.ipynb")] == ["01_fails.ipynb"]
-    assert [path.name for path in executed.iterdir()] == [".failed"]
+    assert sorted(path.name for path in executed.iterdir()) == [".failed", ".lock"]
 
 
 def test_kernel_is_the_running_interpreter_whatever_is_installed(repo, monkeypatch):
@@ -198,3 +198,14 @@ def test_no_such_notebook(repo):
     write_notebook(repo, "01_one", "1")
     with pytest.raises(DhaError, match="no notebook '7'; there are: 01_one"):
         run_notebooks({}, only=["7"])
+
+
+def test_two_runs_at_once_are_refused(repo):
+    write_notebook(repo, "01_first", "1")
+    executed = repo / "book" / "executed"
+    with (
+        runner._alone(executed),
+        pytest.raises(DhaError, match="another run is at work in"),
+    ):
+        run_notebooks({})
+    assert run_notebooks({}) == [executed / "01_first.ipynb"]

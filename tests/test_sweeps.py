@@ -4,8 +4,10 @@ import numpy as np
 import pytest
 
 from dha_utils import sweeps
+from dha_utils.criteria import MapScores
 from dha_utils.errors import DataError
 from dha_utils.evaluation import cross_validate
+from dha_utils.scores import FoldScores
 from dha_utils.selection import select
 from dha_utils.sweeps import Cell, load_sweep, random_cells, selector, sweep, unpack_correct
 
@@ -74,3 +76,35 @@ def test_bundled_cells_are_recomputed(esc10):
     cell = cells[int(np.random.default_rng(0).integers(len(cells)))]
     fresh = cross_validate(esc10, selector(cell, esc10))
     assert fresh.accuracy() == pytest.approx(stored[cell]["accuracy"]["15 taps"], abs=0.01)
+
+
+def test_criteria_that_need_more_than_responses(make_responses):
+    responses = make_responses()
+    best = {"relu6": [3], "relu7": [5, 6]}
+    scores = {
+        (name, fold): {
+            tap: MapScores(np.isin(np.arange(n), best[tap]) * (fold + 1.0))
+            for tap, n in (("relu6", 12), ("relu7", 20))
+        }
+        for name, fold in [("l1", 0), *(("apoz", fold) for fold in range(1, 6))]
+    }
+    fold_scores = FoldScores(scores, {})
+    training = responses.take(responses.folds != 2)
+    for name in ("l1", "apoz"):
+        masks = selector(Cell(name, 0.1), responses, fold_scores)(training).masks
+        assert np.flatnonzero(masks["relu6"]).tolist() == [3]
+        assert np.flatnonzero(masks["relu7"]).tolist() == [5, 6]
+    with pytest.raises(DataError, match="'l1' is not computed from responses: give fold scores"):
+        selector(Cell("l1", 0.1), responses)
+    with pytest.raises(DataError, match="no control 'leaky'"):
+        selector(Cell("l1", 0.1, 0, "leaky"), responses, fold_scores)
+
+
+def test_full_ignores_what_is_bundled(make_responses, tmp_path, monkeypatch):
+    responses, store = make_responses(), tmp_path / "bundled.jsonl"
+    run(responses, random_cells(0.3, 1), store=store)
+    monkeypatch.setattr(sweeps, "bundled_sweep", lambda r: store)
+    monkeypatch.setattr(sweeps, "cross_validate_many", None)
+    assert len(run(responses, random_cells(0.3, 1))) == 1
+    with pytest.raises(TypeError, match="not callable"):
+        run(responses, random_cells(0.3, 1), full=True)

@@ -8,6 +8,7 @@ from dha_utils.verdicts import (
     REPRODUCED,
     better_than_random,
     first_verdicts,
+    further_verdicts,
     non_inferiority,
 )
 
@@ -32,7 +33,7 @@ def test_better_than_random():
     assert better_than_random(0.9, random[:10]) == NOT_REPRODUCED  # ten seeds cannot show it
 
 
-def made_up(kept_right, best_right):
+def made_up(kept_right, best_right, ignored=0.89):
     true = np.zeros(1000, int)
     predictions = {
         "true": true,
@@ -45,7 +46,7 @@ def made_up(kept_right, best_right):
         "rates": {"22050": {"best_tap": "pool5"}},
         "random": {"15 taps": {"accuracies": [0.8] * 20}},
     }
-    redundancy = {"ignored_by_rank": 0.89, "ignored_by_alpha": 0.25}
+    redundancy = {"ignored_by_rank": ignored, "ignored_by_alpha": 0.25}
     rows = first_verdicts(ensemble, redundancy, predictions, np.arange(1000))
     return {row["key"]: row for row in rows}
 
@@ -74,3 +75,31 @@ def test_rows_of_a_disappointment():
         "computation": NOT_TESTABLE,
         "ensemble": NOT_REPRODUCED,
     }
+
+
+def further(alike, better, best_right):
+    true = np.zeros(1000, int)
+    predictions = {
+        "true": true,
+        "full": {"22050": np.where(np.arange(1000) >= 100, 0, 1)},
+        "best_tap": {"22050": np.where(np.arange(1000) >= best_right, 0, 1)},
+    }
+    ensemble = {"rate": 22050, "rates": {"22050": {"best_tap": "pool5"}}}
+    tests = {"alike_raw": alike, "alike_adjusted": alike}
+    criteria = {"criteria": [{}] * 20, "better_than_random": better, "worse_than_random": 1}
+    rows = further_verdicts(tests, criteria, predictions, ensemble, np.arange(1000))
+    return {row["key"]: row for row in rows}
+
+
+def test_further_rows():
+    bad = further(alike=0.01, better=1, best_right=100)
+    assert {row["verdict"] for row in bad.values()} == {NOT_REPRODUCED}
+    good = further(alike=0.9, better=5, best_right=200)
+    assert {row["verdict"] for row in good.values()} == {REPRODUCED}
+    assert "wins 100 clips" in good["complementary"]["measured"]
+    assert "5 of 20 criteria" in good["criteria"]["measured"]
+
+
+def test_another_fraction_does_not_test_the_claim():
+    change = made_up(kept_right=105, best_right=200, ignored=0.75)["cost"]
+    assert change["verdict"] == NOT_TESTABLE

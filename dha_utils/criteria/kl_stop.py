@@ -8,7 +8,6 @@ settles, and in taps of ten maps or fewer, all maps are kept.
 """
 
 import numpy as np
-import torch
 from numpy.lib.stride_tricks import sliding_window_view
 
 BINS = 15
@@ -23,9 +22,9 @@ def prefix_histograms(z: np.ndarray, order: np.ndarray, *, shared_edges: bool) -
     """Return the histogram of the values of the first i maps, for every i.
 
     Equal to ``np.histogram(z[order[:i]], bins=15)`` including its edges and their rounding, without touching
-    all values for every i: the values of each map are sorted once, so that a histogram is a search for 14
-    edges per map; and as long as the range of the first i maps stays the same, so do the edges, and counts
-    only add up.
+    all values for every i. With shared edges, counts per map are made once and added up. With own edges they
+    add up only as long as the range of the first i maps stays the same; the values of each map are therefore
+    sorted, so that counting them anew is a search for 14 edges.
 
     Parameters
     ----------
@@ -49,18 +48,22 @@ def prefix_histograms(z: np.ndarray, order: np.ndarray, *, shared_edges: bool) -
     >>> prefix_histograms(z, np.arange(4), shared_edges=True)[:, [0, 1, 14]].tolist()
     [[1, 0, 0], [2, 0, 0], [2, 1, 0], [2, 1, 1]]
     """
-    values = np.sort(z.reshape(len(z), -1)[order], axis=1)
-    low, high = np.minimum.accumulate(values[:, 0]), np.maximum.accumulate(values[:, -1])
+    values = z.reshape(len(z), -1)
+    n_values = values.shape[1]
     if shared_edges:
-        low[:], high[:] = low[-1], high[-1]
+        inner = np.histogram_bin_edges(values, bins=BINS)[1:-1]
+        below = [[np.count_nonzero(values[c] < edge) for edge in inner] for c in order]
+        return np.diff(below, axis=1, prepend=0, append=n_values).cumsum(axis=0)
+    values = values[order]
+    values.sort(axis=1)
+    low, high = np.minimum.accumulate(values[:, 0]), np.maximum.accumulate(values[:, -1])
     widened = (np.diff(low) != 0) | (np.diff(high) != 0)
     counts = np.empty((len(z), BINS), dtype=np.int64)
     start = 0
     for stop in (*(np.flatnonzero(widened) + 1), len(z)):
-        edges = np.histogram_bin_edges(np.stack([low[start], high[start]]), bins=BINS)
-        inner = torch.from_numpy(edges[1:-1]).expand(stop, -1).contiguous()
-        below = torch.searchsorted(torch.from_numpy(values[:stop]), inner).numpy()
-        per_map = np.diff(below, axis=1, prepend=0, append=values.shape[1])
+        inner = np.histogram_bin_edges(np.stack([low[start], high[start]]), bins=BINS)[1:-1]
+        below = [np.searchsorted(row, inner) for row in values[:stop]]
+        per_map = np.diff(below, axis=1, prepend=0, append=n_values)
         counts[start:stop] = per_map.cumsum(axis=0)[start:]
         start = stop
     return counts

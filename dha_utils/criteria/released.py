@@ -33,6 +33,7 @@ from dha_utils.criteria.base import MapScores, criterion
 from dha_utils.criteria.classwise import anova
 from dha_utils.criteria.kl_stop import kl_curve, prefix_histograms, settled_at
 from dha_utils.criteria.slips import SLIPS
+from dha_utils.criteria.standardise import standardise_maps, standardise_released
 from dha_utils.errors import DataError, ParameterError
 from dha_utils.naming import closest
 
@@ -41,31 +42,6 @@ NEIGHBOURS = 10
 
 RESOLUTION = float(np.finfo(np.float32).eps)
 """Relative resolution of the maps: below it neither distances nor singular values say anything."""
-
-
-def standardise_released(maps: np.ndarray) -> np.ndarray:
-    """Standardise maps (n, C, T) as the released code does: the columns of (n, T, C) read as (n C, T).
-
-    The result is read as (n, T, C) again, so that each map keeps its place but not its own statistics, and
-    returned with shape (C, n, T), float32. A column without variance is only centred, as scikit-learn's
-    StandardScaler does.
-    """
-    n, n_maps, n_times = maps.shape
-    table = maps.transpose(0, 2, 1).astype(np.float32, order="C").reshape(n * n_maps, n_times)
-    table -= table.mean(axis=0, dtype=np.float64)
-    scale = np.sqrt(np.einsum("rt,rt->t", table, table, dtype=np.float64) / len(table))
-    table /= np.where(scale == 0, 1.0, scale)
-    return np.ascontiguousarray(table.reshape(n, n_times, n_maps).transpose(2, 0, 1))
-
-
-def standardise_maps(maps: np.ndarray) -> np.ndarray:
-    """Centre every map of (n, C, T) over clips and time, divide by one scale; shape (C, n, T), float32."""
-    z = maps.transpose(1, 0, 2).astype(np.float32, order="C")
-    constant = z.min(axis=(1, 2)) == z.max(axis=(1, 2))
-    z -= z.mean(axis=(1, 2), keepdims=True, dtype=np.float64)
-    z[constant] = 0.0  # exactly: the average of equal values may differ from them by rounding
-    scale = np.sqrt(np.einsum("cnt,cnt->c", z, z, dtype=np.float64).sum() / z.size)
-    return z if scale == 0 else np.divide(z, scale, out=z, casting="same_kind")
 
 
 def anova_time(z: np.ndarray, y: np.ndarray, mended: Collection[str]) -> MapScores:
