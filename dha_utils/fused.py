@@ -27,11 +27,11 @@ class FusedTaps:
 
     Examples
     --------
-    >>> from dha_utils.soundnet import TAP_MAPS
+    >>> _ = torch.manual_seed(0)
     >>> model = SoundNet().eval().requires_grad_(False)
     >>> waveforms = torch.sin(torch.arange(20_000.0))[None]
-    >>> slow, fast = dict(model.taps(waveforms)), dict(FusedTaps(model)(waveforms))
-    >>> all(torch.allclose(slow[tap], fast[tap], rtol=1e-4, atol=1e-5) for tap in TAP_MAPS)
+    >>> pairs = zip(model.taps(waveforms), FusedTaps(model)(waveforms), strict=True)
+    >>> all((fast - slow).abs().max() < 1e-5 * slow.abs().max() for (_, slow), (_, fast) in pairs)
     True
     """
 
