@@ -5,7 +5,6 @@ as text. So each notebook calls `check_parameters` in the cell after its paramet
 same checks before it starts a kernel. Rates are in Hz, durations in seconds.
 """
 
-import difflib
 import reprlib
 from collections.abc import Callable, Iterable, Mapping, MutableMapping
 from dataclasses import dataclass
@@ -13,6 +12,7 @@ from decimal import Decimal, InvalidOperation
 from types import ModuleType, NoneType, SimpleNamespace
 
 from dha_utils.errors import ParameterError
+from dha_utils.naming import closest
 
 
 @dataclass(frozen=True)
@@ -181,9 +181,9 @@ def check_value(name: str, value: object) -> object:
 def unknown_parameter(name: str, known: Iterable[str], introduction: str) -> ParameterError:
     """Return the error for a name that is not among `known`, with the near miss if there is one."""
     known = list(known)
-    near = difflib.get_close_matches(name, known, n=1)
-    guess = f" (did you mean {near[0]!r}?)" if near else ""
-    return ParameterError(f"unknown parameter {name!r}{guess}; {introduction}: {', '.join(known) or 'none'}")
+    return ParameterError(
+        f"unknown parameter {name!r}{closest(name, known)}; {introduction}: {', '.join(known) or 'none'}"
+    )
 
 
 def _as_number(value: object) -> str:
