@@ -132,6 +132,40 @@ def cross_validate_many(
     }
 
 
+def cross_validate_networks(
+    responses: Mapping[int, Responses], *, workers: int | None = None
+) -> CrossValidation:
+    """Evaluate the ensemble where every fold has a network of its own, pruned on the other folds.
+
+    Parameters
+    ----------
+    responses : dict of int to Responses
+        Test fold -> the responses of all clips, of its network.
+    workers : int, optional
+        Processes; by default one per available core. The result does not depend on it.
+
+    Raises
+    ------
+    DataError
+        As `cross_validate_many`.
+    """
+    first = next(iter(responses.values()))
+    check_folds(first)
+    layers = {
+        fold: soundnet_layers({tap: r[tap].shape[1] for tap in r.taps}) for fold, r in responses.items()
+    }
+    parts = Parallel(n_jobs=workers or len(os.sched_getaffinity(0)))(
+        delayed(evaluate_fold)(r.matrix(), r.y, r.folds == fold, layers[fold])
+        for fold, r in responses.items()
+    )
+    probabilities = np.empty((len(first.taps), len(first), len(first.classes)))
+    converged = {}
+    for fold, part in zip(responses, parts, strict=True):
+        probabilities[:, first.folds == fold] = part.probabilities
+        converged[fold] = part.converged
+    return CrossValidation(first.taps, probabilities, first.y, first.folds, first.recordings, {}, converged)
+
+
 def check_folds(responses: Responses) -> None:
     """Raise a DataError unless there are at least two folds and all classes remain when any of them is left out."""
     folds = np.unique(responses.folds)
