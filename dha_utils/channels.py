@@ -104,7 +104,7 @@ def explained_variance(covariance: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     >>> order[:2].tolist(), bool(unexplained[1] > 0.1), bool(unexplained[2] < 1e-9)
     ([0, 2], True, True)
     """
-    return _eliminate(covariance, lambda left, diagonal: (left**2).sum(0) / diagonal)
+    return _eliminate(covariance, lambda left, diagonal: np.einsum("ij,ij->j", left, left) / diagonal)
 
 
 def pivoted_qr_unpooled(covariance: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -116,6 +116,7 @@ def _eliminate(covariance: np.ndarray, gain) -> tuple[np.ndarray, np.ndarray]:
     """Take maps one by one, the one of largest `gain` first, and regress what is left of the others on it."""
     left = covariance.astype(np.float64)
     n_maps, floor, total = len(left), TINY * left.diagonal().max(), left.trace()
+    part = np.empty_like(left)
     order, unexplained = [], [1.0]
     for _ in range(n_maps):
         diagonal = left.diagonal()
@@ -125,7 +126,7 @@ def _eliminate(covariance: np.ndarray, gain) -> tuple[np.ndarray, np.ndarray]:
             break
         best = int(np.where(usable, gain(left, np.where(usable, diagonal, 1.0)), -np.inf).argmax())
         order.append(best)
-        left = left - np.outer(left[:, best], left[best]) / left[best, best]
+        left -= np.multiply.outer(left[:, best], left[best] / left[best, best], out=part)
         unexplained.append(max(float(left.trace()) / total, 0.0))
     # What is explained already follows, the louder map first.
     rest = [int(c) for c in np.argsort(-covariance.diagonal(), kind="stable") if c not in set(order)]

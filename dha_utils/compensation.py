@@ -40,8 +40,8 @@ COMPENSATIONS = ("removed", "recalibrated", "merged", "refitted")
 BATCH = 8
 """Clips per pass: what is held beside the maps of one layer stays below 100 MB."""
 
-POSITIONS = 200_000
-"""Most observations that a layer is fitted on; only conv2 has more."""
+POSITIONS = 50_000
+"""About the most observations that a layer is fitted on, a hundred for each weight of a filter; conv2 has a million."""
 
 RIDGE = 0.1
 """Pull of the refitted kernels towards the original ones, relative to the energy of each input. In the upper layers there

@@ -108,11 +108,12 @@ class Compressor:
     model : SoundNet
         The full network.
     waveforms : ndarray, shape (clips, samples), float32
-        Of the training clips.
     responses : Responses
-        Of the training clips to the full network.
+        Of the same clips to the full network.
     activations : sequence of Tensor, optional
-        Of the training clips in the full network, if they are known (`dha_utils.compensation.layer_activations`).
+        Of the same clips in the full network, if they are known (`dha_utils.compensation.layer_activations`).
+    training : ndarray, shape (clips,), bool, optional
+        Which clips may be looked at; by default all.
     """
 
     def __init__(
@@ -121,10 +122,17 @@ class Compressor:
         waveforms: np.ndarray,
         responses: Responses,
         activations: Sequence[torch.Tensor] | None = None,
+        training: np.ndarray | None = None,
     ):
         self.model, self.waveforms, self.responses = model, waveforms, responses
-        self.activations = activations or layer_activations(model, waveforms)
+        self.training = np.ones(len(waveforms), bool) if training is None else training
+        self._all_activations = activations or layer_activations(model, waveforms)
         self.order = cache(self._order)
+
+    @property
+    def activations(self) -> list[torch.Tensor]:
+        """Activations of the training clips; a copy, which nobody keeps."""
+        return [x[torch.from_numpy(self.training)] for x in self._all_activations]
 
     @cached_property
     def statistics(self) -> list[LayerStatistics]:
@@ -140,8 +148,9 @@ class Compressor:
         }
 
     def _order(self, criterion: str, seed: int) -> dict[str, np.ndarray]:
+        responses = self.responses.take(self.training)
         return order_filters(
-            criterion, model=self.model, statistics=self.statistics, responses=self.responses, seed=seed
+            criterion, model=self.model, statistics=self.statistics, responses=responses, seed=seed
         )
 
     def keep(self, trial: Trial) -> dict[str, np.ndarray]:
@@ -160,7 +169,8 @@ class Compressor:
         """Return the smaller network of a trial."""
         small = compensate(self.model, self.keep(trial), self.activations, trial.compensation)
         if trial.epochs:
-            small = fine_tune(small, self.waveforms, self.responses.y, epochs=trial.epochs, seed=trial.seed)
+            waveforms, y = self.waveforms[self.training], self.responses.y[self.training]
+            small = fine_tune(small, waveforms, y, epochs=trial.epochs, seed=trial.seed)
         return small
 
 
@@ -198,8 +208,7 @@ class CompressionStudy:
 
     def _compressor(self, fold: int) -> Compressor:
         training = self.responses.folds != fold
-        activations = [x[torch.from_numpy(training)] for x in self.activations]
-        return Compressor(self.model, self.waveforms[training], self.responses.take(training), activations)
+        return Compressor(self.model, self.waveforms, self.responses, self.activations, training)
 
     def networks(self, trial: Trial) -> dict[int, SoundNet]:
         """Return the smaller network of every test fold, made on the other folds."""
