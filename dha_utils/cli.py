@@ -174,8 +174,8 @@ def check(
 ) -> None:
     """Compare the headline numbers to the reference.
 
-    Runs all notebooks afresh from the bundled artifacts, in a temporary folder. Exit code 1 and a table if
-    a number has moved by more than its tolerance.
+    Runs all notebooks afresh from the bundled artifacts, in a temporary folder, and computes a sample of the
+    bundled sweep anew. Exit code 1 and a table if a number has moved by more than its tolerance.
     """
     from dha_utils.check import check as compare_with_reference
 

@@ -56,10 +56,13 @@ def spectrograms(examples: Mapping[str, np.ndarray], rate: int) -> Figure:
     return figure
 
 
-def class_means(responses: Responses, tap: str, maps: np.ndarray | None = None) -> Figure:
+def class_means(
+    responses: Responses, tap: str, maps: np.ndarray | None = None, limit: float | None = None
+) -> Figure:
     """Draw the mean response of every map of a tap to every class, in standard deviations of the map over clips.
 
-    Maps (columns) are ordered by the class that they answer to most; `maps` are the channels to draw, by default all.
+    Maps (columns) are ordered by the class that they answer to most; `maps` are the channels to draw, by default all;
+    colours end at `limit` standard deviations, by default at nearly the largest mean.
     """
     x = responses[tap].astype(float)
     x = x if maps is None else x[:, maps]
@@ -69,7 +72,7 @@ def class_means(responses: Responses, tap: str, maps: np.ndarray | None = None) 
     order = np.lexsort((-means.max(axis=0), means.argmax(axis=0)))
     figure = Figure(figsize=(10, 0.32 * len(means) + 1.4), layout="constrained")
     axis = figure.subplots()
-    limit = float(np.quantile(np.abs(means), 0.995))
+    limit = limit or float(np.quantile(np.abs(means), 0.995))
     image = axis.imshow(
         means[:, order], aspect="auto", cmap="RdBu_r", vmin=-limit, vmax=limit, interpolation="nearest"
     )

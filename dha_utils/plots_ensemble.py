@@ -97,7 +97,7 @@ def criteria(table: pd.DataFrame, full: float, random: np.ndarray) -> Figure:
     axis.xaxis.set_major_formatter(PercentFormatter(1, decimals=0))
     axis.set_xlabel("accuracy of the ensemble")
     axis.margins(y=0.02)
-    axis.legend(loc="lower left", fontsize=10)
+    figure.legend(loc="outside upper center", ncol=2, frameon=False, fontsize=10)
     return figure
 
 

@@ -144,7 +144,7 @@ def inference_table(
     ]
     table = pd.DataFrame(rows, columns=["question", "value", "low", "high", "p"])
     points = ["value", "low", "high"]
-    table[points] = table[points].astype(float) * 100
+    table[points] = (table[points].astype(float) * 100).round(9) + 0.0  # no minus zero
     return table
 
 

@@ -35,6 +35,8 @@ def test_class_means_puts_maps_beside_their_class(make_responses):
     assert "20 maps of relu7, by the class they answer to most" in texts(figure)
     some = plots.class_means(make_responses({"relu7": 20}, n_good=20), "relu7", np.array([3, 5]))
     assert some.axes[0].images[0].get_array().shape == (4, 2)
+    fixed = plots.class_means(make_responses({"relu7": 20}), "relu7", limit=2.0)
+    assert fixed.axes[0].images[0].get_clim() == (-2, 2)
 
 
 def test_example_maps():
