@@ -99,7 +99,7 @@ def calibration_table(responses: Responses, seeds: int) -> pd.DataFrame:
     Returns
     -------
     DataFrame
-        Columns test, shuffled ("by clip" or "by recording"), below_0.05; undefined maps are left out.
+        Columns test, shuffled ("by clip" or "by recording"), false_alarms; undefined maps are left out.
     """
     ways = {"by clip": shuffle_by_clip, "by recording": shuffle_by_recording}
     rows = []
@@ -107,7 +107,7 @@ def calibration_table(responses: Responses, seeds: int) -> pd.DataFrame:
         for way, shuffle in ways.items():
             runs = [_test(shuffle(responses, seed), test, seed) for seed in range(seeds)]
             share = float(np.mean([(p[~undefined] <= 0.05).mean() for p, _, undefined in runs]))
-            rows.append({"test": test, "shuffled": way, "below_0.05": share})
+            rows.append({"test": test, "shuffled": way, "false_alarms": share})
     return pd.DataFrame(rows)
 
 

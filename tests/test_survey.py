@@ -24,7 +24,7 @@ def test_significance(responses):
 
 
 def test_calibration(responses):
-    table = survey.calibration_table(responses, seeds=4).set_index(["test", "shuffled"])["below_0.05"]
+    table = survey.calibration_table(responses, seeds=4).set_index(["test", "shuffled"])["false_alarms"]
     assert len(table) == 10
     assert table.between(0.0, 0.2).all()
 
