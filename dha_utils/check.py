@@ -131,7 +131,7 @@ def compare(reference: Path, now: Path, headlines: Sequence[Headline]) -> list[C
 
 
 def recompute_cells(seed: int = 0) -> list[Comparison]:
-    """Compute a sample of the bundled sweep anew, half a minute's worth, and compare the accuracies.
+    """Compute a sample of the bundled sweep anew, about a minute's worth, and compare the accuracies.
 
     Parameters
     ----------
