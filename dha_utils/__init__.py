@@ -27,6 +27,7 @@ _PUBLIC = {
     "extract_responses": "extraction",
     "fusions": "ensemble",
     "load_clips": "datasets",
+    "load_examples": "examples",
     "load_fold_scores": "scores",
     "load_inputs": "inputs",
     "load_soundnet": "soundnet",

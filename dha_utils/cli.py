@@ -110,6 +110,7 @@ def bundle(
     The book is built from them where there is no audio.
     """
     from dha_utils.datasets import load_clips
+    from dha_utils.examples import compute_examples
     from dha_utils.inputs import BUNDLED_RATES, compute_inputs, provenance_json
     from dha_utils.paper import KEEP
     from dha_utils.paths import atomic_write, bundled
@@ -121,6 +122,8 @@ def bundle(
     folder = bundled(clips.name)
     inputs.save(folder)
     bundle_scores(clips, folder, rate=NATIVE_RATE, duration=5.0, keep=KEEP)
+    examples = compute_examples(clips, rate=NATIVE_RATE, duration=5.0)
+    examples.save(folder / f"examples_{NATIVE_RATE}.safetensors")
     with atomic_write(folder / "provenance.json") as temporary:
         temporary.write_text(provenance_json(inputs), encoding="utf-8")
     typer.echo(f"{len(clips)} clips: {folder}")
@@ -171,8 +174,8 @@ def check(
 ) -> None:
     """Compare the headline numbers to the reference.
 
-    Runs all notebooks afresh from the bundled artifacts, in a temporary folder. Exit code 1 and a table if
-    a number has moved by more than its tolerance.
+    Runs all notebooks afresh from the bundled artifacts, in a temporary folder, and computes a sample of the
+    bundled sweep anew. Exit code 1 and a table if a number has moved by more than its tolerance.
     """
     from dha_utils.check import check as compare_with_reference
 

@@ -96,7 +96,7 @@ PARAMETERS: Mapping[str, Parameter] = {
         (bool,),
         lambda value: True,
         "True or False",
-        "Compute sweeps anew, also where they are bundled (half an hour)",
+        "Compute sweeps anew, also where they are bundled (40 minutes)",
     ),
     "workers": Parameter(
         (int, NoneType),

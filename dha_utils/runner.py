@@ -225,6 +225,18 @@ def _run(source: Path, output: Path, given: dict, fingerprint: str, results: Pat
         unfinished.parent.rmdir()
 
 
+class _Announcements:
+    """Passes on what a notebook says of long work (`dha_utils.sweep`), and nothing else that it prints."""
+
+    def write(self, text: str) -> None:
+        for line in text.splitlines():
+            if line.startswith("sweep: "):
+                print(f"\n    {line} ... ", end="", flush=True)
+
+    def flush(self) -> None:
+        """Do nothing: papermill asks for it."""
+
+
 def _execute(source: Path, output: Path, given: dict) -> nbformat.NotebookNode:
     """Run a notebook in a kernel that talks through sockets in a private folder: no ports, no other users."""
     # Not in $TMPDIR: a socket's path has at most 107 characters.
@@ -237,6 +249,7 @@ def _execute(source: Path, output: Path, given: dict) -> nbformat.NotebookNode:
                 given,
                 kernel_name="python3",
                 progress_bar=False,
+                stdout_file=_Announcements(),
                 kernel_manager_class=InterpreterKernel,
                 config=Config(InterpreterKernel=connection),
                 # The user's IPython start-up files must not take part in the results.

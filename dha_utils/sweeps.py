@@ -6,6 +6,7 @@ stopped, and what is committed under ``data/DATASET/`` is never computed again.
 """
 
 import json
+import time
 from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -126,7 +127,8 @@ def sweep(
     workers : int, optional
         Processes; the result does not depend on it.
     progress : bool
-        Show a progress bar while cells are computed.
+        Show a progress bar on stderr while cells are computed; if not, say on stdout how many there are and, once the first
+        are done, how long the others will take.
 
     Returns
     -------
@@ -144,6 +146,9 @@ def sweep(
         _open_store(store, responses)
         done |= load_sweep(store, responses)
     missing = [cell for cell in cells if cell not in done]
+    began = time.perf_counter()
+    if missing and not progress:
+        print(f"sweep: {len(missing)} of {len(cells)} cells are to be computed", flush=True)
     with tqdm(total=len(missing), unit="cell", desc="sweep", disable=not progress or not missing) as bar:
         for start in range(0, len(missing), CHUNK):
             chunk = missing[start : start + CHUNK]
@@ -157,6 +162,10 @@ def sweep(
                     file.writelines(json.dumps(result) + "\n" for result in results.values())
             done |= results
             bar.update(len(chunk))
+            left = len(missing) - len(chunk)
+            if start == 0 and left and not progress:
+                minutes = (time.perf_counter() - began) / len(chunk) * left / 60
+                print(f"sweep: about {minutes:.1f} minutes for the other {left}", flush=True)
     return [done[cell] for cell in cells]
 
 
@@ -231,6 +240,22 @@ def _open_store(store: Path, responses: Responses) -> None:
     if not text.endswith("\n"):
         with atomic_write(store) as temporary:
             temporary.write_text(text[: text.rfind("\n") + 1], encoding="utf-8")
+
+
+def sample_cells(cells: Iterable[Cell], seed: int) -> list[Cell]:
+    """Draw one cell from each kind that there is: random maps, criteria on responses, others, and each control.
+
+    Does not depend on the order of `cells`.
+
+    >>> len(sample_cells([Cell("anova", 0.1), Cell("anova", 0.2), Cell("l1", 0.1), Cell("anova", 0.1, 0, "leaky")], 0))
+    3
+    """
+    kinds: dict[tuple, list[Cell]] = {}
+    for cell in sorted(cells, key=lambda cell: tuple(vars(cell).values())):
+        by_responses = find_criterion(cell.criterion).needs == "responses"
+        kinds.setdefault((cell.control, cell.criterion == "random", by_responses), []).append(cell)
+    rng = np.random.default_rng(seed)
+    return [kinds[kind][int(rng.integers(len(kinds[kind])))] for kind in sorted(kinds)]
 
 
 def random_cells(keep: float, seeds: int) -> Sequence[Cell]:
