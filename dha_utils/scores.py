@@ -120,14 +120,14 @@ def compute_scores(
     by_weights = [name for name, criterion in CRITERIA.items() if criterion.needs == "weights"]
     weights = {tap: layer_weights(model, tap) for tap in TAPS}
     scores: dict = {(name, ALL_FOLDS): score_maps(weights, name) for name in by_weights}
-    folds = np.unique(clips.folds)
+    folds = clips.test_folds
     with tqdm(total=len(folds) * len(TAPS), unit="tap", desc="scores", disable=not progress) as bar:
         for fold in folds:
             drawn = clips.take(selection_clips(clips.y, clips.folds != fold, seed=seed))
             for tap, maps in iterate_maps(drawn, model=model, rate=rate, duration=duration, progress=False):
                 for name in by_maps:
                     scored = score_maps({tap: maps}, name, y=drawn.y, seed=seed)
-                    scores.setdefault((name, int(fold)), {}).update(scored)
+                    scores.setdefault((name, fold), {}).update(scored)
                 bar.update()
     parameters = {"rate": rate, "duration": duration, "seed": seed, "per_class": 10}
     return FoldScores(scores, extraction_provenance(clips, parameters, model))
@@ -149,7 +149,7 @@ def bundle_scores(
     """
     model = load_soundnet()
     scores = compute_scores(clips, rate=rate, duration=duration, model=model, progress=progress)
-    drawn = clips.take(selection_clips(clips.y, clips.folds != clips.folds.min()))
+    drawn = clips.take(selection_clips(clips.y, clips.folds != clips.test_folds[0]))
     maps = iterate_maps(drawn, model=model, rate=rate, duration=duration, progress=False)
     effects = slip_effects(maps, drawn.y, keep)
     with atomic_write(folder / f"slips_{rate}.json") as temporary:
