@@ -35,6 +35,7 @@ _PUBLIC = {
     "overlap_matrix": "stability",
     "paired_difference": "inference",
     "random_cells": "sweeps",
+    "records": "tables",
     "select": "selection",
     "soundnet_layers": "ensemble",
     "sweep": "sweeps",

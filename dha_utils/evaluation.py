@@ -16,8 +16,8 @@ from sklearn.preprocessing import StandardScaler
 from sklearn.svm import SVC
 from threadpoolctl import threadpool_limits
 
-from dha_utils.ensemble import evaluate_fold, soundnet_layers
 from dha_utils.datasets import clips as clip_table
+from dha_utils.ensemble import evaluate_fold, soundnet_layers
 from dha_utils.responses import Responses
 from dha_utils.selection import Selection
 

@@ -92,13 +92,14 @@ def selector(cell: Cell, responses: Responses, fold_scores: FoldScores | None = 
 def identity(responses: Responses) -> dict:
     """Return what the cells of a sweep hang on: clips, folds, labels, weights and extraction, not the last bit of rounding."""
     provenance = responses.provenance
+    channel = provenance["parameters"].get("channel", "mean")
     return {
         "dataset": provenance["dataset"],
         "clip_list_sha256": provenance["clip_list_sha256"],
         "weights_sha256": provenance["weights_sha256"],
         "rate": provenance["parameters"]["rate"],
         "duration": provenance["parameters"]["duration"],
-    }
+    } | ({} if channel == "mean" else {"channel": channel})
 
 
 def sweep(

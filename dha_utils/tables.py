@@ -10,6 +10,15 @@ from dha_utils.inference import paired_difference, wilson_interval
 from dha_utils.sweeps import unpack_correct
 
 
+def records(table: pd.DataFrame) -> list[dict]:
+    """Return the rows of a table for a results file: None where there is no number, which JSON knows and NaN it does not.
+
+    >>> records(pd.DataFrame({"p": [0.5, float("nan")]}))
+    [{'p': 0.5}, {'p': None}]
+    """
+    return table.astype(object).where(table.notna(), None).to_dict(orient="records")
+
+
 def accuracy_table(runs: Mapping[str, CrossValidation]) -> pd.DataFrame:
     """Return the accuracy of every tap and sum of taps of every run, one row each.
 

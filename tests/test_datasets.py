@@ -133,14 +133,19 @@ def test_a_partial_copy_says_what_is_missing(tmp_path):
     message = str(caught.value)
     for clip in read_index().query("label == 'rain'")["clip"][:3]:
         assert f"002 - Rain/{clip}.ogg" in message
-    assert ", ...; unpack https://github.com/karolpiczak/ESC-10/archive/553c8f1.zip" in message
+    assert (
+        ", ...; run `dha fetch esc10`, or unpack https://github.com/karolpiczak/ESC-10/archive/553c8f1.zip"
+        in message
+    )
     assert "\n" not in message
 
 
 def test_one_missing_clip_of_esc50(tmp_path):
     copy = make_esc50(tmp_path)
     (copy / "audio" / "1-100032-A-0.wav").unlink()
-    with pytest.raises(DataError, match=r"1 of the 400 clips .*: audio/1-100032-A-0\.wav; unpack"):
+    with pytest.raises(
+        DataError, match=r"1 of the 400 clips .*: audio/1-100032-A-0\.wav; run `dha fetch esc10`"
+    ):
         load_clips("esc10", tmp_path)
 
 
@@ -164,9 +169,11 @@ def test_a_damaged_table_of_esc50(tmp_path, meta):
 def test_no_copy_at_all(tmp_path, monkeypatch):
     with pytest.raises(DataError, match=r"neither ESC-10 nor ESC-50 .* is in .*unpack https://"):
         load_clips("esc10", tmp_path)
-    with pytest.raises(DataError, match=r"there is no folder .*gone; unpack https://"):
+    with pytest.raises(
+        DataError, match=r"there is no folder .*gone; run `dha fetch esc10`, or unpack https://"
+    ):
         load_clips("esc10", tmp_path / "gone")
-    monkeypatch.delenv("DHA_DATA", raising=False)
+    monkeypatch.setenv("DHA_DATA", "")
     with pytest.raises(DataError, match=r"unpack https://.* and set DHA_DATA to that folder"):
         load_clips("esc10")
 
@@ -174,13 +181,15 @@ def test_no_copy_at_all(tmp_path, monkeypatch):
 @pytest.mark.parametrize("name", ["ESC-10", "esc_10", "esc1"])
 def test_a_near_miss_of_a_name(tmp_path, monkeypatch, name):
     monkeypatch.chdir(tmp_path)
-    with pytest.raises(DataError, match=f"no data set and no folder '{name}'; did you mean 'esc10'?"):
+    with pytest.raises(DataError, match=f"no data set and no folder '{name}' .did you mean 'esc10'"):
         load_clips(name)
 
 
 def test_a_name_like_no_other(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    with pytest.raises(DataError, match=r"'birdsong'; known are esc10, and any folder"):
+    with pytest.raises(
+        DataError, match=r"'birdsong'; known are esc10, esc50, dcase2016, dcase2016-evaluation, any folder"
+    ):
         load_clips("birdsong")
 
 

@@ -138,7 +138,9 @@ def check_folds(labels: Sequence[str], folds: np.ndarray) -> None:
     labels, folds = np.asarray(labels, dtype=str), np.asarray(folds)
     classes = np.unique(labels)
     if len(classes) < 2:
-        raise DataError(f"all clips are of class {labels[0]!r}: at least 2 classes are needed to tell apart")
+        raise DataError(
+            f"all clips are of class {str(labels[0])!r}: at least 2 classes are needed to tell apart"
+        )
     tested = test_folds(folds)
     if not tested:
         raise DataError("all clips are in fold 0, which is never tested: number the folds from 1")
