@@ -87,11 +87,11 @@ def die_at_the_second_block(clips, network, out):
     module.BLOCK = 2
     plain, calls = module.load_audio, []
 
-    def mortal(*arguments):
+    def mortal(*arguments, **options):
         calls.append(arguments)
         if len(calls) == 4:
             os._exit(9)
-        return plain(*arguments)
+        return plain(*arguments, **options)
 
     module.load_audio = mortal
     extract(clips, network, out=out, workers=1)
