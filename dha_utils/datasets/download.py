@@ -5,7 +5,6 @@ the rest (HTTP Range). A server that cannot do that sends the file from the star
 """
 
 import errno
-import logging
 import sys
 from pathlib import Path
 from urllib.parse import urlsplit
@@ -22,9 +21,10 @@ ATTEMPTS = 4
 TIMEOUT = (20, 60)
 """Seconds to wait for a connection, and for the next bytes."""
 
-CHUNK = 1 << 18
+CHUNK = 1 << 14
+"""Bytes at a time, and what is lost at most of what had come when a connection breaks."""
 
-logging.getLogger("pooch").setLevel(logging.WARNING)  # it logs what the lines of `fetch` say
+pooch.get_logger().setLevel("WARNING")  # it logs what the lines of `fetch` say
 
 
 class ResumingDownloader:

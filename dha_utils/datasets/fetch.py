@@ -78,7 +78,10 @@ def plan(name: str, root: Path | None = None) -> list[str]:
             lines.append(f"  to fetch  {archive.url}  ({size})")
             total += archive.bytes or 0
             unknown |= archive.bytes is None
-    lines.append(f"to download: {total / 1e6:,.1f} MB" + (" and what is of unknown size" if unknown else ""))
+    sizes = ([f"{total / 1e6:,.1f} MB"] if total or not unknown else []) + [
+        "what is of unknown size"
+    ] * unknown
+    lines.append(f"to download: {' and '.join(sizes)}")
     return lines
 
 
