@@ -360,7 +360,7 @@ def test_a_target_that_cannot_be_made(registered, tmp_path):
 
 def test_unknown_names_and_damaged_records(registered, tmp_path):
     registered(one=make_zip({"a.wav": b"aaa"}))
-    with pytest.raises(FetchError, match="no data set 'esc11' to fetch .did you mean 'esc10'"):
+    with pytest.raises(FetchError, match=r"no data set 'esc11' to fetch .did you mean 'esc10'"):
         fetch.fetch_dataset("esc11", tmp_path)
     (tmp_path / "Sounds").mkdir()
     (tmp_path / "Sounds" / ".dha-fetched.json").write_text("{")

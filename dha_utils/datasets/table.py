@@ -100,10 +100,6 @@ def _read(file: Path) -> pd.DataFrame:
     if rows.empty:
         raise DataError(f"{file}: lists no clips")
     rows = rows[[column for column in KNOWN if column in there]]
-    if rows.isna().any(axis=None):
-        raise DataError(
-            f"{file}, line {_line(rows.isna().any(axis=1))}: has fewer columns than the first line"
-        )
     return rows.apply(lambda column: column.str.strip())
 
 
