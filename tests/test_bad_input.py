@@ -256,15 +256,20 @@ def test_names_of_clips_come_back(recording, start, length):
     assert parse_name(f"audio/{recording}_{start}_{start + length}.wav") == (recording, start, start + length)
 
 
+def attempt(function, *arguments):
+    """Return what a parser makes of something, or None and what it says against it."""
+    try:
+        return function(*arguments), ""
+    except DhaError as error:
+        return None, str(error)
+
+
 @FEW
 @given(st.text(max_size=40))
 def test_any_other_name_is_refused_in_one_line(text):
-    try:
-        name = parse_name(text)
-    except DhaError as error:
-        assert "\n" not in str(error)
-    else:
-        assert name.end > name.start
+    name, refusal = attempt(parse_name, text)
+    assert "\n" not in refusal
+    assert refusal or name.end > name.start
 
 
 @FEW
@@ -272,12 +277,12 @@ def test_any_other_name_is_refused_in_one_line(text):
 def test_any_bytes_are_a_list_or_refused_in_one_line(tmp_path_factory, content):
     file = tmp_path_factory.mktemp("list") / "meta.txt"
     file.write_bytes(content)
-    try:
-        rows = read_list(file, 2)
-    except DhaError as error:
-        assert "\n" not in str(error)
-    else:
-        assert all(len(row) == 2 and ".." not in row[0].split("/") and row[0][0] != "/" for row in rows)
+    rows, refusal = attempt(read_list, file, 2)
+    assert "\n" not in refusal
+    for row in rows or []:
+        assert len(row) == 2
+        assert ".." not in row[0].split("/")
+        assert not row[0].startswith("/")
 
 
 @FEW
@@ -285,12 +290,9 @@ def test_any_bytes_are_a_list_or_refused_in_one_line(tmp_path_factory, content):
 def test_any_bytes_are_a_table_or_refused_in_one_line(tmp_path_factory, content):
     file = tmp_path_factory.mktemp("table") / "x.csv"
     file.write_bytes(content)
-    try:
-        clips = load_table(file)
-    except DhaError as error:
-        assert "\n" not in str(error)
-    else:
-        assert len(clips.classes) >= 2
+    clips, refusal = attempt(load_table, file)
+    assert "\n" not in refusal
+    assert refusal or len(clips.classes) >= 2
 
 
 WORDS = st.text(st.characters(codec="ascii", categories=("L", "N")), min_size=1, max_size=6)
@@ -306,12 +308,11 @@ def test_folds_of_any_table_keep_recordings_together(tmp_path_factory, rows):
     table["recording"] = table["path"].str[0]
     file = tmp_path_factory.mktemp("table") / "x.tsv"
     table.to_csv(file, sep="\t", index=False)
-    try:
-        clips = load_table(file)
-    except DataError as error:
+    clips, refusal = attempt(load_table, file)
+    if refusal:
         few = table.groupby("label")["recording"].nunique()
-        assert few.min() < 2 or len(few) < 2, error
-        return
-    assert (clips.table.groupby("recording")["fold"].nunique() == 1).all()
-    assert sorted(clips.table["clip"]) == sorted(table["path"])
-    assert clips.folds.min() >= 1
+        assert few.min() < 2 or len(few) < 2
+    else:
+        assert (clips.table.groupby("recording")["fold"].nunique() == 1).all()
+        assert sorted(clips.table["clip"]) == sorted(table["path"])
+        assert clips.folds.min() >= 1

@@ -315,7 +315,9 @@ def test_esc50_is_the_published_design(tmp_path):
     clips = load_clips("esc50", make_whole_esc50(tmp_path / "ESC-50-master").parent)
     assert (len(clips), len(clips.classes), clips.notes) == (2000, 50, ())
     assert (clips.table.groupby(["label", "fold"]).size() == 8).all()
-    assert (clips.table.groupby("recording")["fold"].nunique() == 1).all()
+    # Four recordings gave clips of two classes each, in neighbouring folds; so it was published.
+    split = clips.table.groupby("recording")["fold"].nunique()
+    assert sorted(split.index[split > 1]) == ["131943", "134049", "209698", "234879"]
     row = clips.table.set_index("clip").loc["1-100032-A"]
     assert (row["label"], row["fold"], row["recording"]) == ("dog", 1, "100032")
     assert row["path"].endswith("ESC-50-master/audio/1-100032-A-0.wav")

@@ -57,7 +57,7 @@ def test_stop_or_go_on_without(table):
 def test_what_was_left_out_is_in_the_results(table, random_network, monkeypatch):
     monkeypatch.setattr(inputs, "load_soundnet", lambda: random_network)
     options = {"rates": [22_050], "duration": 0.4, "progress": False}
-    with pytest.raises(DataError, match="2 of the|1 of the 10 clips of mine are missing"):
+    with pytest.raises(DataError, match="1 of the 10 clips of mine are missing"):
         inputs.load_inputs(str(table), **options)
     found = inputs.load_inputs(str(table), skip_bad=True, **options)
     assert found.source.endswith("7 clips, decoded here; 3 that cannot be used were left out.")
@@ -86,7 +86,7 @@ def test_a_class_that_gets_too_small_is_named(table):
         usable_clips(clips, skip_bad=True, progress=False)
     write_clip(table.parent / "dog0.wav", 0, 77, 0.4, 1)
     with pytest.raises(
-        DataError, match="after leaving out 4 clips .*, class 'dog' has 1 clip outside fold 1"
+        DataError, match=r"after leaving out 4 clips .*, class 'dog' has 1 clip outside fold 1"
     ):
         usable_clips(clips, skip_bad=True, progress=False)
 
