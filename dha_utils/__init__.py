@@ -36,6 +36,7 @@ _PUBLIC = {
     "overlap_matrix": "stability",
     "paired_difference": "inference",
     "random_cells": "sweeps",
+    "records": "tables",
     "select": "selection",
     "soundnet_layers": "ensemble",
     "sweep": "sweeps",

@@ -6,25 +6,37 @@ format may overshoot a little; that is legal, and so is silence). Rates are in H
 
 import math
 import re
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import librosa
 import numpy as np
 import soundfile
 
+from dha_utils.datasets.clips import Clips
 from dha_utils.errors import AudioError
 
 RESAMPLER = "soxr_hq"
 """The resampler that every waveform goes through; named, so that no new default changes results."""
 
+CHANNELS = ("mean", "left", "right")
+"""What a file of several channels is brought down to: their average, its first or its second channel."""
+
 N_FFT, HOP = 2048, 512
 """Window and hop of the short-time spectra, in samples."""
 
 
-def load_audio(path: str | Path, rate: float, duration: float | None = None) -> np.ndarray:
+def load_audio(
+    path: str | Path,
+    rate: float,
+    duration: float | None = None,
+    *,
+    channel: str = "mean",
+    cut: Sequence[tuple[float, float]] = (),
+) -> np.ndarray:
     """Return the sound of a file as a mono waveform at a given rate.
 
-    Channels are averaged. With a `duration`, the sound is padded with zeros or cut at its own rate, before it
+    With a `duration`, the sound is padded with zeros or cut at its own rate, before it
     is resampled: a clip that was stored without its trailing silence then gives the very waveform of one that
     was stored with it (the two layouts of ESC-10 differ in this).
 
@@ -36,6 +48,10 @@ def load_audio(path: str | Path, rate: float, duration: float | None = None) -> 
         Sampling rate of the result in Hz.
     duration : float, optional
         Length of the result in seconds; by default the file's own.
+    channel : {"mean", "left", "right"}
+        What several channels become: their average, the first, or the second. A mono file has only one.
+    cut : sequence of (start, end)
+        Seconds of the file that are left out, before it is padded or cut to `duration`.
 
     Returns
     -------
@@ -46,7 +62,7 @@ def load_audio(path: str | Path, rate: float, duration: float | None = None) -> 
     ------
     AudioError
         The file is missing, a folder, empty, not audio, truncated, without samples, or holds NaN or infinite
-        samples; or rate or duration is not a positive number.
+        samples, or none outside `cut`; or rate or duration is not a positive number, or the channel unknown.
     """
     path = Path(path)
     if not 0 < rate < math.inf:
@@ -56,15 +72,24 @@ def load_audio(path: str | Path, rate: float, duration: float | None = None) -> 
             f"{path}: cannot be brought to {duration} s; the duration must be above 0, such as 5, "
             f"and at least one sample ({1 / rate:g} s)"
         )
-    samples, own_rate = _read(path)
+    if channel not in CHANNELS:
+        raise AudioError(f"{path}: there is no channel {channel!r}; choose one of {', '.join(CHANNELS)}")
+    samples, own_rate = read_mono(path, channel)
+    if cut:
+        kept = np.ones(len(samples), bool)
+        for start, end in cut:
+            kept[max(0, round(start * own_rate)) : max(0, round(end * own_rate))] = False
+        samples = samples[kept]
+        if not len(samples):
+            raise AudioError(f"{path}: all of it is marked as erroneous; leave the clip out")
     if duration is not None:
         samples = fit_length(samples, max(1, round(duration * own_rate)))
     waveform = librosa.resample(samples, orig_sr=own_rate, target_sr=rate, res_type=RESAMPLER)
     return waveform if duration is None else fit_length(waveform, round(duration * rate))
 
 
-def _read(path: Path) -> tuple[np.ndarray, int]:
-    """Return the mono samples of a sound file and their rate, or say what is wrong with the file."""
+def read_mono(path: Path, channel: str = "mean") -> tuple[np.ndarray, int]:
+    """Return the mono samples of a sound file and their rate, or raise an AudioError that says what is wrong with it."""
     if path.is_dir():
         raise AudioError(f"{path}: is a folder, not a sound file")
     if not path.exists():
@@ -95,7 +120,9 @@ def _read(path: Path) -> tuple[np.ndarray, int]:
         raise AudioError(
             f"{path}: {bad} of {samples.size} samples are NaN or infinite; repair or drop the file"
         )
-    return librosa.to_mono(samples), file.samplerate
+    if channel == "mean" or samples.ndim == 1:
+        return librosa.to_mono(samples), file.samplerate
+    return samples[CHANNELS.index(channel) - 1], file.samplerate
 
 
 def _is_cut_short(path: Path, file: soundfile.SoundFile) -> bool:
@@ -124,6 +151,14 @@ def _ends_with_last_page(path: Path) -> bool:
         return False
     n_segments = page[26]
     return len(page) >= 27 + n_segments + sum(page[27 : 27 + n_segments])
+
+
+def clip_waveforms(
+    clips: Clips, rate: float, duration: float | None, channel: str = "mean"
+) -> Iterator[np.ndarray]:
+    """Yield the waveform of every clip, without its erroneous seconds; arguments and errors as in `load_audio`."""
+    for path, cut in zip(clips.table["path"], clips.cuts, strict=True):
+        yield load_audio(path, rate, duration, channel=channel, cut=cut)
 
 
 def fit_length(y: np.ndarray, n: int) -> np.ndarray:

@@ -197,9 +197,12 @@ def _copy(results: Path, reference: Path) -> None:
 @contextmanager
 def _without_audio() -> Iterator[None]:
     """Hide the user's audio from this process and the kernels it starts, which then use the artifacts."""
-    audio = os.environ.pop("DHA_DATA", None)
+    audio = os.environ.get("DHA_DATA")
+    os.environ["DHA_DATA"] = ""  # not unset: then what was fetched would be found
     try:
         yield
     finally:
-        if audio is not None:
+        if audio is None:
+            del os.environ["DHA_DATA"]
+        else:
             os.environ["DHA_DATA"] = audio

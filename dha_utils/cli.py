@@ -11,7 +11,8 @@ from typing import Annotated
 import typer
 from typer.core import TyperCommand, TyperGroup
 
-from dha_utils.errors import DhaError, FetchError, ParameterError
+from dha_utils.cli_fetch import fetch
+from dha_utils.errors import DataError, DhaError, FetchError, ParameterError
 from dha_utils.parameters import PARAMETERS, check_value
 
 
@@ -55,10 +56,16 @@ app = typer.Typer(
     no_args_is_help=True,
     help="Companion to Deep Hidden Analysis: which feature maps of SoundNet are redundant?",
 )
-fetch = typer.Typer(no_args_is_help=True, help="Download what the notebooks need.")
 app.add_typer(fetch, name="fetch")
 
 Dataset = Annotated[str | None, typer.Option(help=PARAMETERS["dataset"].help + ".")]
+DataArgument = Annotated[
+    str,
+    typer.Argument(help="A name (esc10, esc50, dcase2016, ...), a folder of classes, or a CSV/TSV table."),
+]
+Root = Annotated[str | None, typer.Option(help="Folder that holds the audio; default $DHA_DATA.")]
+Channel = Annotated[str, typer.Option(help=PARAMETERS["channel"].help + ": mean, left or right.")]
+SkipBad = Annotated[bool, typer.Option("--skip-bad", help=PARAMETERS["skip_bad"].help + ".")]
 Pairs = Annotated[
     list[str] | None,
     typer.Option("-p", metavar="NAME VALUE", help=f"Set a notebook parameter: {', '.join(PARAMETERS)}."),
@@ -67,24 +74,15 @@ Workers = Annotated[int | None, typer.Option(help=PARAMETERS["workers"].help + "
 Force = Annotated[bool, typer.Option("--force", help="Run also what is up to date.")]
 
 
-@fetch.command()
-def weights() -> None:
-    """Download SoundNet-8, check and convert it.
-
-    Does nothing if it is there already.
-    """
-    from dha_utils.weights import fetch_weights
-
-    typer.echo(str(fetch_weights()))
-
-
 @app.command()
 def extract(
-    dataset: Annotated[str, typer.Argument(help="'esc10', or a folder with one subfolder per class.")],
+    dataset: DataArgument,
     output: Annotated[Path, typer.Option("-o", "--output", help="File to write (safetensors).")],
-    root: Annotated[str | None, typer.Option(help="Folder that holds the audio; default $DHA_DATA.")] = None,
+    root: Root = None,
     rate: Annotated[int, typer.Option(help="Sampling rate in Hz.")] = 22050,
-    duration: Annotated[float, typer.Option(help="Seconds that every clip is padded or cut to.")] = 5.0,
+    duration: Annotated[float | None, typer.Option(help=PARAMETERS["duration"].help + ".")] = None,
+    channel: Channel = "mean",
+    skip_bad: SkipBad = False,
     batch_size: Annotated[int, typer.Option(min=1, help="Clips per forward pass; changes no result.")] = 4,
 ) -> None:
     """Compute the pooled responses to all clips.
@@ -93,17 +91,41 @@ def extract(
     """
     check_value("rate", rate)
     check_value("duration", duration)
+    check_value("channel", channel)
     import dha_utils
+    from dha_utils.datasets import default_duration
+    from dha_utils.inspection import usable_clips
 
-    clips = dha_utils.load_clips(dataset, root)
-    dha_utils.extract_responses(clips, rate=rate, duration=duration, batch_size=batch_size, out=output)
+    clips = usable_clips(dha_utils.load_clips(dataset, root, allow_missing=skip_bad), skip_bad=skip_bad)
+    duration = duration or default_duration(dataset)
+    dha_utils.extract_responses(
+        clips, rate=rate, duration=duration, channel=channel, batch_size=batch_size, out=output
+    )
     typer.echo(f"{len(clips)} clips: {output}")
 
 
 @app.command()
+def inspect(dataset: DataArgument, root: Root = None) -> None:
+    """Say what is wrong with a set of clips.
+
+    Missing and unreadable files, the same content twice, mixed rates, classes that are too small. Exit code 1 if clips cannot
+    be used.
+    """
+    from dha_utils.datasets import load_clips
+    from dha_utils.inspection import inspect_clips
+
+    report = inspect_clips(load_clips(dataset, root, allow_missing=True))
+    typer.echo("\n".join(report.lines()))
+    if report.faults:
+        raise DataError(
+            f"{len(report.faults)} of the {len(report.clips)} clips of {report.clips.name} cannot be used"
+        )
+
+
+@app.command()
 def bundle(
-    dataset: Annotated[str, typer.Argument(help="'esc10', or a folder with one subfolder per class.")],
-    root: Annotated[str | None, typer.Option(help="Folder that holds the audio; default $DHA_DATA.")] = None,
+    dataset: DataArgument,
+    root: Root = None,
 ) -> None:
     """Compute the artifacts under data/ from audio.
 
@@ -132,6 +154,8 @@ def bundle(
 @app.command(cls=PairedParameters)
 def run(
     dataset: Dataset = None,
+    root: Root = None,
+    skip_bad: SkipBad = False,
     pairs: Pairs = None,
     only: Annotated[
         list[str] | None, typer.Option(metavar="NN", help="Run only this one; repeatable.")
@@ -146,13 +170,22 @@ def run(
     """
     from dha_utils.runner import run_notebooks
 
-    given = collect_parameters(pairs, dataset=dataset, workers=workers, full=full or None)
+    given = collect_parameters(
+        pairs, dataset=dataset, root=root, skip_bad=skip_bad or None, workers=workers, full=full or None
+    )
     provide_weights(given)
     run_notebooks(given, only=only or (), force=force)
 
 
 @app.command(cls=PairedParameters)
-def book(dataset: Dataset = None, pairs: Pairs = None, workers: Workers = None, force: Force = False) -> None:
+def book(
+    dataset: Dataset = None,
+    root: Root = None,
+    skip_bad: SkipBad = False,
+    pairs: Pairs = None,
+    workers: Workers = None,
+    force: Force = False,
+) -> None:
     """Run the notebooks and build the book.
 
     Does again only what is out of date.
@@ -160,7 +193,7 @@ def book(dataset: Dataset = None, pairs: Pairs = None, workers: Workers = None, 
     from dha_utils.book import build_book
     from dha_utils.runner import run_notebooks
 
-    given = collect_parameters(pairs, dataset=dataset, workers=workers)
+    given = collect_parameters(pairs, dataset=dataset, root=root, skip_bad=skip_bad or None, workers=workers)
     provide_weights(given)
     run_notebooks(given, force=force)
     build_book(force=force)

@@ -71,6 +71,7 @@ def extract_responses(
     model: SoundNet | None = None,
     rate: int = NATIVE_RATE,
     duration: float | None = 5.0,
+    channel: str = "mean",
     batch_size: int = 4,
     workers: int | None = None,
     progress: bool = True,
@@ -90,6 +91,8 @@ def extract_responses(
         Hz to which audio is resampled; SoundNet was trained at 22 050, the released ensemble code uses 44 100.
     duration : float or None
         Seconds to which every clip is zero-padded or cut; None keeps each clip's own length.
+    channel : {"mean", "left", "right"}
+        What clips of several channels are brought down to.
     batch_size : int
         Clips per forward pass; more costs memory and changes results by rounding alone. Four is fastest on one core:
         more activations fall out of the cache.
@@ -116,7 +119,8 @@ def extract_responses(
     taps = FusedTaps(model)
 
     def one_block(block: Clips) -> dict[str, np.ndarray]:
-        waveforms = [load_audio(path, rate, duration) for path in block.table["path"]]
+        files = zip(block.table["path"], block.cuts, strict=True)
+        waveforms = [load_audio(path, rate, duration, channel=channel, cut=cut) for path, cut in files]
         batches = [waveforms[i : i + batch_size] for i in range(0, len(waveforms), batch_size)]
         pooled = [pool_maps(taps, batch) for batch in batches]
         return {tap: np.concatenate([batch[tap] for batch in pooled]) for tap in pooled[0]}
@@ -124,6 +128,7 @@ def extract_responses(
     parameters = {
         "rate": rate,
         "duration": duration,
+        "channel": channel,
         "batch_size": batch_size,
         "input_scale": model.input_scale,
     }
@@ -136,6 +141,7 @@ def extract_mfcc(
     *,
     rate: int = 44_100,
     duration: float | None = 5.0,
+    channel: str = "mean",
     workers: int | None = None,
     progress: bool = True,
     out: str | Path | None = None,
@@ -143,10 +149,11 @@ def extract_mfcc(
     """Return the features of the MFCC baseline as one tap named ``mfcc``; arguments as in `extract_responses`."""
 
     def one_block(block: Clips) -> dict[str, np.ndarray]:
-        waveforms = (load_audio(path, rate, duration) for path in block.table["path"])
+        files = zip(block.table["path"], block.cuts, strict=True)
+        waveforms = (load_audio(path, rate, duration, channel=channel, cut=cut) for path, cut in files)
         return {"mfcc": np.stack([mfcc_features(waveform, rate) for waveform in waveforms])}
 
-    provenance = extraction_provenance(clips, {"rate": rate, "duration": duration})
+    provenance = extraction_provenance(clips, {"rate": rate, "duration": duration, "channel": channel})
     return _extract(clips, one_block, ("mfcc",), provenance, workers=workers, progress=progress, out=out)
 
 

@@ -42,10 +42,17 @@ def extraction_provenance(clips: Clips, parameters: dict, model=None) -> dict:
         Rate, duration and the like; JSON types only.
     model : SoundNet, optional
         Its weights are hashed.
+
+    Returns
+    -------
+    dict
+        Where there are any also: notes on the copy, the clips left_out, and the seconds cut out of clips.
     """
     versions = {package: version(package) for package in PACKAGES} | {
         "libsndfile": soundfile.__libsndfile_version__
     }
+    cut = {clip: pairs for clip, pairs in zip(clips.table["clip"], clips.cuts, strict=True) if pairs}
+    further = {"notes": list(clips.notes), "left_out": list(clips.left_out), "cut": cut}
     return {
         "dataset": clips.name,
         "attribution": ATTRIBUTIONS.get(clips.name),
@@ -55,4 +62,4 @@ def extraction_provenance(clips: Clips, parameters: dict, model=None) -> dict:
         "weights_sha256": None if model is None else weights_sha256(model),
         "code_sha256": code_sha256(),
         "versions": versions,
-    }
+    } | {key: value for key, value in further.items() if value}

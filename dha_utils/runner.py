@@ -24,6 +24,7 @@ from jupyter_client.kernelspec import KernelSpecManager
 from papermill.exceptions import PapermillExecutionError
 from traitlets.config import Config
 
+from dha_utils.datasets.table import load_table
 from dha_utils.errors import DhaError
 from dha_utils.parameters import check_value, unknown_parameter
 from dha_utils.paths import data_dir, repository
@@ -163,10 +164,25 @@ def _fingerprint_inputs(parameters: dict) -> str:
     """Hash what all notebooks depend on: code, bundled artifacts, versions, and the audio by its listing."""
     root = repository()
     package = root / "dha_utils"
-    files = [*package.rglob("*.py"), *package.rglob("*.csv"), *(root / "data").rglob("*")]
+    files = [
+        *package.rglob("*.py"),
+        *package.rglob("*.csv"),
+        *package.rglob("*.json"),
+        *(root / "data").rglob("*"),
+    ]
     folders = [parameters.get("root") or data_dir(), parameters.get("dataset")]
     audio = [_listing(Path(folder)) for folder in folders if folder]
+    audio.append(_table_listing(parameters))
     return hash_object([hash_files([*files, root / "requirements.lock"], root), audio])
+
+
+def _table_listing(parameters: dict) -> list:
+    """Return the content of a table of clips, where that is the data set, and the state of the files that it lists."""
+    table = Path(parameters.get("root") or "", parameters.get("dataset", "")).expanduser()
+    if not table.is_file():
+        return []
+    stats = [os.stat(path) for path in load_table(table).table["path"] if os.path.exists(path)]
+    return [table.read_text("utf-8-sig"), [[stat.st_size, stat.st_mtime_ns] for stat in stats]]
 
 
 def _listing(folder: Path) -> dict[str, list[int]]:

@@ -30,8 +30,8 @@ TESTS = {
 
 
 def training_folds(responses: Responses) -> list[Responses]:
-    """Return, for every fold, the responses outside it."""
-    return [responses.take(responses.folds != fold) for fold in np.unique(responses.folds)]
+    """Return, for every fold that is tested, the responses outside it."""
+    return [responses.take(responses.folds != fold) for fold in responses.test_folds]
 
 
 def _test(responses: Responses, test: str, seed: int = 0):
@@ -161,9 +161,9 @@ def own_rule_table(scores: FoldScores, responses: Responses) -> pd.DataFrame:
     for method in METHODS_RELEASED:
         shares: dict[str, list[float]] = {"released": [], "corrected": []}
         overlaps = []
-        for fold in np.unique(responses.folds):
+        for fold in responses.test_folds:
             released, corrected = (
-                apply_rule(name, scores.get(name, int(fold)), own_rule=True)
+                apply_rule(name, scores.get(name, fold), own_rule=True)
                 for name in (f"{method}_as_released", f"{method}_corrected")
             )
             shares["released"].append(released.n_kept / released.n_maps)

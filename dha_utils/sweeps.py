@@ -5,6 +5,7 @@ names what the cells were computed from, each further one is a cell with its res
 stopped, and what is committed under ``data/DATASET/`` is never computed again.
 """
 
+import hashlib
 import json
 import time
 from collections.abc import Iterable, Sequence
@@ -93,13 +94,14 @@ def selector(cell: Cell, responses: Responses, fold_scores: FoldScores | None = 
 def identity(responses: Responses) -> dict:
     """Return what the cells of a sweep hang on: clips, folds, labels, weights and extraction, not the last bit of rounding."""
     provenance = responses.provenance
+    channel = provenance["parameters"].get("channel", "mean")
     return {
         "dataset": provenance["dataset"],
         "clip_list_sha256": provenance["clip_list_sha256"],
         "weights_sha256": provenance["weights_sha256"],
         "rate": provenance["parameters"]["rate"],
         "duration": provenance["parameters"]["duration"],
-    }
+    } | ({} if channel == "mean" else {"channel": channel})
 
 
 def sweep(
@@ -138,7 +140,7 @@ def sweep(
     Raises
     ------
     DataError
-        If `store` belongs to other responses.
+        If `store` is damaged.
     """
     cells = list(dict.fromkeys(cells))
     done = {} if full else load_sweep(bundled_sweep(responses), responses, strict=False)
@@ -232,7 +234,18 @@ def load_sweep(path: Path, responses: Responses, *, strict: bool = True) -> dict
 
 
 def _open_store(store: Path, responses: Responses) -> None:
-    """Begin a sweep file, or cut off the unfinished last line of one that was killed."""
+    """Begin a sweep file, or cut off the unfinished last line of one that was killed.
+
+    One that belongs to other responses, such as those of an earlier run with other sounds, is kept under another name, and
+    taken up again when its responses are back.
+    """
+    mine = store.with_stem(f"{store.stem}_{_header_hash(json.dumps(identity(responses)))}")
+    if store.is_file():
+        header = store.read_text(encoding="utf-8").partition("\n")[0]
+        if header and header != json.dumps(identity(responses)):
+            store.replace(store.with_stem(f"{store.stem}_{_header_hash(header)}"))
+    if not store.is_file() and mine.is_file():
+        mine.replace(store)
     if not store.is_file():
         with atomic_write(store) as temporary:
             temporary.write_text(json.dumps(identity(responses)) + "\n", encoding="utf-8")
@@ -256,6 +269,11 @@ def sample_cells(cells: Iterable[Cell], seed: int) -> list[Cell]:
         kinds.setdefault((cell.control, cell.criterion == "random", by_responses), []).append(cell)
     rng = np.random.default_rng(seed)
     return [kinds[kind][int(rng.integers(len(kinds[kind])))] for kind in sorted(kinds)]
+
+
+def _header_hash(header: str) -> str:
+    """Return what tells the stores of different responses apart in their names."""
+    return hashlib.sha256(header.encode()).hexdigest()[:8]
 
 
 def random_cells(keep: float, seeds: int) -> Sequence[Cell]:

@@ -12,6 +12,15 @@ from dha_utils.inference import paired_difference, wilson_interval
 from dha_utils.sweeps import unpack_correct
 
 
+def records(table: pd.DataFrame) -> list[dict]:
+    """Return the rows of a table for a results file: None where there is no number, which JSON knows and NaN it does not.
+
+    >>> records(pd.DataFrame({"p": [0.5, float("nan")]}))
+    [{'p': 0.5}, {'p': None}]
+    """
+    return table.astype(object).where(table.notna(), None).to_dict(orient="records")
+
+
 def accuracy_table(runs: Mapping[str, CrossValidation]) -> pd.DataFrame:
     """Return the accuracy of every tap and sum of taps of every run, one row each.
 
@@ -126,7 +135,8 @@ def inference_table(
     by_fold = np.array([second[folds == f].mean() - first[folds == f].mean() for f in np.unique(folds)])
     disagree = mcnemar(first, second)
     change = paired_difference(first, second, recordings)
-    corrected = nadeau_bengio(by_fold, 1 / (len(by_fold) - 1))
+    # One fold, as where a data set comes with a test set of its own, has no variance.
+    corrected = nadeau_bengio(by_fold, 1 / (len(by_fold) - 1)) if len(by_fold) > 1 else [None] * 3
     absolute = non_inferiority_test(first, second, recordings, margin)
     relative = non_inferiority_test(first, second, recordings, margin * first.mean())
     rows = [

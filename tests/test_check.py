@@ -42,7 +42,7 @@ def write_notebook(root, accuracy):
     code = f"""
 import json, os
 from pathlib import Path
-assert dataset == "esc10" and "DHA_DATA" not in os.environ
+assert dataset == "esc10" and not os.environ["DHA_DATA"]
 folder = Path(results, dataset)
 folder.mkdir(parents=True)
 (folder / "ensemble.json").write_text(json.dumps({{"rates": {{"22050": {{"accuracy": {accuracy}}}}}}}))

@@ -87,11 +87,11 @@ def die_at_the_second_block(clips, network, out):
     module.BLOCK = 2
     plain, calls = module.load_audio, []
 
-    def mortal(*arguments):
+    def mortal(*arguments, **options):
         calls.append(arguments)
         if len(calls) == 4:
             os._exit(9)
-        return plain(*arguments)
+        return plain(*arguments, **options)
 
     module.load_audio = mortal
     extract(clips, network, out=out, workers=1)
@@ -113,7 +113,7 @@ def test_goes_on_after_a_kill(clips, random_network, tmp_path, monkeypatch):
 
     decoded = []
     plain = module.load_audio
-    monkeypatch.setattr(module, "load_audio", lambda *a: decoded.append(a[0]) or plain(*a))
+    monkeypatch.setattr(module, "load_audio", lambda *a, **k: decoded.append(a[0]) or plain(*a, **k))
     resumed = extract(clips, random_network, out=out)
     assert len(decoded) == len(clips) - 2
     assert_same(resumed, expected)

@@ -24,7 +24,7 @@ def repo(tmp_path, monkeypatch):
     for folder in ("notebooks", "dha_utils", "data/esc10"):
         (root / folder).mkdir(parents=True)
     monkeypatch.setattr(runner, "repository", lambda: root)
-    monkeypatch.delenv("DHA_DATA", raising=False)
+    monkeypatch.setenv("DHA_DATA", "")
     return root
 
 

@@ -51,13 +51,19 @@ def test_store_is_used_and_goes_on_after_a_kill(make_responses, tmp_path, monkey
     assert store.read_text().splitlines() == lines
 
 
-def test_store_of_other_responses_is_refused(make_responses, tmp_path):
+def test_store_of_other_responses_is_moved_aside_and_taken_up_again(make_responses, tmp_path):
     store = tmp_path / "sweep.jsonl"
     run(make_responses(), random_cells(0.3, 1), store=store)
+    kept = store.read_text()
     other = make_responses()
-    other.provenance["parameters"]["rate"] = 44100
+    other.provenance["parameters"]["channel"] = "left"
     with pytest.raises(DataError, match="computed from other responses"):
-        run(other, random_cells(0.3, 1), store=store)
+        load_sweep(store, other)
+    run(other, random_cells(0.3, 1), store=store)
+    assert store.read_text() != kept
+    assert kept in [path.read_text() for path in tmp_path.glob("sweep_*.jsonl")]
+    run(make_responses(), random_cells(0.3, 1), store=store)
+    assert store.read_text() == kept
 
 
 def test_damaged_store(make_responses, tmp_path):
