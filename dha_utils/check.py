@@ -22,7 +22,8 @@ from dha_utils.paths import atomic_write, bundled, repository
 from dha_utils.responses import Responses
 from dha_utils.runner import run_notebooks
 from dha_utils.scores import load_fold_scores
-from dha_utils.sweeps import load_sweep, sample_cells, sweep
+from dha_utils.sweep_store import load_results
+from dha_utils.sweeps import Cell, sample_cells, sweep
 
 DATASET = "esc10"
 """The data set whose artifacts are bundled."""
@@ -147,7 +148,7 @@ def recompute_cells(seed: int = 0) -> list[Comparison]:
     comparisons = []
     for file in sorted(folder.glob("sweep_*.jsonl")):
         responses = Responses.load(responses_file(folder, int(file.stem.split("_")[1])))
-        stored = load_sweep(file, responses)
+        stored = load_results(file, Cell, responses)
         cells = sample_cells(stored, seed)
         scores, _, _ = load_fold_scores(responses, folder)
         for cell, now in zip(cells, sweep(responses, cells, fold_scores=scores, full=True), strict=True):

@@ -29,7 +29,7 @@ from dha_utils.finetuning import fine_tune
 from dha_utils.fused import FusedTaps
 from dha_utils.responses import Responses
 from dha_utils.soundnet import LAYERS, TAPS, SoundNet
-from dha_utils.sweep_store import bundled_file, evaluate
+from dha_utils.sweep_store import committed_file, evaluate
 from dha_utils.sweeps import describe_cell
 
 PSNET_SIZE = "-".join(str(len(kept)) for kept in psnet_kept_filters().values())
@@ -267,6 +267,6 @@ def run_trials(
         trials,
         lambda part: [get().describe(trial, workers=workers) for trial in part],
         responses,
-        committed=bundled_file("pruning", responses),
+        committed=committed_file("pruning", responses),
         **options,
     )

@@ -5,6 +5,7 @@ cell's fields. A file is JSON lines: the first names what the cells were compute
 was killed goes on where it stopped, and what is committed under ``data/DATASET/`` is never computed again.
 """
 
+import hashlib
 import json
 import time
 from collections.abc import Callable, Iterable, Sequence
@@ -22,18 +23,19 @@ C = TypeVar("C")
 
 
 def identity(responses: Responses) -> dict:
-    """Return what cells hang on: clips, folds, labels, weights and extraction, not the last bit of rounding."""
+    """Return what the cells hang on: clips, folds, labels, weights and extraction, not the last bit of rounding."""
     provenance = responses.provenance
+    channel = provenance["parameters"].get("channel", "mean")
     return {
         "dataset": provenance["dataset"],
         "clip_list_sha256": provenance["clip_list_sha256"],
         "weights_sha256": provenance["weights_sha256"],
         "rate": provenance["parameters"]["rate"],
         "duration": provenance["parameters"]["duration"],
-    }
+    } | ({} if channel == "mean" else {"channel": channel})
 
 
-def bundled_file(kind: str, responses: Responses) -> Path:
+def committed_file(kind: str, responses: Responses) -> Path:
     """Return where the committed results of a kind (``sweep``, ``pruning``) are for a data set at the responses' rate."""
     provenance = responses.provenance
     return bundled(provenance["dataset"]) / f"{kind}_{provenance['parameters']['rate']}.jsonl"
@@ -79,12 +81,12 @@ def evaluate(
     Raises
     ------
     DataError
-        If `store` belongs to other responses, or a file is damaged.
+        If a file is damaged.
     """
     cells = list(dict.fromkeys(cells))
     if not cells:
         return []
-    kind = type(cells[0])
+    kind, title = type(cells[0]), committed.stem.partition("_")[0]
     done = {} if full else load_results(committed, kind, responses, strict=False)
     if store is not None:
         _open_store(store, responses)
@@ -92,9 +94,9 @@ def evaluate(
     missing = [cell for cell in cells if cell not in done]
     began = time.perf_counter()
     if missing and not progress:
-        print(f"{committed.stem}: {len(missing)} of {len(cells)} cells are to be computed", flush=True)
+        print(f"{title}: {len(missing)} of {len(cells)} cells are to be computed", flush=True)
     hidden = not progress or not missing
-    with tqdm(total=len(missing), unit="cell", desc=committed.stem, disable=hidden) as bar:
+    with tqdm(total=len(missing), unit="cell", desc=title, disable=hidden) as bar:
         for start in range(0, len(missing), chunk):
             part = missing[start : start + chunk]
             results = dict(zip(part, compute(part), strict=True))
@@ -106,7 +108,7 @@ def evaluate(
             left = len(missing) - len(part)
             if start == 0 and left and not progress:
                 minutes = (time.perf_counter() - began) / len(part) * left / 60
-                print(f"{committed.stem}: about {minutes:.1f} minutes for the other {left}", flush=True)
+                print(f"{title}: about {minutes:.1f} minutes for the other {left}", flush=True)
     return [done[cell] for cell in cells]
 
 
@@ -148,7 +150,18 @@ def load_results(path: Path, kind: type[C], responses: Responses, *, strict: boo
 
 
 def _open_store(store: Path, responses: Responses) -> None:
-    """Begin a file, or cut off the unfinished last line of one that was killed."""
+    """Begin a file, or cut off the unfinished last line of one that was killed.
+
+    One that belongs to other responses, such as those of an earlier run with other sounds, is kept under another name, and
+    taken up again when its responses are back.
+    """
+    mine = store.with_stem(f"{store.stem}_{_header_hash(json.dumps(identity(responses)))}")
+    if store.is_file():
+        header = store.read_text(encoding="utf-8").partition("\n")[0]
+        if header and header != json.dumps(identity(responses)):
+            store.replace(store.with_stem(f"{store.stem}_{_header_hash(header)}"))
+    if not store.is_file() and mine.is_file():
+        mine.replace(store)
     if not store.is_file():
         with atomic_write(store) as temporary:
             temporary.write_text(json.dumps(identity(responses)) + "\n", encoding="utf-8")
@@ -156,3 +169,8 @@ def _open_store(store: Path, responses: Responses) -> None:
     if not text.endswith("\n"):
         with atomic_write(store) as temporary:
             temporary.write_text(text[: text.rfind("\n") + 1], encoding="utf-8")
+
+
+def _header_hash(header: str) -> str:
+    """Return what tells the stores of different responses apart in their names."""
+    return hashlib.sha256(header.encode()).hexdigest()[:8]
