@@ -1,16 +1,16 @@
 """The ensemble on smaller networks: selection, removal and compensation inside each training fold, evaluated on the other.
 
-A *trial* is one way to make the network smaller. For every fold, filters are selected, and what is left is fitted, on the
+For every fold of a trial (`dha_utils.trials`), filters are selected, and what is left is fitted, on the
 clips of the other folds; then all clips run through the small network, and the classifiers are trained anew on what it says of
-the training clips. Trials are kept like the cells of a sweep (`dha_utils.sweeps`): one line of a file each, as soon as done.
+the training clips. Results are kept by `dha_utils.sweep_store`.
 """
 
 import math
 import os
 from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
 from functools import cache, cached_property
+from pathlib import Path
 
 import numpy as np
 import torch
@@ -21,83 +21,29 @@ from dha_utils.channels import LayerStatistics, explained_variance, gather_stati
 from dha_utils.compensation import compensate, layer_activations
 from dha_utils.complexity import count_macs
 from dha_utils.criteria.filters import psnet_kept_filters
-from dha_utils.datasets import Clips
-from dha_utils.errors import ParameterError
+from dha_utils.datasets import Clips, load_clips
+from dha_utils.errors import DataError, ParameterError
 from dha_utils.evaluation import CrossValidation, cross_validate_networks
 from dha_utils.extraction import pool_maps
 from dha_utils.finetuning import fine_tune
 from dha_utils.fused import FusedTaps
 from dha_utils.responses import Responses
-from dha_utils.soundnet import LAYERS, TAPS, SoundNet
+from dha_utils.soundnet import TAPS, SoundNet, load_soundnet
 from dha_utils.sweep_store import committed_file, evaluate
 from dha_utils.sweeps import describe_cell
-
-PSNET_SIZE = "-".join(str(len(kept)) for kept in psnet_kept_filters().values())
-"""p-Snet's numbers of maps, conv1 to conv7."""
+from dha_utils.trials import PSNET_SIZE, Trial, parse_size
 
 
-@dataclass(frozen=True)
-class Trial:
-    """One way to make the network smaller.
-
-    Attributes
-    ----------
-    criterion : str
-        What orders the filters, see `dha_utils.channels.order_filters`; ``psnet`` keeps the published ones.
-    size : str
-        How many maps each layer keeps: a budget of multiply-accumulates as a fraction of the full network's ("0.4"; the
-        division among layers is that of `dha_utils.allocation`), or seven numbers ("16-32-41-56-88-235-59").
-    compensation : str
-        One of `dha_utils.compensation.COMPENSATIONS`.
-    seed : int
-        Of criteria that draw, and of fine-tuning.
-    epochs : int
-        Of fine-tuning, which uses labels and gradients; 0 means none.
-    """
-
-    criterion: str
-    size: str
-    compensation: str = "refitted"
-    seed: int = 0
-    epochs: int = 0
-
-
-def parse_size(size: str) -> float | dict[str, int]:
-    """Return a budget, or the number of maps of every layer.
-
-    Raises
-    ------
-    ParameterError
-        If it is neither.
-
-    Examples
-    --------
-    >>> parse_size("0.4"), list(parse_size("8-24-48-96-128-256-256").values())[:2]
-    (0.4, [8, 24])
-    """
-    try:
-        if "-" not in size:
-            budget = float(size)
-            if 0 < budget <= 1:
-                return budget
-        else:
-            counts = [int(part) for part in size.split("-")]
-            fits = [1 <= count <= layer.maps_out for count, layer in zip(counts, LAYERS, strict=True)]
-            if all(fits):
-                return {f"conv{number}": count for number, count in enumerate(counts, 1)}
-    except ValueError:
-        pass
-    full = "-".join(str(layer.maps_out) for layer in LAYERS)
-    raise ParameterError(
-        f"size is {size!r}, expected a fraction of the computation in (0, 1], such as 0.4, or the maps of the seven layers, "
-        f"at most {full}"
-    )
-
-
-def load_waveforms(clips: Clips, rate: int, duration: float, *, workers: int | None = None) -> np.ndarray:
+def load_waveforms(
+    clips: Clips, rate: int, duration: float, *, channel: str = "mean", workers: int | None = None
+) -> np.ndarray:
     """Decode all clips at once, shape (clips, samples), float32: 0.44 MB per clip of 5 s at 22 050 Hz."""
+
+    def decode(path: str, cut: tuple) -> np.ndarray:
+        return load_audio(path, rate, duration, channel=channel, cut=cut)
+
     with ThreadPoolExecutor(workers or len(os.sched_getaffinity(0))) as pool:
-        return np.stack(list(pool.map(lambda path: load_audio(path, rate, duration), clips.table["path"])))
+        return np.stack(list(pool.map(decode, clips.table["path"], clips.cuts)))
 
 
 class Compressor:
@@ -240,6 +186,27 @@ class CompressionStudy:
         return describe_cell(trial, run) | cost | {"widths": widths}
 
 
+def load_study(responses: Responses, dataset: str, root: str | Path | None = None) -> CompressionStudy:
+    """Return the study of a data set from its audio, decoded as for `responses`.
+
+    Raises
+    ------
+    DataError
+        If there is no audio, or it is not that of the responses.
+    """
+    clips = load_clips(dataset, root)
+    # Clips that were left out for their faults are left out here as well.
+    clips = clips.take(np.isin(clips.table["clip"], responses.table["clip"]))
+    if clips.table["clip"].tolist() != responses.table["clip"].tolist():
+        raise DataError(f"the audio of {dataset} is not that of the responses: run notebook 01 again")
+    parameters = responses.provenance["parameters"]
+    print("trials: decoding the audio and running it through the full network", flush=True)
+    waveforms = load_waveforms(
+        clips, parameters["rate"], parameters["duration"], channel=parameters.get("channel", "mean")
+    )
+    return CompressionStudy(load_soundnet(), waveforms, responses)
+
+
 def run_trials(
     trials: Iterable[Trial],
     responses: Responses,
@@ -267,6 +234,6 @@ def run_trials(
         trials,
         lambda part: [get().describe(trial, workers=workers) for trial in part],
         responses,
-        committed=committed_file("pruning", responses),
+        committed=committed_file("trials", responses),
         **options,
     )

@@ -242,11 +242,11 @@ def _run(source: Path, output: Path, given: dict, fingerprint: str, results: Pat
 
 
 class _Announcements:
-    """Passes on what a notebook says of long work (`dha_utils.sweep`), and nothing else that it prints."""
+    """Passes on what a notebook says of long work (`dha_utils.sweep_store`), and nothing else that it prints."""
 
     def write(self, text: str) -> None:
         for line in text.splitlines():
-            if line.startswith("sweep: "):
+            if line.startswith(("sweep: ", "trials: ")):
                 print(f"\n    {line} ... ", end="", flush=True)
 
     def flush(self) -> None:
