@@ -5,13 +5,16 @@ counted, as in the literature on pruning. Counts are for one clip. The ensemble 
 SoundNet play no part in it and count only where that is asked for.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 import pandas as pd
 
+from dha_utils.criteria.filters import psnet_kept_filters
 from dha_utils.ensemble import LayerEnsemble
 from dha_utils.errors import ParameterError
-from dha_utils.soundnet import HEADS, MIN_SAMPLES, SoundNet
+from dha_utils.pruning import resized
+from dha_utils.selection import n_to_keep
+from dha_utils.soundnet import HEADS, LAYERS, MIN_SAMPLES, SoundNet
 
 
 def count_macs(model: SoundNet, n_samples: int, *, heads: bool = False) -> pd.DataFrame:
@@ -95,3 +98,67 @@ def saving(full: Iterable[int], small: Iterable[int]) -> float:
     0.5
     """
     return 1 - sum(small) / sum(full)
+
+
+def fraction_widths(keep: float, first: int = 1) -> list[int]:
+    """Return the maps of every layer when the layers from number `first` on keep a fraction, as `dha_utils.select` rounds it.
+
+    >>> fraction_widths(0.11, first=3)
+    [16, 32, 7, 14, 28, 56, 113]
+    """
+    return [
+        n_to_keep(keep, layer.maps_out) if number >= first else layer.maps_out
+        for number, layer in enumerate(LAYERS, 1)
+    ]
+
+
+def savings_table(
+    keep: float, classifiers: int, kept_classifiers: int, rate: int, durations: Sequence[float]
+) -> pd.DataFrame:
+    """Return what ignoring maps saves, what removing their filters saves, and what the first two layers leave to be saved.
+
+    Parameters
+    ----------
+    keep : float
+        Fraction of the maps kept.
+    classifiers, kept_classifiers : int
+        Multiply-accumulates of the ensemble for one clip, with all maps and with the kept ones.
+    rate : int
+        Hz.
+    durations : sequence of float
+        Seconds.
+
+    Returns
+    -------
+    DataFrame
+        Columns what, and for every duration ``network_5`` and ``all_5`` (5 s): the fraction saved, of the network's
+        multiply-accumulates and of the network's and the classifiers' together. The classifiers' do not depend on the length.
+    """
+    percent = f"{100 * (1 - keep):.0f} %"
+    ways = {
+        f"ignoring {percent} of the maps": ([layer.maps_out for layer in LAYERS], kept_classifiers),
+        f"removing {percent} of the filters of conv3 to conv7": (fraction_widths(keep, 3), kept_classifiers),
+        f"removing {percent} of the filters of all layers": (fraction_widths(keep), kept_classifiers),
+        "removing those that p-Snet removes": (
+            [len(kept) for kept in psnet_kept_filters().values()],
+            None,
+        ),
+        "all that conv1 and conv2, left whole, leave to be saved": (None, None),
+    }
+    rows = []
+    for what, (widths, classifier) in ways.items():
+        row: dict[str, str | float | None] = {"what": what}
+        for duration in durations:
+            n_samples = round(rate * duration)
+            full = count_macs(SoundNet(), n_samples)["macs"]
+            if widths is None:
+                left = int(full[:2].sum())
+            else:
+                left = int(count_macs(SoundNet(layers=resized(LAYERS, widths)), n_samples)["macs"].sum())
+            total = int(full.sum())
+            row[f"network_{duration:g}"] = 1 - left / total
+            row[f"all_{duration:g}"] = (
+                None if classifier is None else 1 - (left + classifier) / (total + classifiers)
+            )
+        rows.append(row)
+    return pd.DataFrame(rows)

@@ -3,7 +3,7 @@ import pytest
 import torch
 from torch.utils.flop_counter import FlopCounterMode
 
-from dha_utils.complexity import count_classifier_macs, count_macs, saving
+from dha_utils.complexity import count_classifier_macs, count_macs, saving, savings_table
 from dha_utils.ensemble import Layer, LayerEnsemble
 from dha_utils.errors import ParameterError
 from dha_utils.pruning import prune_network
@@ -49,3 +49,16 @@ def test_classifier():
 
 def test_saving():
     assert saving([100], [18]) == pytest.approx(0.82)
+
+
+def test_savings():
+    table = savings_table(
+        0.11, classifiers=1_000, kept_classifiers=100, rate=22_050, durations=(5, 30)
+    ).set_index("what")
+    ignoring = table.loc["ignoring 89 % of the maps"]
+    assert ignoring["network_5"] == 0  # no convolution is saved
+    total = count_macs(SoundNet(), 110_250)["macs"].sum()
+    assert ignoring["all_5"] == pytest.approx(900 / (total + 1_000))
+    cap = table.loc["all that conv1 and conv2, left whole, leave to be saved", "network_5"]
+    assert table.loc["removing 89 % of the filters of conv3 to conv7", "network_5"] < cap
+    assert table.loc["removing those that p-Snet removes", "network_5"] == pytest.approx(0.171, abs=0.001)
