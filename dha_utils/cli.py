@@ -12,6 +12,7 @@ import typer
 from typer.core import TyperCommand, TyperGroup
 
 from dha_utils.cli_fetch import fetch
+from dha_utils.cli_prune import predict, prune
 from dha_utils.errors import DataError, DhaError, FetchError, ParameterError
 from dha_utils.parameters import PARAMETERS, check_value
 
@@ -57,6 +58,8 @@ app = typer.Typer(
     help="Companion to Deep Hidden Analysis: which feature maps of SoundNet are redundant?",
 )
 app.add_typer(fetch, name="fetch")
+app.command()(prune)
+app.command()(predict)
 
 Dataset = Annotated[str | None, typer.Option(help=PARAMETERS["dataset"].help + ".")]
 DataArgument = Annotated[
