@@ -54,13 +54,9 @@ def pool_maps(taps: TapsFunction, waveforms: Sequence[np.ndarray]) -> dict[str, 
     with torch.inference_mode():
         for length in np.unique(lengths):
             rows = np.flatnonzero(lengths == length)
-            # A lone clip goes twice: for a batch of one oneDNN takes another algorithm, which rounds differently, and
-            # where an average nearly cancels that would show.
-            batch = torch.from_numpy(
-                np.stack([waveforms[row] for row in (rows if len(rows) > 1 else rows.repeat(2))])
-            )
+            batch = torch.from_numpy(np.stack([waveforms[row] for row in rows]))
             for tap, maps in taps(batch):
-                means = maps.mean(dim=2)[: len(rows)]
+                means = maps.mean(dim=2, dtype=torch.float32).numpy(force=True)
                 pooled.setdefault(tap, np.empty((len(waveforms), maps.shape[1]), np.float32))[rows] = means
     return pooled
 

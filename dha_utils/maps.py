@@ -133,13 +133,12 @@ def iterate_maps(
         waveforms = [
             load_audio(path, rate, duration) for path in clips.table["path"][start : start + batch_size]
         ]
-        # A lone clip goes twice, as in `responses.pool_maps`: a batch of one takes another algorithm.
-        batch = torch.from_numpy(np.stack(waveforms if len(waveforms) > 1 else waveforms * 2))
+        batch = torch.from_numpy(np.stack(waveforms))
         left = len(arrays)
         with torch.inference_mode():
             for tap, maps in network(batch):
                 if tap in arrays:
-                    arrays[tap][start : start + len(waveforms)] = maps[: len(waveforms)]
+                    arrays[tap][start : start + len(waveforms)] = maps
                     left -= 1
                 if not left:
                     break

@@ -1,22 +1,72 @@
 import numpy as np
 import pytest
 import torch
+from torch import nn
 
+from dha_utils import fused
 from dha_utils.errors import DataError
 from dha_utils.fused import FusedTaps
 from dha_utils.soundnet import MIN_SAMPLES, TAPS
 
 
-@pytest.mark.parametrize("n_samples", [MIN_SAMPLES, MIN_SAMPLES + 1, 11_025, 22_050])
-def test_equals_the_plain_taps(random_network, n_samples):
-    x = torch.from_numpy(np.random.default_rng(0).uniform(-1, 1, (3, n_samples)).astype(np.float32))
+def waveforms(n_samples, clips=3):
+    return torch.from_numpy(np.random.default_rng(0).uniform(-1, 1, (clips, n_samples)).astype(np.float32))
+
+
+def taps(function, x):
     with torch.inference_mode():
-        expected = {tap: maps.clone() for tap, maps in random_network.taps(x)}
-        got = {tap: maps.clone() for tap, maps in FusedTaps(random_network)(x)}
+        return {tap: maps.float().clone() for tap, maps in function(x)}
+
+
+def assert_close(got, expected, atol):
     assert tuple(got) == TAPS
     for tap in TAPS:
         scale = expected[tap].abs().max()
-        torch.testing.assert_close(got[tap] / scale, expected[tap] / scale, rtol=0, atol=3e-6)
+        torch.testing.assert_close(got[tap] / scale, expected[tap] / scale, rtol=0, atol=atol)
+
+
+@pytest.mark.parametrize("n_samples", [MIN_SAMPLES, MIN_SAMPLES + 1, 11_025, 22_051])
+@pytest.mark.parametrize("row_values", [1, 3000, 2**18])
+def test_equals_the_plain_taps(random_network, n_samples, row_values, monkeypatch):
+    monkeypatch.setattr(fused, "ROW_VALUES", row_values)
+    x = waveforms(n_samples)
+    assert_close(taps(FusedTaps(random_network), x), taps(random_network.taps, x), atol=3e-6)
+
+
+def test_equals_the_plain_taps_of_a_network_with_fewer_maps(random_network):
+    model = type(random_network)().eval()
+    torch.manual_seed(0)
+    maps = [1, 5, 1, 7, 100, 13, 64, 33]
+    model.layers = tuple(
+        layer._replace(maps_in=maps[i], maps_out=maps[i + 1]) for i, layer in enumerate(model.layers)
+    )
+    for number, layer in enumerate(model.layers, 1):
+        conv = nn.Conv1d(layer.maps_in, layer.maps_out, layer.kernel, stride=2, padding=layer.padding)
+        setattr(model, f"conv{number}", conv)
+        norm = nn.BatchNorm1d(layer.maps_out, eps=1e-5)
+        nn.init.uniform_(norm.running_mean, -0.1, 0.1)
+        setattr(model, f"bn{number}", norm)
+    model.eval().requires_grad_(False)
+    x = waveforms(9001)
+    assert_close(taps(FusedTaps(model), x), taps(model.taps, x), atol=3e-6)
+
+
+def test_a_clip_does_not_see_the_others_of_its_batch(random_network):
+    function, x = FusedTaps(random_network), waveforms(5003, clips=5)
+    together = taps(function, x)
+    for row in range(5):
+        alone = taps(function, x[[row]])
+        for tap in TAPS:
+            scale = together[tap].abs().max()
+            torch.testing.assert_close(alone[tap][0] / scale, together[tap][row] / scale, rtol=0, atol=2e-7)
+
+
+@pytest.mark.parametrize(("dtype", "error"), [(torch.bfloat16, 5e-2), (torch.float16, 5e-3)])
+def test_half_precision_is_near(random_network, dtype, error):
+    x = waveforms(5003, clips=2)
+    plain, half = taps(random_network.taps, x), taps(FusedTaps(random_network, dtype=dtype), x)
+    assert_close(half, plain, atol=error)
+    assert any((half[tap] - plain[tap]).abs().max() > 1e-5 * plain[tap].abs().max() for tap in TAPS)
 
 
 def test_too_short_is_refused(random_network):
