@@ -49,13 +49,7 @@ def load_audio(path: str | Path, rate: float, duration: float | None = None) -> 
         samples; or rate or duration is not a positive number.
     """
     path = Path(path)
-    if not 0 < rate < math.inf:
-        raise AudioError(f"{path}: cannot be resampled to {rate} Hz; the rate must be above 0, such as 22050")
-    if duration is not None and not (0 < duration < math.inf and round(duration * rate) > 0):
-        raise AudioError(
-            f"{path}: cannot be brought to {duration} s; the duration must be above 0, such as 5, "
-            f"and at least one sample ({1 / rate:g} s)"
-        )
+    check_length(path, rate, duration)
     samples, own_rate = _read(path)
     if duration is not None:
         samples = fit_length(samples, max(1, round(duration * own_rate)))
@@ -65,6 +59,17 @@ def load_audio(path: str | Path, rate: float, duration: float | None = None) -> 
 
 def _read(path: Path) -> tuple[np.ndarray, int]:
     """Return the mono samples of a sound file and their rate, or say what is wrong with the file."""
+    with open_sound(path) as file:
+        samples = read_frames(path, file)
+        check_all_read(path, file, samples.shape[-1])
+    if samples.size == 0:
+        raise AudioError(f"{path}: holds no samples")
+    check_finite(path, samples)
+    return librosa.to_mono(samples), file.samplerate
+
+
+def open_sound(path: Path) -> soundfile.SoundFile:
+    """Return a sound file, opened, or say why it cannot be."""
     if path.is_dir():
         raise AudioError(f"{path}: is a folder, not a sound file")
     if not path.exists():
@@ -72,30 +77,46 @@ def _read(path: Path) -> tuple[np.ndarray, int]:
     if path.stat().st_size == 0:
         raise AudioError(f"{path}: is empty (0 bytes); get the file again")
     try:
-        file = soundfile.SoundFile(path)
+        return soundfile.SoundFile(path)
     except (soundfile.LibsndfileError, TypeError) as error:  # TypeError: a .raw file, which has no header
         reason = getattr(error, "error_string", error)
         raise AudioError(f"{path}: is not a sound file that can be read ({reason})") from error
-    with file:
-        try:
-            samples = file.read(dtype="float32").T
-        except soundfile.LibsndfileError as error:
-            raise AudioError(
-                f"{path}: is truncated or damaged ({error.error_string}); get it again"
-            ) from error
-        if samples.shape[-1] < file.frames or _is_cut_short(path, file):
-            raise AudioError(
-                f"{path}: is truncated: {samples.shape[-1]} frames are there and its header promises more; "
-                "get the file again"
-            )
-    if samples.size == 0:
-        raise AudioError(f"{path}: holds no samples")
+
+
+def read_frames(path: Path, file: soundfile.SoundFile, n: int = -1) -> np.ndarray:
+    """Return the next `n` frames (default: all), shape (n,) or (channels, n), float32; fewer at the end."""
+    try:
+        return file.read(n, dtype="float32").T
+    except soundfile.LibsndfileError as error:
+        raise AudioError(f"{path}: is truncated or damaged ({error.error_string}); get it again") from error
+
+
+def check_all_read(path: Path, file: soundfile.SoundFile, n_read: int) -> None:
+    """Raise an AudioError where a file that was read to its end is shorter than it says."""
+    if n_read < file.frames or _is_cut_short(path, file):
+        raise AudioError(
+            f"{path}: is truncated: {n_read} frames are there and its header promises more; get the file again"
+        )
+
+
+def check_finite(path: Path, samples: np.ndarray) -> None:
+    """Raise an AudioError where samples are NaN or infinite."""
     if not np.isfinite(samples).all():
         bad = np.count_nonzero(~np.isfinite(samples))
         raise AudioError(
             f"{path}: {bad} of {samples.size} samples are NaN or infinite; repair or drop the file"
         )
-    return librosa.to_mono(samples), file.samplerate
+
+
+def check_length(path: Path, rate: float, duration: float | None) -> None:
+    """Raise an AudioError unless rate (Hz) and duration (s, or None) are possible."""
+    if not 0 < rate < math.inf:
+        raise AudioError(f"{path}: cannot be resampled to {rate} Hz; the rate must be above 0, such as 22050")
+    if duration is not None and not (0 < duration < math.inf and round(duration * rate) > 0):
+        raise AudioError(
+            f"{path}: cannot be brought to {duration} s; the duration must be above 0, such as 5, "
+            f"and at least one sample ({1 / rate:g} s)"
+        )
 
 
 def _is_cut_short(path: Path, file: soundfile.SoundFile) -> bool:
