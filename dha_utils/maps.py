@@ -7,7 +7,6 @@ never kept on disk.
 """
 
 import math
-import os
 import sys
 from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -20,6 +19,7 @@ from dha_utils.audio import load_audio
 from dha_utils.datasets import Clips
 from dha_utils.errors import DataError, ParameterError
 from dha_utils.fused import FusedTaps
+from dha_utils.hardware import choose_workers
 from dha_utils.naming import closest
 from dha_utils.soundnet import NATIVE_RATE, TAPS, SoundNet, load_soundnet
 
@@ -145,7 +145,7 @@ def iterate_maps(
         return len(waveforms)
 
     starts = range(0, len(clips), batch_size)
-    threads = workers or len(os.sched_getaffinity(0))
+    threads = choose_workers(workers)
     for group in split_into_passes(shapes):
         arrays = {tap: np.empty(shapes[tap], np.float32) for tap in group}
         bar = tqdm(total=len(clips), unit="clip", disable=not progress, file=sys.stderr, desc=clips.name)

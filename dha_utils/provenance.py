@@ -13,7 +13,7 @@ import soundfile
 from dha_utils.datasets import ATTRIBUTIONS, Clips
 
 PACKAGES = ("librosa", "numpy", "scipy", "soundfile", "soxr", "torch")
-CODE = ("audio.py", "extraction.py", "fused.py", "soundnet.py")
+CODE = ("audio.py", "extraction.py", "fused.py", "soundnet.py", "streaming.py")
 """The modules whose text decides what an extraction computes."""
 
 

@@ -1,12 +1,14 @@
 import multiprocessing
 import os
+import time
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
 import pytest
 import soundfile
 
-from dha_utils import extraction as module
+from dha_utils import extraction, filling
 from dha_utils.datasets import Clips, load_clips
 from dha_utils.errors import AudioError, DataError
 from dha_utils.extraction import extract_mfcc, extract_responses, pool_maps
@@ -50,7 +52,7 @@ def assert_same(a, b):
 @pytest.mark.parametrize("duration", [0.4, None])
 def test_batches_and_workers_change_nothing(clips, random_network, options, duration, monkeypatch):
     expected = extract(clips, random_network, duration=duration)
-    monkeypatch.setattr(module, "BLOCK", 7 if "batch_size" in options else 2)
+    monkeypatch.setattr(filling, "BLOCK", 7 if "batch_size" in options else 2)
     got = extract(clips, random_network, duration=duration, **options)
     for tap in expected.taps:
         scale = np.abs(expected[tap]).max()
@@ -84,21 +86,23 @@ def test_one_bad_clip_names_the_file_and_leaves_no_output(clips, random_network,
 
 
 def die_at_the_second_block(clips, network, out):
-    module.BLOCK = 2
-    plain, calls = module.load_audio, []
+    filling.BLOCK = 2
+    plain, calls = extraction.stream_audio, []
 
     def mortal(*arguments):
         calls.append(arguments)
         if len(calls) == 4:
+            while not Path(f"{out}.partial/block-00000.parquet").exists():
+                time.sleep(0.01)
             os._exit(9)
         return plain(*arguments)
 
-    module.load_audio = mortal
+    extraction.stream_audio = mortal
     extract(clips, network, out=out, workers=1)
 
 
 def test_goes_on_after_a_kill(clips, random_network, tmp_path, monkeypatch):
-    monkeypatch.setattr(module, "BLOCK", 2)
+    monkeypatch.setattr(filling, "BLOCK", 2)
     expected = extract(clips, random_network)
     out = tmp_path / "out.safetensors"
     process = multiprocessing.get_context("spawn").Process(
@@ -108,12 +112,12 @@ def test_goes_on_after_a_kill(clips, random_network, tmp_path, monkeypatch):
     process.join()
     assert process.exitcode == 9
     assert not out.exists()
-    finished = sorted(path.name for path in tmp_path.glob("out.safetensors.partial/*.safetensors"))
-    assert finished == ["00000.safetensors"]
+    finished = sorted(path.name for path in tmp_path.glob("out.safetensors.partial/*.parquet"))
+    assert finished == ["block-00000.parquet"]
 
     decoded = []
-    plain = module.load_audio
-    monkeypatch.setattr(module, "load_audio", lambda *a: decoded.append(a[0]) or plain(*a))
+    plain = extraction.stream_audio
+    monkeypatch.setattr(extraction, "stream_audio", lambda *a: decoded.append(a[0]) or plain(*a))
     resumed = extract(clips, random_network, out=out)
     assert len(decoded) == len(clips) - 2
     assert_same(resumed, expected)
@@ -132,7 +136,7 @@ def test_partial_work_of_other_parameters_is_not_used(clips, random_network, tmp
 def test_output_that_is_there_is_kept(clips, random_network, tmp_path, monkeypatch):
     out = tmp_path / "out.safetensors"
     first = extract(clips, random_network, out=out)
-    monkeypatch.setattr(module, "load_audio", None)  # nothing is decoded again
+    monkeypatch.setattr(extraction, "stream_audio", None)  # nothing is decoded again
     assert_same(extract(clips, random_network, out=out), first)
     with pytest.raises(DataError, match="is there and is not this extraction; remove it"):
         extract(clips, random_network, out=out, rate=16_000)
@@ -143,7 +147,7 @@ def test_output_that_is_there_is_kept(clips, random_network, tmp_path, monkeypat
 def test_output_that_cannot_be_written_is_refused_before_any_work(
     clips, random_network, tmp_path, monkeypatch
 ):
-    monkeypatch.setattr(module, "load_audio", None)
+    monkeypatch.setattr(extraction, "stream_audio", None)
     (tmp_path / "file").write_text("")
     with pytest.raises(DataError, match="cannot be written"):
         extract(clips, random_network, out=tmp_path / "file" / "out.safetensors")

@@ -1,0 +1,306 @@
+"""A store of responses: a folder to which large sets are written, and from which they are read, block by block.
+
+``manifest.json`` says what the numbers were made from (provenance) and lists the blocks; ``block-00000.parquet`` and so on
+hold some clips each: the rows of the clip table, and per tap one column of float32 lists of fixed length. Nothing is
+pickled; any program that reads parquet reads the blocks.
+
+A store is planned before it is filled: which clips make which block is fixed then, so that blocks can be written in any
+order, by any number of processes, and those that are there already need not be made again. Every file is written under
+another name and renamed when it is whole. Until all blocks are there the manifest says so, and `ResponseStore.open` refuses.
+A block carries a hash of its clips and of what made it: one from elsewhere is noticed. Pages of a block have checksums.
+"""
+
+import hashlib
+import json
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+
+from dha_utils.blocks import Block, find_fault, names_sha256, read_arrays, read_table, write_block
+from dha_utils.errors import DataError
+from dha_utils.naming import closest
+from dha_utils.paths import atomic_write
+from dha_utils.responses import Responses
+
+FORMAT = "dha-responses 1"
+MANIFEST = "manifest.json"
+OF_THE_CLIPS = ("dataset", "attribution", "clips", "clip_list_sha256")
+"""Keys of the provenance that say on which clips, not how: those that may differ in what is appended."""
+
+
+@dataclass(frozen=True)
+class ResponseStore:
+    """A folder of responses; made by `plan` or `open`.
+
+    Attributes
+    ----------
+    folder : Path
+    provenance : dict
+        As in `Responses`.
+    taps : tuple of str
+    blocks : tuple of Block
+    complete : bool
+        Whether all blocks are written and in the manifest.
+    """
+
+    folder: Path
+    provenance: Mapping
+    taps: tuple[str, ...]
+    blocks: tuple[Block, ...]
+    complete: bool = False
+
+    @classmethod
+    def plan(
+        cls,
+        folder: str | Path,
+        names: Sequence[str],
+        provenance: Mapping,
+        taps: Sequence[str],
+        block_size: int,
+    ) -> "ResponseStore":
+        """Return the store for some clips in some folder: a new one, or the same as far as it got.
+
+        Parameters
+        ----------
+        folder : path
+            Made if it is not there.
+        names : sequence of str
+            The clips, in order.
+        provenance : dict
+            JSON types only.
+        taps : sequence of str
+        block_size : int
+            Clips per block.
+
+        Raises
+        ------
+        DataError
+            If the folder cannot be written, or holds anything else.
+        """
+        folder = Path(folder)
+        cuts = range(0, len(names), block_size)
+        pieces = [names[start : start + block_size] for start in cuts]
+        blocks = tuple(Block(len(piece), names_sha256(piece)) for piece in pieces)
+        planned = cls(folder, dict(provenance), tuple(taps), blocks)
+        if (folder / MANIFEST).exists():
+            held = cls._from_manifest(folder)
+            unsized = replace(held, complete=False, blocks=tuple(replace(b, bytes=None) for b in held.blocks))
+            if unsized != planned:
+                raise DataError(
+                    f"{folder}: holds another extraction (other clips, parameters, weights or code); remove it, or "
+                    "choose another output"
+                )
+            return held
+        try:
+            folder.mkdir(parents=True, exist_ok=True)
+            if any(folder.glob("[!.]*")):
+                raise DataError(f"{folder} exists and is not ours: move it away, or choose another output")
+            planned._write_manifest()
+        except OSError as error:
+            raise DataError(
+                f"{folder}: cannot be written ({error.strerror}); choose another folder"
+            ) from error
+        return planned
+
+    @classmethod
+    def open(cls, folder: str | Path) -> "ResponseStore":
+        """Return the finished store in a folder, after a look at every block's size and mark.
+
+        Raises
+        ------
+        DataError
+            If there is none, it is not finished, or a block is missing, cut short or of another store.
+        """
+        folder = Path(folder)
+        store = cls._from_manifest(folder)
+        if not store.complete:
+            n_there = len(store.blocks) - len(store.missing())
+            raise DataError(
+                f"{folder}: is not finished: {n_there} of {len(store.blocks)} blocks are there; run the same extraction "
+                "again, it goes on where it stopped"
+            )
+        for number in range(len(store.blocks)):
+            if fault := store._fault(number):
+                raise DataError(
+                    f"{store.path(number)}: {fault}; run the same extraction again, which makes only such blocks"
+                )
+        expected = {store.path(number) for number in range(len(store.blocks))}
+        for path in sorted(set(folder.glob("*.parquet")) - expected):
+            raise DataError(
+                f"{path}: is not in the manifest: of another store, or of an appending that was interrupted; move it away"
+            )
+        return store
+
+    @classmethod
+    def _from_manifest(cls, folder: Path) -> "ResponseStore":
+        path = folder / MANIFEST
+        try:
+            held = json.loads(path.read_text(encoding="utf-8"))
+            if held["format"] != FORMAT:
+                raise ValueError(f"its format is {held['format']!r}")
+            blocks = tuple(Block(**block) for block in held["blocks"])
+            return cls(folder, held["provenance"], tuple(held["taps"]), blocks, held["complete"])
+        except (FileNotFoundError, NotADirectoryError):
+            raise DataError(f"{folder}: no store of responses is here ({MANIFEST} is missing)") from None
+        except (ValueError, KeyError, TypeError) as error:
+            raise DataError(f"{path}: is not the manifest of a store of responses ({error})") from error
+
+    def _write_manifest(self) -> None:
+        blocks = [{key: value for key, value in vars(b).items() if value is not None} for b in self.blocks]
+        head = {"format": FORMAT, "complete": self.complete, "taps": self.taps, "provenance": self.provenance}
+        with atomic_write(self.folder / MANIFEST) as temporary:
+            temporary.write_text(json.dumps(head | {"blocks": blocks}, indent=1) + "\n", encoding="utf-8")
+
+    def path(self, number: int) -> Path:
+        """Return the file of a block."""
+        return self.folder / f"block-{number:05d}.parquet"
+
+    def __len__(self) -> int:
+        """Return the number of clips."""
+        return sum(block.rows for block in self.blocks)
+
+    def missing(self) -> list[int]:
+        """Return the numbers of the blocks that are still to be written, or written anew."""
+        return [number for number in range(len(self.blocks)) if self._fault(number)]
+
+    def _mark(self, number: int) -> str:
+        how = {key: value for key, value in self.provenance.items() if key not in OF_THE_CLIPS}
+        text = json.dumps([how, self.taps, self.blocks[number].clips_sha256], sort_keys=True)
+        return hashlib.sha256(text.encode()).hexdigest()
+
+    def _fault(self, number: int) -> str | None:
+        return find_fault(self.path(number), self.blocks[number], self._mark(number))
+
+    def write(self, number: int, table: pd.DataFrame, arrays: Mapping[str, np.ndarray]) -> None:
+        """Write one block, atomically; any process may, in any order.
+
+        Parameters
+        ----------
+        number : int
+        table : DataFrame
+            Rows of the clip table, those planned for this block: clip, label, fold, recording.
+        arrays : dict of str to ndarray, shape (clips, maps), float32
+            One per tap of the store.
+
+        Raises
+        ------
+        DataError
+            If these are not the clips or taps of the block, a response is not finite, or the disk is full.
+        """
+        if names_sha256(table["clip"].tolist()) != self.blocks[number].clips_sha256 or {*arrays} != {
+            *self.taps
+        }:
+            raise DataError(f"{self.path(number)}: these are not the clips and taps that were planned for it")
+        Responses(arrays, table)  # checks shapes and values
+        write_block(self.path(number), table, {tap: arrays[tap] for tap in self.taps}, self._mark(number))
+
+    def finish(self) -> "ResponseStore":
+        """Return the store, finished: all blocks are looked at and the manifest is written for good.
+
+        Raises
+        ------
+        DataError
+            If a block is missing or not what was planned.
+        """
+        if missing := self.missing():
+            raise DataError(
+                f"{self.path(missing[0])}: {self._fault(missing[0])}; {len(missing)} blocks to go"
+            )
+        sized = tuple(
+            replace(block, bytes=self.path(number).stat().st_size) for number, block in enumerate(self.blocks)
+        )
+        done = replace(self, blocks=sized, complete=True)
+        done._write_manifest()
+        return done
+
+    def append(self, responses: Responses) -> "ResponseStore":
+        """Return the finished store with more clips, as one more block; the manifest changes last.
+
+        Raises
+        ------
+        DataError
+            If the responses were made in another way, hold other taps, or a clip is there already.
+        """
+        if responses.taps != self.taps:
+            raise DataError(
+                f"{self.folder}: holds taps {', '.join(self.taps)}, not {', '.join(responses.taps)}"
+            )
+        for key in sorted({*self.provenance, *responses.provenance} - {*OF_THE_CLIPS}):
+            if self.provenance.get(key) != responses.provenance.get(key):
+                raise DataError(
+                    f"{self.folder}: what is to be appended was made with another {key}: not comparable"
+                )
+        held, names = self.table["clip"].tolist(), responses.table["clip"].tolist()
+        if twice := {*held} & {*names}:
+            raise DataError(f"{self.folder}: clip {min(twice)} is there already")
+        of_the_clips = {"clips": len(held) + len(names), "clip_list_sha256": names_sha256(held + names)}
+        for key in ("dataset", "attribution"):
+            both = dict.fromkeys(p[key] for p in (self.provenance, responses.provenance) if p.get(key))
+            of_the_clips[key] = "; ".join(both) or None
+        provenance = {**self.provenance, **of_the_clips}
+        blocks = (*self.blocks, Block(len(names), names_sha256(names)))
+        longer = replace(self, provenance=provenance, blocks=blocks, complete=False)
+        longer.write(len(self.blocks), responses.table, responses.arrays)
+        return longer.finish()
+
+    @property
+    def table(self) -> pd.DataFrame:
+        """The clip table: clip, label, fold, recording."""
+        parts = [read_table(self.path(number), self.taps) for number in range(len(self.blocks))]
+        return pd.concat(parts, ignore_index=True)
+
+    def iterate(self, taps: Sequence[str] | None = None) -> Iterator[Responses]:
+        """Yield the responses of the given taps (default: all) block by block, holding one block at a time.
+
+        Raises
+        ------
+        DataError
+            If a tap is not in the store, or a block is damaged.
+        """
+        for number in range(len(self.blocks)):
+            yield self._block(number, taps)
+
+    def read(self, taps: Sequence[str] | None = None, rows: np.ndarray | slice | None = None) -> Responses:
+        """Return the responses of some clips at some taps.
+
+        Parameters
+        ----------
+        taps : sequence of str, optional
+            Default: all.
+        rows : ndarray or slice, optional
+            Row numbers, in any order, or a boolean mask over the clips; default: all. Blocks without such are not read.
+
+        Raises
+        ------
+        DataError
+            If a tap is not in the store, no clip is asked for, or a block is damaged.
+        """
+        rows = np.arange(len(self))[slice(None) if rows is None else rows]
+        if not len(rows):
+            raise DataError(f"{self.folder}: no clips are asked for; it holds {len(self)}")
+        ends = np.cumsum([block.rows for block in self.blocks])
+        owners = np.searchsorted(ends, rows, side="right")
+        parts = []
+        for number in np.unique(owners):
+            first = ends[number] - self.blocks[number].rows
+            parts.append(self._block(number, taps).take(rows[owners == number] - first))
+        arrays = {tap: np.concatenate([part[tap] for part in parts]) for tap in parts[0].taps}
+        table = pd.concat([part.table for part in parts], ignore_index=True)
+        # The parts lie block by block; back to the order that was asked for.
+        order = np.argsort(np.argsort(owners, kind="stable"), kind="stable")
+        return Responses(arrays, table, dict(self.provenance)).take(order)
+
+    def _block(self, number: int, taps: Sequence[str] | None) -> Responses:
+        for tap in taps or ():
+            if tap not in self.taps:
+                there = ", ".join(self.taps)
+                raise DataError(
+                    f"{self.folder}: no responses of tap {tap!r}{closest(tap, self.taps)}; there are: {there}"
+                )
+        path = self.path(number)
+        return Responses(
+            read_arrays(path, taps or self.taps), read_table(path, self.taps), dict(self.provenance)
+        )
