@@ -109,9 +109,9 @@ class Extraction:
         self, clips, *, model=None, rate=NATIVE_RATE, duration=5.0, batch_size=4, workers=None, progress=True,
         device="auto", precision="float32",
     ):  # fmt: skip
+        place, dtype = choose_device(device), choose_precision(precision)
         model = model or load_soundnet()
-        place = choose_device(device)
-        self.batch = make_batch(FusedTaps(model, place, choose_precision(precision)), rate, duration)
+        self.batch = make_batch(FusedTaps(model, place, dtype), rate, duration)
         parameters = {
             "rate": rate, "duration": duration, "batch_size": batch_size, "input_scale": model.input_scale,
             "device": place.type, "precision": precision,

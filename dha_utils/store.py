@@ -10,8 +10,6 @@ another name and renamed when it is whole. Until all blocks are there the manife
 A block carries a hash of its clips and of what made it: one from elsewhere is noticed. Pages of a block have checksums.
 """
 
-import hashlib
-import json
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -19,38 +17,16 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from dha_utils.blocks import Block, find_fault, names_sha256, read_arrays, read_table, write_block
+from dha_utils.blocks import Block, names_sha256, read_arrays, read_table, write_block
 from dha_utils.errors import DataError
+from dha_utils.manifest import MANIFEST, OF_THE_CLIPS, Manifest
 from dha_utils.naming import closest
-from dha_utils.paths import atomic_write
 from dha_utils.responses import Responses
-
-FORMAT = "dha-responses 1"
-MANIFEST = "manifest.json"
-OF_THE_CLIPS = ("dataset", "attribution", "clips", "clip_list_sha256")
-"""Keys of the provenance that say on which clips, not how: those that may differ in what is appended."""
 
 
 @dataclass(frozen=True)
-class ResponseStore:
-    """A folder of responses; made by `plan` or `open`.
-
-    Attributes
-    ----------
-    folder : Path
-    provenance : dict
-        As in `Responses`.
-    taps : tuple of str
-    blocks : tuple of Block
-    complete : bool
-        Whether all blocks are written and in the manifest.
-    """
-
-    folder: Path
-    provenance: Mapping
-    taps: tuple[str, ...]
-    blocks: tuple[Block, ...]
-    complete: bool = False
+class ResponseStore(Manifest):
+    """A folder of responses; made by `plan` or `open`. Attributes as in `Manifest`."""
 
     @classmethod
     def plan(
@@ -86,9 +62,8 @@ class ResponseStore:
         blocks = tuple(Block(len(piece), names_sha256(piece)) for piece in pieces)
         planned = cls(folder, dict(provenance), tuple(taps), blocks)
         if (folder / MANIFEST).exists():
-            held = cls._from_manifest(folder)
-            unsized = replace(held, complete=False, blocks=tuple(replace(b, bytes=None) for b in held.blocks))
-            if unsized != planned:
+            held = cls.load(folder)
+            if held.as_planned() != planned:
                 raise DataError(
                     f"{folder}: holds another extraction (other clips, parameters, weights or code); remove it, or "
                     "choose another output"
@@ -98,7 +73,7 @@ class ResponseStore:
             folder.mkdir(parents=True, exist_ok=True)
             if any(folder.glob("[!.]*")):
                 raise DataError(f"{folder} exists and is not ours: move it away, or choose another output")
-            planned._write_manifest()
+            planned.save()
         except OSError as error:
             raise DataError(
                 f"{folder}: cannot be written ({error.strerror}); choose another folder"
@@ -115,7 +90,7 @@ class ResponseStore:
             If there is none, it is not finished, or a block is missing, cut short or of another store.
         """
         folder = Path(folder)
-        store = cls._from_manifest(folder)
+        store = cls.load(folder)
         if not store.complete:
             n_there = len(store.blocks) - len(store.missing())
             raise DataError(
@@ -123,7 +98,7 @@ class ResponseStore:
                 "again, it goes on where it stopped"
             )
         for number in range(len(store.blocks)):
-            if fault := store._fault(number):
+            if fault := store.fault(number):
                 raise DataError(
                     f"{store.path(number)}: {fault}; run the same extraction again, which makes only such blocks"
                 )
@@ -133,46 +108,6 @@ class ResponseStore:
                 f"{path}: is not in the manifest: of another store, or of an appending that was interrupted; move it away"
             )
         return store
-
-    @classmethod
-    def _from_manifest(cls, folder: Path) -> "ResponseStore":
-        path = folder / MANIFEST
-        try:
-            held = json.loads(path.read_text(encoding="utf-8"))
-            if held["format"] != FORMAT:
-                raise ValueError(f"its format is {held['format']!r}")
-            blocks = tuple(Block(**block) for block in held["blocks"])
-            return cls(folder, held["provenance"], tuple(held["taps"]), blocks, held["complete"])
-        except (FileNotFoundError, NotADirectoryError):
-            raise DataError(f"{folder}: no store of responses is here ({MANIFEST} is missing)") from None
-        except (ValueError, KeyError, TypeError) as error:
-            raise DataError(f"{path}: is not the manifest of a store of responses ({error})") from error
-
-    def _write_manifest(self) -> None:
-        blocks = [{key: value for key, value in vars(b).items() if value is not None} for b in self.blocks]
-        head = {"format": FORMAT, "complete": self.complete, "taps": self.taps, "provenance": self.provenance}
-        with atomic_write(self.folder / MANIFEST) as temporary:
-            temporary.write_text(json.dumps(head | {"blocks": blocks}, indent=1) + "\n", encoding="utf-8")
-
-    def path(self, number: int) -> Path:
-        """Return the file of a block."""
-        return self.folder / f"block-{number:05d}.parquet"
-
-    def __len__(self) -> int:
-        """Return the number of clips."""
-        return sum(block.rows for block in self.blocks)
-
-    def missing(self) -> list[int]:
-        """Return the numbers of the blocks that are still to be written, or written anew."""
-        return [number for number in range(len(self.blocks)) if self._fault(number)]
-
-    def _mark(self, number: int) -> str:
-        how = {key: value for key, value in self.provenance.items() if key not in OF_THE_CLIPS}
-        text = json.dumps([how, self.taps, self.blocks[number].clips_sha256], sort_keys=True)
-        return hashlib.sha256(text.encode()).hexdigest()
-
-    def _fault(self, number: int) -> str | None:
-        return find_fault(self.path(number), self.blocks[number], self._mark(number))
 
     def write(self, number: int, table: pd.DataFrame, arrays: Mapping[str, np.ndarray]) -> None:
         """Write one block, atomically; any process may, in any order.
@@ -195,7 +130,7 @@ class ResponseStore:
         }:
             raise DataError(f"{self.path(number)}: these are not the clips and taps that were planned for it")
         Responses(arrays, table)  # checks shapes and values
-        write_block(self.path(number), table, {tap: arrays[tap] for tap in self.taps}, self._mark(number))
+        write_block(self.path(number), table, {tap: arrays[tap] for tap in self.taps}, self.mark(number))
 
     def finish(self) -> "ResponseStore":
         """Return the store, finished: all blocks are looked at and the manifest is written for good.
@@ -205,15 +140,15 @@ class ResponseStore:
         DataError
             If a block is missing or not what was planned.
         """
-        if missing := self.missing():
-            raise DataError(
-                f"{self.path(missing[0])}: {self._fault(missing[0])}; {len(missing)} blocks to go"
-            )
+        plan = self.as_planned()
+        if missing := plan.missing():
+            fault = plan.fault(missing[0])
+            raise DataError(f"{self.path(missing[0])}: {fault}; {len(missing)} blocks to go")
         sized = tuple(
             replace(block, bytes=self.path(number).stat().st_size) for number, block in enumerate(self.blocks)
         )
         done = replace(self, blocks=sized, complete=True)
-        done._write_manifest()
+        done.save()
         return done
 
     def append(self, responses: Responses) -> "ResponseStore":

@@ -7,11 +7,12 @@ import numpy as np
 import pandas as pd
 import pytest
 import soundfile
+import torch
 
 from dha_utils import extraction, filling
 from dha_utils.datasets import Clips, load_clips
-from dha_utils.errors import AudioError, DataError
-from dha_utils.extraction import extract_mfcc, extract_responses, pool_maps
+from dha_utils.errors import AudioError, DataError, ParameterError
+from dha_utils.extraction import extract_mfcc, extract_responses, extract_to_store, pool_maps
 from dha_utils.fused import FusedTaps
 from dha_utils.paths import bundled, data_dir
 from dha_utils.responses import Responses
@@ -68,7 +69,6 @@ def test_padding_never_leaks_into_another_clip(clips, random_network):
 
 
 def test_pooling_is_the_mean_over_time(random_network):
-    import torch
 
     waveform = np.random.default_rng(0).uniform(-1, 1, 6000).astype(np.float32)
     pooled = pool_maps(FusedTaps(random_network), [waveform])
@@ -179,3 +179,52 @@ def test_bundled_mfcc_is_recomputed_from_audio():
     rows = np.arange(0, 400, 20)
     fresh = extract_mfcc(load_clips("esc10").take(rows), progress=False)
     np.testing.assert_allclose(fresh["mfcc"], stored["mfcc"][rows], rtol=1e-3, atol=1e-3)
+
+
+def test_long_sounds_are_streamed_and_the_same(clips, random_network, monkeypatch):
+    expected = extract(clips, random_network, duration=None)
+    monkeypatch.setattr(extraction, "STREAM_SECONDS", 0.3)  # 6615 samples: the clips of 9000 are long
+    streamed = []
+    plain = extraction.pool_stream
+    monkeypatch.setattr(extraction, "pool_stream", lambda *a: streamed.append(a) or plain(*a))
+    got = extract(clips, random_network, duration=None)
+    assert len(streamed) == 3
+    for duration, n_streamed in ((0.25, 3), (0.4, 10)):  # of a part of a long file nothing is streamed
+        extract(clips, random_network, duration=duration)
+        assert len(streamed) == n_streamed
+    for tap in expected.taps:
+        scale = np.abs(expected[tap]).max()
+        np.testing.assert_allclose(got[tap], expected[tap], rtol=1e-5, atol=1e-6 * scale, err_msg=tap)
+
+
+def test_a_store_holds_the_same(clips, random_network, tmp_path, monkeypatch):
+    monkeypatch.setattr(filling, "BLOCK", 3)
+    expected = extract(clips, random_network)
+    options = {"model": random_network, "duration": 0.4, "progress": False}
+    store = extract_to_store(clips, tmp_path / "store", **options)
+    assert_same(store.read(), expected)
+    assert store.read().provenance == expected.provenance
+    store.path(1).unlink()
+    decoded = []
+    plain = extraction.stream_audio
+    monkeypatch.setattr(extraction, "stream_audio", lambda *a: decoded.append(a[0]) or plain(*a))
+    assert_same(extract_to_store(clips, tmp_path / "store", **options).read(), expected)
+    assert len(decoded) == 3
+    with pytest.raises(DataError, match="holds another extraction"):
+        extract_to_store(clips, tmp_path / "store", **options | {"duration": 0.3})
+
+
+def test_precision_is_part_of_what_was_computed(clips, random_network):
+    half, whole = (extract(clips, random_network, precision=name) for name in ("bfloat16", "float32"))
+    assert half["relu7"].dtype == np.float32
+    assert half.provenance["parameters"]["precision"] == "bfloat16"
+    assert 1e-5 < np.abs(half["relu7"] - whole["relu7"]).max() / np.abs(whole["relu7"]).max() < 5e-2
+
+
+def test_a_gpu_that_is_not_there_is_refused_before_any_work(clips, monkeypatch):
+    monkeypatch.setattr(extraction, "load_soundnet", None)
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    with pytest.raises(ParameterError, match="device 'cuda' is not available"):
+        extract_responses(clips, device="cuda")
+    with pytest.raises(ParameterError, match="unknown precision 'half'"):
+        extract_responses(clips, precision="half")

@@ -38,7 +38,7 @@ def test_devices(monkeypatch, there, name, device):
 
 def test_devices_that_are_not_there(monkeypatch):
     monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
-    with pytest.raises(ParameterError, match="'cuda' is not available: PyTorch sees no GPU.*use 'auto' or"):
+    with pytest.raises(ParameterError, match=r"'cuda' is not available: PyTorch sees no GPU.*use 'auto' or"):
         choose_device("cuda")
     with pytest.raises(ParameterError, match=r"unknown device 'cudo' \(did you mean 'cuda'\?\)"):
         choose_device("cudo")
