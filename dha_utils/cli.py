@@ -81,22 +81,43 @@ def weights() -> None:
 @app.command()
 def extract(
     dataset: Annotated[str, typer.Argument(help="'esc10', or a folder with one subfolder per class.")],
-    output: Annotated[Path, typer.Option("-o", "--output", help="File to write (safetensors).")],
+    output: Annotated[
+        str,
+        typer.Option(
+            "-o",
+            "--output",
+            help="File to write (safetensors), or, ending in /, a folder: a store of blocks.",
+        ),
+    ],
     root: Annotated[str | None, typer.Option(help="Folder that holds the audio; default $DHA_DATA.")] = None,
     rate: Annotated[int, typer.Option(help="Sampling rate in Hz.")] = 22050,
-    duration: Annotated[float, typer.Option(help="Seconds that every clip is padded or cut to.")] = 5.0,
+    duration: Annotated[
+        str,
+        typer.Option(help="Seconds that every clip is padded or cut to; 'whole' for each one's own length."),
+    ] = "5",
     batch_size: Annotated[int, typer.Option(min=1, help="Clips per forward pass; changes no result.")] = 4,
+    workers: Annotated[int | None, typer.Option(min=1, help="Threads; default one per core.")] = None,
+    device: Annotated[str, typer.Option(help="auto, cpu or cuda.")] = "auto",
+    precision: Annotated[str, typer.Option(help="float32, bfloat16 or float16.")] = "float32",
 ) -> None:
     """Compute the pooled responses to all clips.
 
-    For all 15 taps of SoundNet-8. A run that was killed goes on where it stopped.
+    For all 15 taps of SoundNet-8. A run that was killed goes on where it stopped. Long recordings take no
+    more memory than short ones.
     """
     check_value("rate", rate)
-    check_value("duration", duration)
+    seconds = parse_duration(duration)
     import dha_utils
 
     clips = dha_utils.load_clips(dataset, root)
-    dha_utils.extract_responses(clips, rate=rate, duration=duration, batch_size=batch_size, out=output)
+    options = {
+        "rate": rate, "duration": seconds, "batch_size": batch_size, "workers": workers, "device": device,
+        "precision": precision,
+    }  # fmt: skip
+    if output.endswith("/") or Path(output).is_dir():
+        dha_utils.extract_to_store(clips, output, **options)
+    else:
+        dha_utils.extract_responses(clips, out=output, **options)
     typer.echo(f"{len(clips)} clips: {output}")
 
 
@@ -178,6 +199,20 @@ def check(
 
     if not compare_with_reference(write_reference=write_reference):
         raise typer.Exit(1)
+
+
+def parse_duration(text: str) -> float | None:
+    """Return seconds, or None for ``whole``; raise a ParameterError for anything else.
+
+    >>> parse_duration("2.5"), parse_duration("whole")
+    (2.5, None)
+    """
+    if text.lower() == "whole":
+        return None
+    value = parse_value(text)
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        raise ParameterError(f"duration is {text!r}, expected seconds, such as 5, or 'whole'")
+    return check_value("duration", value)
 
 
 def provide_weights(parameters: dict[str, object]) -> None:

@@ -150,14 +150,56 @@ def test_extract(monkeypatch):
         "extract", "esc10", "--root", "audio", "-o", "out.st", "--rate", "44100", "--batch-size", "2"
     )
     assert (result.exit_code, result.stdout) == (0, "3 clips: out.st\n")
-    options = {"rate": 44100, "duration": 5.0, "batch_size": 2, "out": Path("out.st")}
-    assert calls == [("esc10", "audio"), (["clip"] * 3, options)]
+    options = {
+        "rate": 44100, "duration": 5.0, "batch_size": 2, "workers": None, "device": "auto", "precision": "float32"
+    }  # fmt: skip
+    assert calls == [("esc10", "audio"), (["clip"] * 3, options | {"out": "out.st"})]
 
     result = invoke("extract", "esc10", "-o", "out.st", "--rate", "100")
     assert result.exit_code == 1
     assert result.stderr == "dha: parameter rate: expected a whole number in [8000, 192000], got 100 (int)\n"
     assert invoke("extract", "esc10").exit_code == 2
     assert len(calls) == 2
+
+
+def test_extract_into_a_store(monkeypatch, tmp_path):
+    calls = []
+    monkeypatch.setitem(vars(dha_utils), "load_clips", lambda dataset, root: ["clip"])
+    monkeypatch.setitem(
+        vars(dha_utils), "extract_to_store", lambda clips, folder, **options: calls.append((folder, options))
+    )
+    choices = "--duration whole --workers 3 --device cpu --precision bfloat16"
+    for folder in ("new/", str(tmp_path)):
+        assert invoke("extract", "mine", "-o", folder, *choices.split()).exit_code == 0
+    options = {
+        "rate": 22050, "duration": None, "batch_size": 4, "workers": 3, "device": "cpu", "precision": "bfloat16"
+    }  # fmt: skip
+    assert calls == [("new/", options), (str(tmp_path), options)]
+
+
+@pytest.mark.parametrize(
+    ("options", "fault"),
+    [
+        ("--duration all", "duration is 'all', expected seconds, such as 5, or 'whole'"),
+        ("--duration -1", "parameter duration: expected "),
+        ("--duration true", "duration is 'true', expected seconds"),
+        ("--device gpu", "unknown device 'gpu'"),
+        ("--device cuda", "device 'cuda' is not available: PyTorch sees no GPU"),
+        ("--precision float61", "unknown precision 'float61' (did you mean 'float16'?)"),
+    ],
+)
+def test_extract_refuses(options, fault, monkeypatch, tmp_path):
+    from dha_utils import extraction
+
+    monkeypatch.setattr(extraction, "load_soundnet", None)
+    monkeypatch.setattr("torch.cuda.is_available", lambda: False)
+    for name in ("a/1", "a/2", "b/1", "b/2"):
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / f"{name}.wav").write_bytes(b"")
+    result = invoke("extract", str(tmp_path), "-o", "out", *options.split())
+    assert result.exit_code == 1
+    assert fault in result.stderr
+    assert result.stderr.count("\n") == 1
 
 
 def test_closed_pipe_is_quiet():
