@@ -1,8 +1,8 @@
 """Memory and time of whole long recordings: generated noise, stereo WAV at 44 100 Hz, one process per length.
 
 Memory is the peak of the process less what it holds with PyTorch, the network and its weights loaded. The obvious way, for
-the lengths given with --obvious (it needs about 3 GB for 5 minutes of the first layer's maps alone, in proportion to
-length), loads the file with `librosa.load` and runs `SoundNet.taps` on all of it.
+the lengths given with --obvious (its memory grows with length), loads the file with `librosa.load` and runs
+`SoundNet.taps` on all of it.
 
     python benchmarks/long_recordings.py [--minutes 1 5 20 60] [--obvious 1 5]
 """

@@ -140,8 +140,14 @@ class _Carry:
         return x[:, : self.step.hop * (n_outputs - 1) + self.step.frame if n_outputs else 0]
 
 
-class _StreamedMeans:
-    """The average over time of every map, of which the input comes in pieces."""
+class StreamedMeans:
+    """The average over time of every map of a network whose input comes in pieces.
+
+    Attributes
+    ----------
+    carries : list
+        Per step, what it has been given and not used up: shorter than what one output needs.
+    """
 
     def __init__(self, taps: FusedTaps):
         self.taps = taps
@@ -150,6 +156,7 @@ class _StreamedMeans:
         self.lengths: dict[str, int] = {}
 
     def add(self, piece: np.ndarray, last: bool = False) -> None:
+        """Run the next samples, shape (n,), float32, through as much of the network as they complete."""
         x = self.taps.prepare(torch.from_numpy(piece)[None])
         for step, carry in zip(self.taps.steps, self.carries, strict=True):
             x = carry.take(x, last)
@@ -164,6 +171,7 @@ class _StreamedMeans:
                 x = maps
 
     def means(self) -> dict[str, np.ndarray]:
+        """Return the averages per tap, shape (maps,), float32."""
         return {name: (total / self.lengths[name]).float().numpy() for name, total in self.sums.items()}
 
 
@@ -194,7 +202,7 @@ def pool_stream(taps: FusedTaps, pieces: Iterable[np.ndarray]) -> dict[str, np.n
     >>> pool_stream(taps, (next(hour) for _ in range(7)))["relu7"].shape
     (1024,)
     """
-    means, n_samples = _StreamedMeans(taps), 0
+    means, n_samples = StreamedMeans(taps), 0
     with torch.inference_mode():
         for piece in pieces:
             n_samples += len(piece)

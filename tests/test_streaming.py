@@ -11,7 +11,7 @@ from dha_utils.errors import AudioError, DataError
 from dha_utils.extraction import pool_maps
 from dha_utils.fused import FusedTaps
 from dha_utils.soundnet import MIN_SAMPLES, TAPS
-from dha_utils.streaming import one_ahead, pool_stream, stream_audio
+from dha_utils.streaming import StreamedMeans, one_ahead, pool_stream, stream_audio
 
 
 def noise(n, seed=0):
@@ -137,3 +137,14 @@ def test_resampled_length_is_that_of_librosa(tmp_path):
         soundfile.write(tmp_path / "a.wav", noise(n), 44_100, subtype="FLOAT")
         expected = librosa.resample(noise(n), orig_sr=44_100, target_sr=48_000, res_type="soxr_hq")
         assert sum(map(len, stream_audio(tmp_path / "a.wav", 48_000, frames=1000))) == len(expected)
+
+
+def test_what_is_kept_does_not_grow_with_length(random_network):
+    means = StreamedMeans(FusedTaps(random_network))
+    kept = []
+    with torch.inference_mode():
+        for seed in range(12):
+            means.add(noise(2**15, seed))
+            kept.append(sum(carry.rest.numel() for carry in means.carries))
+    assert max(kept[6:]) <= max(kept[:6])
+    assert kept[-1] < 20_000
