@@ -4,15 +4,14 @@ Conventions: a waveform is float32, shape ``(n_samples,)``, mono, full scale is 
 format may overshoot a little; that is legal, and so is silence). Rates are in Hz, durations in seconds.
 """
 
-import math
-import re
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import librosa
 import numpy as np
-import soundfile
 
-from dha_utils.errors import AudioError
+from dha_utils.datasets.clips import Clips
+from dha_utils.sound_files import check_request, read_mono
 
 RESAMPLER = "soxr_hq"
 """The resampler that every waveform goes through; named, so that no new default changes results."""
@@ -21,10 +20,17 @@ N_FFT, HOP = 2048, 512
 """Window and hop of the short-time spectra, in samples."""
 
 
-def load_audio(path: str | Path, rate: float, duration: float | None = None) -> np.ndarray:
+def load_audio(
+    path: str | Path,
+    rate: float,
+    duration: float | None = None,
+    *,
+    channel: str = "mean",
+    cut: Sequence[tuple[float, float]] = (),
+) -> np.ndarray:
     """Return the sound of a file as a mono waveform at a given rate.
 
-    Channels are averaged. With a `duration`, the sound is padded with zeros or cut at its own rate, before it
+    With a `duration`, the sound is padded with zeros or cut at its own rate, before it
     is resampled: a clip that was stored without its trailing silence then gives the very waveform of one that
     was stored with it (the two layouts of ESC-10 differ in this).
 
@@ -36,6 +42,10 @@ def load_audio(path: str | Path, rate: float, duration: float | None = None) -> 
         Sampling rate of the result in Hz.
     duration : float, optional
         Length of the result in seconds; by default the file's own.
+    channel : {"mean", "left", "right"}
+        What several channels become: their average, the first, or the second. A mono file has only one.
+    cut : sequence of (start, end)
+        Seconds of the file that are left out, before it is padded or cut to `duration`.
 
     Returns
     -------
@@ -46,105 +56,23 @@ def load_audio(path: str | Path, rate: float, duration: float | None = None) -> 
     ------
     AudioError
         The file is missing, a folder, empty, not audio, truncated, without samples, or holds NaN or infinite
-        samples; or rate or duration is not a positive number.
+        samples, or none outside `cut`; or rate or duration is not a positive number, or the channel unknown.
     """
     path = Path(path)
-    check_length(path, rate, duration)
-    samples, own_rate = _read(path)
+    check_request(path, rate, duration, channel)
+    samples, own_rate = read_mono(path, channel, cut)
     if duration is not None:
         samples = fit_length(samples, max(1, round(duration * own_rate)))
     waveform = librosa.resample(samples, orig_sr=own_rate, target_sr=rate, res_type=RESAMPLER)
     return waveform if duration is None else fit_length(waveform, round(duration * rate))
 
 
-def _read(path: Path) -> tuple[np.ndarray, int]:
-    """Return the mono samples of a sound file and their rate, or say what is wrong with the file."""
-    with open_sound(path) as file:
-        samples = read_frames(path, file)
-        check_all_read(path, file, samples.shape[-1])
-    if samples.size == 0:
-        raise AudioError(f"{path}: holds no samples")
-    check_finite(path, samples)
-    return librosa.to_mono(samples), file.samplerate
-
-
-def open_sound(path: Path) -> soundfile.SoundFile:
-    """Return a sound file, opened, or say why it cannot be."""
-    if path.is_dir():
-        raise AudioError(f"{path}: is a folder, not a sound file")
-    if not path.exists():
-        raise AudioError(f"{path}: no such file")
-    if path.stat().st_size == 0:
-        raise AudioError(f"{path}: is empty (0 bytes); get the file again")
-    try:
-        return soundfile.SoundFile(path)
-    except (soundfile.LibsndfileError, TypeError) as error:  # TypeError: a .raw file, which has no header
-        reason = getattr(error, "error_string", error)
-        raise AudioError(f"{path}: is not a sound file that can be read ({reason})") from error
-
-
-def read_frames(path: Path, file: soundfile.SoundFile, n: int = -1) -> np.ndarray:
-    """Return the next `n` frames (default: all), shape (n,) or (channels, n), float32; fewer at the end."""
-    try:
-        return file.read(n, dtype="float32").T
-    except soundfile.LibsndfileError as error:
-        raise AudioError(f"{path}: is truncated or damaged ({error.error_string}); get it again") from error
-
-
-def check_all_read(path: Path, file: soundfile.SoundFile, n_read: int) -> None:
-    """Raise an AudioError where a file that was read to its end is shorter than it says."""
-    if n_read < file.frames or _is_cut_short(path, file):
-        raise AudioError(
-            f"{path}: is truncated: {n_read} frames are there and its header promises more; get the file again"
-        )
-
-
-def check_finite(path: Path, samples: np.ndarray) -> None:
-    """Raise an AudioError where samples are NaN or infinite."""
-    if not np.isfinite(samples).all():
-        bad = np.count_nonzero(~np.isfinite(samples))
-        raise AudioError(
-            f"{path}: {bad} of {samples.size} samples are NaN or infinite; repair or drop the file"
-        )
-
-
-def check_length(path: Path, rate: float, duration: float | None) -> None:
-    """Raise an AudioError unless rate (Hz) and duration (s, or None) are possible."""
-    if not 0 < rate < math.inf:
-        raise AudioError(f"{path}: cannot be resampled to {rate} Hz; the rate must be above 0, such as 22050")
-    if duration is not None and not (0 < duration < math.inf and round(duration * rate) > 0):
-        raise AudioError(
-            f"{path}: cannot be brought to {duration} s; the duration must be above 0, such as 5, "
-            f"and at least one sample ({1 / rate:g} s)"
-        )
-
-
-def _is_cut_short(path: Path, file: soundfile.SoundFile) -> bool:
-    """Return whether a file ends before its header says; libsndfile reads what is left as if it were all.
-
-    WAV, AIFF, AU and W64 promise a number of bytes, which libsndfile compares with the file in its log. An
-    Ogg stream promises nothing, but its last page carries a mark (RFC 3533, section 6: header type 4).
-    """
-    if file.format == "OGG":
-        return not _ends_with_last_page(path)
-    # Not "RIFF", the size of the whole file: many programs get it a little wrong, and no sample hangs on it.
-    promises = r"^ *(?:data|SSND|Data Size|riff) *: (\d+) \(should be (\d+)\)"
-    sizes = re.findall(promises, file.extra_info, re.MULTILINE)
-    # A program that writes to a pipe cannot know the size: it leaves the largest number there is.
-    return any(int(actual) < int(promised) < 0x7FFF0000 for promised, actual in sizes)
-
-
-def _ends_with_last_page(path: Path) -> bool:
-    """Return whether the last Ogg page of a file is marked as the stream's last and is all there."""
-    longest_page = 27 + 255 + 255 * 255
-    with path.open("rb") as file:
-        file.seek(max(0, path.stat().st_size - longest_page))
-        tail = file.read()
-    page = tail[tail.rfind(b"OggS") :]
-    if len(page) < 27 or not page[5] & 0x04:
-        return False
-    n_segments = page[26]
-    return len(page) >= 27 + n_segments + sum(page[27 : 27 + n_segments])
+def clip_waveforms(
+    clips: Clips, rate: float, duration: float | None, channel: str = "mean"
+) -> Iterator[np.ndarray]:
+    """Yield the waveform of every clip, without its erroneous seconds; arguments and errors as in `load_audio`."""
+    for path, cut in zip(clips.table["path"], clips.cuts, strict=True):
+        yield load_audio(path, rate, duration, channel=channel, cut=cut)
 
 
 def fit_length(y: np.ndarray, n: int) -> np.ndarray:

@@ -4,14 +4,26 @@ Exit code 0 means done; an error is one line on stderr (code 1; 2 for a wrong co
 Modules that take long to import are imported by the command that needs them.
 """
 
-import json
 from pathlib import Path
 from typing import Annotated
 
 import typer
 from typer.core import TyperCommand, TyperGroup
 
-from dha_utils.errors import DhaError, FetchError, ParameterError
+from dha_utils.cli_fetch import fetch
+from dha_utils.cli_options import (
+    Channel,
+    DataArgument,
+    Dataset,
+    Force,
+    Pairs,
+    Root,
+    SkipBad,
+    Workers,
+    collect_parameters,
+    parse_duration,
+)
+from dha_utils.errors import DataError, DhaError, FetchError
 from dha_utils.parameters import PARAMETERS, check_value
 
 
@@ -55,32 +67,12 @@ app = typer.Typer(
     no_args_is_help=True,
     help="Companion to Deep Hidden Analysis: which feature maps of SoundNet are redundant?",
 )
-fetch = typer.Typer(no_args_is_help=True, help="Download what the notebooks need.")
 app.add_typer(fetch, name="fetch")
-
-Dataset = Annotated[str | None, typer.Option(help=PARAMETERS["dataset"].help + ".")]
-Pairs = Annotated[
-    list[str] | None,
-    typer.Option("-p", metavar="NAME VALUE", help=f"Set a notebook parameter: {', '.join(PARAMETERS)}."),
-]
-Workers = Annotated[int | None, typer.Option(help=PARAMETERS["workers"].help + ".")]
-Force = Annotated[bool, typer.Option("--force", help="Run also what is up to date.")]
-
-
-@fetch.command()
-def weights() -> None:
-    """Download SoundNet-8, check and convert it.
-
-    Does nothing if it is there already.
-    """
-    from dha_utils.weights import fetch_weights
-
-    typer.echo(str(fetch_weights()))
 
 
 @app.command()
 def extract(
-    dataset: Annotated[str, typer.Argument(help="'esc10', or a folder with one subfolder per class.")],
+    dataset: DataArgument,
     output: Annotated[
         str,
         typer.Option(
@@ -89,12 +81,17 @@ def extract(
             help="File to write (safetensors), or, ending in /, a folder: a store of blocks.",
         ),
     ],
-    root: Annotated[str | None, typer.Option(help="Folder that holds the audio; default $DHA_DATA.")] = None,
+    root: Root = None,
     rate: Annotated[int, typer.Option(help="Sampling rate in Hz.")] = 22050,
     duration: Annotated[
-        str,
-        typer.Option(help="Seconds that every clip is padded or cut to; 'whole' for each one's own length."),
-    ] = "5",
+        str | None,
+        typer.Option(
+            help="Seconds that every clip is padded or cut to, by default 30 for DCASE-16, else 5; 'whole' for each one's "
+            "own length."
+        ),
+    ] = None,
+    channel: Channel = "mean",
+    skip_bad: SkipBad = False,
     batch_size: Annotated[int, typer.Option(min=1, help="Clips per forward pass; changes no result.")] = 4,
     workers: Annotated[int | None, typer.Option(min=1, help="Threads; default one per core.")] = None,
     device: Annotated[str, typer.Option(help="auto, cpu or cuda.")] = "auto",
@@ -106,13 +103,21 @@ def extract(
     more memory than short ones.
     """
     check_value("rate", rate)
-    seconds = parse_duration(duration)
+    check_value("channel", channel)
     import dha_utils
+    from dha_utils.datasets import default_duration
+    from dha_utils.hardware import choose_device, choose_precision
+    from dha_utils.inspection import usable_clips
 
-    clips = dha_utils.load_clips(dataset, root)
+    seconds = default_duration(dataset) if duration is None else parse_duration(duration)
+    choose_device(device)  # before all files are read
+    choose_precision(precision)
+    clips = usable_clips(
+        dha_utils.load_clips(dataset, root, allow_missing=skip_bad), skip_bad=skip_bad, workers=workers
+    )
     options = {
-        "rate": rate, "duration": seconds, "batch_size": batch_size, "workers": workers, "device": device,
-        "precision": precision,
+        "rate": rate, "duration": seconds, "channel": channel, "batch_size": batch_size, "workers": workers,
+        "device": device, "precision": precision,
     }  # fmt: skip
     if output.endswith("/") or Path(output).is_dir():
         dha_utils.extract_to_store(clips, output, **options)
@@ -122,15 +127,34 @@ def extract(
 
 
 @app.command()
+def inspect(dataset: DataArgument, root: Root = None) -> None:
+    """Say what is wrong with a set of clips.
+
+    Missing and unreadable files, the same content twice, mixed rates, classes that are too small. Exit code 1 if clips cannot
+    be used.
+    """
+    from dha_utils.datasets import load_clips
+    from dha_utils.inspection import inspect_clips
+
+    report = inspect_clips(load_clips(dataset, root, allow_missing=True))
+    typer.echo("\n".join(report.lines()))
+    if report.faults:
+        raise DataError(
+            f"{len(report.faults)} of the {len(report.clips)} clips of {report.clips.name} cannot be used"
+        )
+
+
+@app.command()
 def bundle(
-    dataset: Annotated[str, typer.Argument(help="'esc10', or a folder with one subfolder per class.")],
-    root: Annotated[str | None, typer.Option(help="Folder that holds the audio; default $DHA_DATA.")] = None,
+    dataset: DataArgument,
+    root: Root = None,
 ) -> None:
     """Compute the artifacts under data/ from audio.
 
     The book is built from them where there is no audio.
     """
     from dha_utils.datasets import load_clips
+    from dha_utils.examples import compute_examples
     from dha_utils.inputs import BUNDLED_RATES, compute_inputs, provenance_json
     from dha_utils.paper import KEEP
     from dha_utils.paths import atomic_write, bundled
@@ -142,6 +166,8 @@ def bundle(
     folder = bundled(clips.name)
     inputs.save(folder)
     bundle_scores(clips, folder, rate=NATIVE_RATE, duration=5.0, keep=KEEP)
+    examples = compute_examples(clips, rate=NATIVE_RATE, duration=5.0)
+    examples.save(folder / f"examples_{NATIVE_RATE}.safetensors")
     with atomic_write(folder / "provenance.json") as temporary:
         temporary.write_text(provenance_json(inputs), encoding="utf-8")
     typer.echo(f"{len(clips)} clips: {folder}")
@@ -150,6 +176,8 @@ def bundle(
 @app.command(cls=PairedParameters)
 def run(
     dataset: Dataset = None,
+    root: Root = None,
+    skip_bad: SkipBad = False,
     pairs: Pairs = None,
     only: Annotated[
         list[str] | None, typer.Option(metavar="NN", help="Run only this one; repeatable.")
@@ -164,13 +192,22 @@ def run(
     """
     from dha_utils.runner import run_notebooks
 
-    given = collect_parameters(pairs, dataset=dataset, workers=workers, full=full or None)
+    given = collect_parameters(
+        pairs, dataset=dataset, root=root, skip_bad=skip_bad or None, workers=workers, full=full or None
+    )
     provide_weights(given)
     run_notebooks(given, only=only or (), force=force)
 
 
 @app.command(cls=PairedParameters)
-def book(dataset: Dataset = None, pairs: Pairs = None, workers: Workers = None, force: Force = False) -> None:
+def book(
+    dataset: Dataset = None,
+    root: Root = None,
+    skip_bad: SkipBad = False,
+    pairs: Pairs = None,
+    workers: Workers = None,
+    force: Force = False,
+) -> None:
     """Run the notebooks and build the book.
 
     Does again only what is out of date.
@@ -178,7 +215,7 @@ def book(dataset: Dataset = None, pairs: Pairs = None, workers: Workers = None, 
     from dha_utils.book import build_book
     from dha_utils.runner import run_notebooks
 
-    given = collect_parameters(pairs, dataset=dataset, workers=workers)
+    given = collect_parameters(pairs, dataset=dataset, root=root, skip_bad=skip_bad or None, workers=workers)
     provide_weights(given)
     run_notebooks(given, force=force)
     build_book(force=force)
@@ -192,27 +229,13 @@ def check(
 ) -> None:
     """Compare the headline numbers to the reference.
 
-    Runs all notebooks afresh from the bundled artifacts, in a temporary folder. Exit code 1 and a table if
-    a number has moved by more than its tolerance.
+    Runs all notebooks afresh from the bundled artifacts, in a temporary folder, and computes a sample of the
+    bundled sweep anew. Exit code 1 and a table if a number has moved by more than its tolerance.
     """
     from dha_utils.check import check as compare_with_reference
 
     if not compare_with_reference(write_reference=write_reference):
         raise typer.Exit(1)
-
-
-def parse_duration(text: str) -> float | None:
-    """Return seconds, or None for ``whole``; raise a ParameterError for anything else.
-
-    >>> parse_duration("2.5"), parse_duration("whole")
-    (2.5, None)
-    """
-    if text.lower() == "whole":
-        return None
-    value = parse_value(text)
-    if isinstance(value, bool) or not isinstance(value, int | float):
-        raise ParameterError(f"duration is {text!r}, expected seconds, such as 5, or 'whole'")
-    return check_value("duration", value)
 
 
 def provide_weights(parameters: dict[str, object]) -> None:
@@ -229,39 +252,3 @@ def provide_weights(parameters: dict[str, object]) -> None:
         if parameters.get("root") or data_dir():
             raise
         typer.echo(f"dha: {error}\ndha: going on with the bundled artifacts, which need no weights", err=True)
-
-
-def collect_parameters(pairs: list[str] | None, **options: object) -> dict[str, object]:
-    """Return notebook parameters by name from ``NAME=VALUE`` pairs and from options that are not None.
-
-    Raises
-    ------
-    ParameterError
-        If a name is given twice.
-    """
-    given = {name: value for name, value in options.items() if value is not None}
-    for pair in pairs or []:
-        name, _, text = pair.partition("=")
-        if name in given:
-            raise ParameterError(f"parameter {name} is given twice: {given[name]!r} and {text!r}")
-        given[name] = parse_value(text)
-    return given
-
-
-def parse_value(text: str) -> object:
-    """Return a number, true, false, null or a JSON list for text that reads so, else the text itself.
-
-    Examples
-    --------
-    >>> [parse_value(text) for text in ("22050", "1e-3", "True", "null", "[22050, 44100]", "esc10")]
-    [22050, 0.001, True, None, [22050, 44100], 'esc10']
-    """
-    words = {"true": True, "false": False, "null": None, "none": None}
-    if text.lower() in words:
-        return words[text.lower()]
-    for parse in (int, float, json.loads):
-        try:
-            return parse(text)
-        except ValueError:
-            pass
-    return text

@@ -124,16 +124,26 @@ def non_inferiority_power(n_clips: int, discordant: float, margin: float, alpha:
     return float(stats.norm.cdf(margin / np.sqrt(discordant / n_clips) - stats.norm.ppf(1 - alpha)))
 
 
-def effective_clips(correct: np.ndarray, recordings: np.ndarray) -> float:
-    """Return how many independent clips the dependent ones are worth: clips over the design effect, at most all.
+def design_effect(values: np.ndarray, recordings: np.ndarray) -> float:
+    """Return the variance of the mean of `values` when recordings are drawn, over that when clips are drawn.
 
-    The design effect is the variance of the mean of `correct` when recordings are drawn, over that when clips are drawn.
+    Above 1 where clips of one recording go together; n clips are then worth n over it. For a paired comparison the values
+    are the *differences*, not the correctness of either classifier: clips that both get wrong make accuracies vary together
+    and cancel in the difference. 1 where all values are equal.
 
-    >>> effective_clips(np.repeat([True, False, True, False], 2), np.repeat([1, 2, 3, 4], 2))
-    4.0
+    Parameters
+    ----------
+    values : ndarray, shape (clips,)
+    recordings : ndarray, shape (clips,)
+
+    Examples
+    --------
+    >>> correct = np.repeat([True, False, True, False], 2)
+    >>> recordings = np.repeat([1, 2, 3, 4], 2)
+    >>> design_effect(correct, recordings), design_effect(correct, np.arange(8))
+    (2.0, 1.0)
     """
-    values = correct.astype(float) - correct.mean()
+    values = values.astype(float) - values.mean()
     _, cluster = np.unique(recordings, return_inverse=True)
-    clustered = np.sum(np.bincount(cluster, weights=values) ** 2)
     independent = np.sum(values**2)
-    return float(len(values) * min(1.0, independent / clustered)) if clustered > 0 else float(len(values))
+    return float(np.sum(np.bincount(cluster, weights=values) ** 2) / independent) if independent > 0 else 1.0

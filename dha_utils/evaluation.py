@@ -1,7 +1,8 @@
 """Cross-validation over the folds of a data set: what the ensemble says of every clip when it has not seen its fold.
 
 Conventions: probabilities are ``(taps, clips, classes)``; every clip is predicted once, by classifiers trained on the
-other folds, and every decision about maps is made on those other folds alone unless a name says *leaky*.
+other folds, and every decision about maps is made on those other folds alone unless a name says *leaky*. Clips of fold 0
+are always trained on and never tested; no prediction is made of them.
 """
 
 import os
@@ -15,8 +16,8 @@ from sklearn.preprocessing import StandardScaler
 from sklearn.svm import SVC
 from threadpoolctl import threadpool_limits
 
+from dha_utils.datasets import clips as clip_table
 from dha_utils.ensemble import evaluate_fold, soundnet_layers
-from dha_utils.errors import DataError
 from dha_utils.responses import Responses
 from dha_utils.selection import Selection
 
@@ -26,7 +27,7 @@ Selector = Callable[[Responses], Selection]
 
 @dataclass(frozen=True)
 class CrossValidation:
-    """What an ensemble said of every clip.
+    """What an ensemble said of every clip that is tested: those of `Responses.tested`, in that order.
 
     Attributes
     ----------
@@ -100,12 +101,12 @@ def cross_validate_many(
     Raises
     ------
     DataError
-        If there is only one fold, or a training fold lacks a class.
+        If there is only one fold, or too little of a class is left in a training fold.
     """
-    folds = np.unique(responses.folds)
     check_folds(responses)
+    folds = responses.test_folds
     chosen = {
-        name: {int(fold): select(responses.take(responses.folds != fold)) for fold in folds} if select else {}
+        name: {fold: select(responses.take(responses.folds != fold)) for fold in folds} if select else {}
         for name, select in selectors.items()
     }
     x, y = responses.matrix(), responses.y
@@ -114,36 +115,64 @@ def cross_validate_many(
     def keep(selection: Selection | None) -> np.ndarray | None:
         return None if selection is None else np.concatenate([selection.masks[tap] for tap in responses.taps])
 
-    jobs = [(name, int(fold)) for name in selectors for fold in folds]
+    jobs = [(name, fold) for name in selectors for fold in folds]
     parts = Parallel(n_jobs=workers or len(os.sched_getaffinity(0)))(
         delayed(evaluate_fold)(x, y, responses.folds == fold, layers, keep(chosen[name].get(fold)))
         for name, fold in jobs
     )
     converged: dict[str, dict[int, list[bool]]] = {name: {} for name in selectors}
-    probabilities = {name: np.empty((len(layers), len(y), len(responses.classes))) for name in selectors}
+    tested = responses.tested()
+    shape = (len(layers), len(tested), len(responses.classes))
+    probabilities = {name: np.empty(shape) for name in selectors}
     for (name, fold), part in zip(jobs, parts, strict=True):
-        probabilities[name][:, responses.folds == fold] = part.probabilities
+        probabilities[name][:, tested.folds == fold] = part.probabilities
         converged[name][fold] = part.converged
+    rows = np.isin(responses.folds, folds)
     return {
         name: CrossValidation(
-            responses.taps, p, y, responses.folds, responses.recordings, chosen[name], converged[name]
+            responses.taps, p, y[rows], tested.folds, tested.recordings, chosen[name], converged[name]
         )
         for name, p in probabilities.items()
     }
 
 
+def cross_validate_networks(
+    responses: Mapping[int, Responses], *, workers: int | None = None
+) -> CrossValidation:
+    """Evaluate the ensemble where every fold has a network of its own, pruned on the other folds.
+
+    Parameters
+    ----------
+    responses : dict of int to Responses
+        Test fold -> the responses of all clips, of its network.
+    workers : int, optional
+        Processes; by default one per available core. The result does not depend on it.
+
+    Raises
+    ------
+    DataError
+        As `cross_validate_many`.
+    """
+    first = next(iter(responses.values()))
+    check_folds(first)
+    layers = {
+        fold: soundnet_layers({tap: r[tap].shape[1] for tap in r.taps}) for fold, r in responses.items()
+    }
+    parts = Parallel(n_jobs=workers or len(os.sched_getaffinity(0)))(
+        delayed(evaluate_fold)(r.matrix(), r.y, r.folds == fold, layers[fold])
+        for fold, r in responses.items()
+    )
+    probabilities = np.empty((len(first.taps), len(first), len(first.classes)))
+    converged = {}
+    for fold, part in zip(responses, parts, strict=True):
+        probabilities[:, first.folds == fold] = part.probabilities
+        converged[fold] = part.converged
+    return CrossValidation(first.taps, probabilities, first.y, first.folds, first.recordings, {}, converged)
+
+
 def check_folds(responses: Responses) -> None:
-    """Raise a DataError unless there are at least two folds and all classes remain when any of them is left out."""
-    folds = np.unique(responses.folds)
-    if len(folds) < 2:
-        raise DataError(f"all clips are in fold {folds[0]}: cross-validation needs at least 2 folds")
-    for fold in folds:
-        missing = set(range(len(responses.classes))) - set(responses.y[responses.folds != fold])
-        if missing:
-            name = responses.classes[min(missing)]
-            raise DataError(
-                f"class {name!r} occurs in fold {fold} only, so no classifier for that fold can learn it"
-            )
+    """Raise a DataError unless every tested fold leaves enough of every class to learn from; see `datasets.clips.check_folds`."""
+    clip_table.check_folds(responses.table["label"], responses.folds)
 
 
 def mfcc_baseline(mfcc: Responses) -> np.ndarray:
@@ -158,13 +187,14 @@ def mfcc_baseline(mfcc: Responses) -> np.ndarray:
 
     Returns
     -------
-    ndarray, shape (clips,), int64
+    ndarray, shape (tested clips,), int64
+        In the order of ``mfcc.tested()``.
     """
     check_folds(mfcc)
     predictions = np.empty(len(mfcc), np.int64)
     with threadpool_limits(1):
-        for fold in np.unique(mfcc.folds):
+        for fold in mfcc.test_folds:
             test = mfcc.folds == fold
             model = make_pipeline(StandardScaler(), SVC(kernel="linear"))
             predictions[test] = model.fit(mfcc["mfcc"][~test], mfcc.y[~test]).predict(mfcc["mfcc"][test])
-    return predictions
+    return predictions[np.isin(mfcc.folds, mfcc.test_folds)]

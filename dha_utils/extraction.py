@@ -10,13 +10,14 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from dha_utils.audio import load_audio, mfcc_features
+from dha_utils.audio import clip_waveforms, mfcc_features
 from dha_utils.datasets import Clips
 from dha_utils.filling import Batch, extract, fill_store, plan_store
 from dha_utils.fused import FusedTaps
 from dha_utils.hardware import choose_device, choose_precision
 from dha_utils.provenance import extraction_provenance
 from dha_utils.responses import Responses
+from dha_utils.sound_files import Cut
 from dha_utils.soundnet import NATIVE_RATE, TAPS, SoundNet, load_soundnet
 from dha_utils.store import ResponseStore
 from dha_utils.streaming import one_ahead, pool_stream, stream_audio
@@ -56,15 +57,19 @@ def pool_maps(taps: TapsFunction, waveforms: Sequence[np.ndarray]) -> dict[str, 
     return pooled
 
 
-def decode(path: str | Path, rate: int, duration: float | None) -> np.ndarray | Iterator[np.ndarray]:
+def decode(
+    path: str | Path, rate: int, duration: float | None, channel: str = "mean", cut: Cut = ()
+) -> np.ndarray | Iterator[np.ndarray]:
     """Return the waveform of a file, or the pieces of it where it is longer than `STREAM_SECONDS`.
+
+    Arguments as in `dha_utils.load_audio`.
 
     Raises
     ------
     AudioError
         As `dha_utils.audio.load_audio`.
     """
-    pieces = stream_audio(path, rate, duration)
+    pieces = stream_audio(path, rate, duration, channel=channel, cut=cut)
     head: list[np.ndarray] = []
     for piece in pieces:
         head.append(piece)
@@ -73,14 +78,14 @@ def decode(path: str | Path, rate: int, duration: float | None) -> np.ndarray | 
     return np.concatenate(head)
 
 
-def make_batch(taps: FusedTaps, rate: int, duration: float | None) -> Batch:
+def make_batch(taps: FusedTaps, rate: int, duration: float | None, channel: str = "mean") -> Batch:
     """Return the function that takes some clips from their files to their responses."""
 
     def batch(clips: Clips) -> dict[str, np.ndarray]:
         rows: list[dict[str, np.ndarray]] = [{}] * len(clips)
         waveforms: dict[int, np.ndarray] = {}
-        for row, path in enumerate(clips.table["path"]):
-            sound = decode(path, rate, duration)
+        for row, (path, cut) in enumerate(zip(clips.table["path"], clips.cuts, strict=True)):
+            sound = decode(path, rate, duration, channel, cut)
             if isinstance(sound, np.ndarray):
                 waveforms[row] = sound
             else:
@@ -106,15 +111,15 @@ class Extraction:
     """
 
     def __init__(
-        self, clips, *, model=None, rate=NATIVE_RATE, duration=5.0, batch_size=4, workers=None, progress=True,
-        device="auto", precision="float32",
+        self, clips, *, model=None, rate=NATIVE_RATE, duration=5.0, channel="mean", batch_size=4, workers=None,
+        progress=True, device="auto", precision="float32",
     ):  # fmt: skip
         place, dtype = choose_device(device), choose_precision(precision)
         model = model or load_soundnet()
-        self.batch = make_batch(FusedTaps(model, place, dtype), rate, duration)
+        self.batch = make_batch(FusedTaps(model, place, dtype), rate, duration, channel)
         parameters = {
-            "rate": rate, "duration": duration, "batch_size": batch_size, "input_scale": model.input_scale,
-            "device": place.type, "precision": precision,
+            "rate": rate, "duration": duration, "channel": channel, "batch_size": batch_size,
+            "input_scale": model.input_scale, "device": place.type, "precision": precision,
         }  # fmt: skip
         self.provenance = extraction_provenance(clips, parameters, model)
         # Sounds of their own length seldom share one, and long ones should not wait for one another.
@@ -128,6 +133,7 @@ def extract_responses(
     model: SoundNet | None = None,
     rate: int = NATIVE_RATE,
     duration: float | None = 5.0,
+    channel: str = "mean",
     batch_size: int = 4,
     workers: int | None = None,
     progress: bool = True,
@@ -150,6 +156,8 @@ def extract_responses(
         Hz to which audio is resampled; SoundNet was trained at 22 050, the released ensemble code uses 44 100.
     duration : float or None
         Seconds to which every clip is zero-padded or cut; None keeps each clip's own length.
+    channel : {"mean", "left", "right"}
+        What clips of several channels are brought down to.
     batch_size : int
         Clips per forward pass; more costs memory and changes results by rounding alone. Four is fastest on one core:
         more activations fall out of the cache. Clips of their own length go one by one.
@@ -179,8 +187,8 @@ def extract_responses(
         If the device is not there, or a device, a precision or a number of workers is none.
     """
     task = Extraction(
-        clips, model=model, rate=rate, duration=duration, batch_size=batch_size, workers=workers,
-        progress=progress, device=device, precision=precision,
+        clips, model=model, rate=rate, duration=duration, channel=channel, batch_size=batch_size,
+        workers=workers, progress=progress, device=device, precision=precision,
     )  # fmt: skip
     return extract(clips, task.batch, TAPS, task.provenance, out, **task.how)
 
@@ -216,6 +224,7 @@ def extract_mfcc(
     *,
     rate: int = 44_100,
     duration: float | None = 5.0,
+    channel: str = "mean",
     workers: int | None = None,
     progress: bool = True,
     out: str | Path | None = None,
@@ -223,9 +232,9 @@ def extract_mfcc(
     """Return the features of the MFCC baseline as one tap named ``mfcc``; arguments as in `extract_responses`."""
 
     def batch(part: Clips) -> dict[str, np.ndarray]:
-        waveforms = (load_audio(path, rate, duration) for path in part.table["path"])
+        waveforms = clip_waveforms(part, rate, duration, channel)
         return {"mfcc": np.stack([mfcc_features(waveform, rate) for waveform in waveforms])}
 
-    provenance = extraction_provenance(clips, {"rate": rate, "duration": duration})
+    provenance = extraction_provenance(clips, {"rate": rate, "duration": duration, "channel": channel})
     how = {"batch_size": 4, "workers": workers, "progress": progress}
     return extract(clips, batch, ("mfcc",), provenance, out, **how)

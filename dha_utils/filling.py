@@ -11,6 +11,7 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 import torch
 from tqdm import tqdm
 
@@ -63,6 +64,11 @@ def run_blocks(
             raise
 
 
+def described(clips: Clips) -> pd.DataFrame:
+    """Return the clip table that goes with responses: neither paths nor seconds cut out, which the provenance holds."""
+    return clips.table.drop(columns=["path", "cut"], errors="ignore")
+
+
 def plan_store(clips: Clips, folder: str | Path, taps: Sequence[str], provenance: dict) -> ResponseStore:
     """Return the store for an extraction, new or as far as it got; errors as `ResponseStore.plan`."""
     return ResponseStore.plan(folder, clips.table["clip"].tolist(), provenance, taps, BLOCK)
@@ -74,7 +80,7 @@ def fill_store(store: ResponseStore, clips: Clips, batch: Batch, **how) -> Respo
     if store.complete and not missing:
         return store
     for number, block, arrays in run_blocks(clips, missing, batch, **how):
-        store.write(number, block.table.drop(columns="path"), arrays)
+        store.write(number, described(block), arrays)
     return store.finish()
 
 
@@ -94,7 +100,7 @@ def extract(
         n_blocks = -(-len(clips) // BLOCK)
         parts = [arrays for _, _, arrays in run_blocks(clips, range(n_blocks), batch, **how)]
         arrays = {tap: np.concatenate([part[tap] for part in parts]) for tap in taps}
-        return Responses(arrays, clips.table.drop(columns="path"), provenance)
+        return Responses(arrays, described(clips), provenance)
     done = _check_output(Path(out), clips, provenance)
     if done is not None:
         return done

@@ -4,6 +4,7 @@ Conventions: ``correct`` is a boolean array over clips; clips cut from one recor
 whole recordings. Accuracies are fractions; differences are ``second - first``.
 """
 
+from functools import lru_cache
 from typing import NamedTuple
 
 import numpy as np
@@ -58,12 +59,21 @@ def cluster_bootstrap(
     """
     _, cluster = np.unique(recordings, return_inverse=True)
     sums, sizes = np.bincount(cluster, weights=values.astype(float)), np.bincount(cluster)
-    rng = np.random.default_rng(seed)
-    # How often each recording is drawn is multinomial; the mean is then a ratio of two weighted sums.
-    draws = rng.multinomial(len(sizes), np.full(len(sizes), 1 / len(sizes)), size=resamples)
+    draws = _draws(len(sizes), resamples, seed)
     means = (draws @ sums) / (draws @ sizes)
     low, high = np.quantile(means, [(1 - level) / 2, (1 + level) / 2])
     return Interval(float(values.mean()), float(low), float(high))
+
+
+@lru_cache(maxsize=1)
+def _draws(n: int, resamples: int, seed: int) -> np.ndarray:
+    """Return how often each of n recordings is drawn, (resamples, n): multinomial, so that a mean is a ratio of weighted sums.
+
+    Kept, because a table of hundreds of selections draws the same ones for each.
+    """
+    draws = np.random.default_rng(seed).multinomial(n, np.full(n, 1 / n), size=resamples).astype(float)
+    draws.flags.writeable = False
+    return draws
 
 
 def describe(correct: np.ndarray, recordings: np.ndarray) -> dict[str, float]:

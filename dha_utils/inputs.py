@@ -13,10 +13,12 @@ from pathlib import Path
 import numpy as np
 from safetensors.numpy import load_file, save_file
 
-from dha_utils.audio import load_audio, log_mel
-from dha_utils.datasets import DATASETS, Clips, load_clips
+from dha_utils.audio import clip_waveforms, log_mel
+from dha_utils.datasets import DATASETS, Clips, default_duration, load_clips
+from dha_utils.datasets.clips import check_folds
 from dha_utils.errors import DataError
 from dha_utils.extraction import extract_mfcc, extract_responses
+from dha_utils.inspection import usable_clips
 from dha_utils.paths import atomic_write, bundled, data_dir
 from dha_utils.responses import Responses
 from dha_utils.soundnet import NATIVE_RATE, load_soundnet
@@ -90,7 +92,9 @@ def load_inputs(
     *,
     root: str | Path | None = None,
     rates: Sequence[int] = BUNDLED_RATES,
-    duration: float = 5.0,
+    duration: float | None = None,
+    channel: str = "mean",
+    skip_bad: bool = False,
     workers: int | None = None,
     progress: bool = True,
 ) -> Inputs:
@@ -105,8 +109,12 @@ def load_inputs(
         the data set, the bundled artifacts.
     rates : sequence of int
         Sampling rates in Hz.
-    duration : float
-        Seconds to which clips are padded or cut.
+    duration : float, optional
+        Seconds to which clips are padded or cut; by default those of the data set, see `default_duration`.
+    channel : {"mean", "left", "right"}
+        What clips of several channels are brought down to.
+    skip_bad : bool
+        Leave out clips that cannot be used, instead of stopping; what was left out is in the provenance.
     workers : int, optional
         Threads; by default one per core.
     progress : bool
@@ -115,43 +123,61 @@ def load_inputs(
     Raises
     ------
     DataError
-        If there is neither audio nor an artifact, or the artifacts were made with another duration.
+        If there is neither audio nor an artifact, the artifacts were made with another duration, or clips cannot be used.
     """
+    duration = duration or default_duration(dataset)
     folder = bundled(dataset)
     is_bundled = dataset in DATASETS and folder.is_dir()
     if root is not None or data_dir() is not None or not is_bundled:
         try:
-            clips = load_clips(dataset, root)
+            clips = load_clips(dataset, root, allow_missing=skip_bad)
         except DataError:
             if root is not None or not is_bundled:
                 raise
         else:
-            return compute_inputs(clips, rates, duration, workers=workers, progress=progress)
+            clips = usable_clips(clips, skip_bad=skip_bad, workers=workers, progress=progress)
+            return compute_inputs(clips, rates, duration, channel, workers=workers, progress=progress)
     source = f"These results start from the bundled artifacts of {dataset}; no audio was at hand."
     inputs = Inputs.load(folder, rates, source)
-    made_with = next(iter(inputs.responses.values())).provenance["parameters"]["duration"]
-    if made_with != duration:
+    made_with = next(iter(inputs.responses.values())).provenance["parameters"]
+    if made_with["duration"] != duration:
         raise DataError(
-            f"the bundled artifacts of {dataset} hold {made_with} s per clip, not {duration} s: give the folder of the "
-            "audio as root to compute others"
+            f"the bundled artifacts of {dataset} hold {made_with['duration']} s per clip, not {duration} s: give the folder "
+            "of the audio as root to compute others"
+        )
+    if channel != made_with.get("channel", "mean"):
+        raise DataError(
+            f"the bundled artifacts of {dataset} were not made from channel {channel!r}: give the folder of the audio as root"
         )
     return inputs
 
 
 def compute_inputs(
-    clips: Clips, rates: Sequence[int], duration: float, *, workers: int | None = None, progress: bool = True
+    clips: Clips,
+    rates: Sequence[int],
+    duration: float,
+    channel: str = "mean",
+    *,
+    workers: int | None = None,
+    progress: bool = True,
 ) -> Inputs:
     """Compute the inputs from the audio of `clips`; arguments as in `load_inputs`."""
+    check_folds(clips.table["label"], clips.folds)
     model = load_soundnet()
-    how = {"duration": duration, "workers": workers, "progress": progress}
+    how = {"duration": duration, "channel": channel, "workers": workers, "progress": progress}
     responses = {rate: extract_responses(clips, model=model, rate=rate, **how) for rate in rates}
     mfcc = extract_mfcc(clips, rate=MFCC_RATE, **how)
-    first = clips.table.drop_duplicates("label")
+    first = clips.take(clips.table.drop_duplicates("label").sort_values("label").index)
+    waveforms = clip_waveforms(first, NATIVE_RATE, duration, channel)
     spectrograms = {
-        label: log_mel(load_audio(path, NATIVE_RATE, duration), NATIVE_RATE).astype(np.float16)
-        for label, path in sorted(zip(first["label"], first["path"], strict=True))
+        label: log_mel(waveform, NATIVE_RATE).astype(np.float16)
+        for label, waveform in zip(first.table["label"], waveforms, strict=True)
     }
-    source = f"These results start from the audio of {clips.name}: {len(clips)} clips, decoded here."
+    notes = list(clips.notes)
+    if clips.left_out:
+        notes.append(f"{len(clips.left_out)} that cannot be used were left out")
+    also = "".join(f"; {note}" for note in notes)
+    source = f"These results start from the audio of {clips.name}: {len(clips)} clips, decoded here{also}."
     return Inputs(responses, mfcc, spectrograms, source)
 
 

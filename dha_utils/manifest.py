@@ -13,7 +13,7 @@ from dha_utils.paths import atomic_write
 
 FORMAT = "dha-responses 1"
 MANIFEST = "manifest.json"
-OF_THE_CLIPS = ("dataset", "attribution", "clips", "clip_list_sha256")
+OF_THE_CLIPS = ("dataset", "attribution", "clips", "clip_list_sha256", "notes", "left_out", "cut")
 """Keys of the provenance that say on which clips, not how: those that may differ in what is appended."""
 
 

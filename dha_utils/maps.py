@@ -15,7 +15,7 @@ import numpy as np
 import torch
 from tqdm import tqdm
 
-from dha_utils.audio import load_audio
+from dha_utils.audio import clip_waveforms
 from dha_utils.datasets import Clips
 from dha_utils.errors import DataError, ParameterError
 from dha_utils.fused import FusedTaps
@@ -81,6 +81,7 @@ def iterate_maps(
     model: SoundNet | None = None,
     rate: int = NATIVE_RATE,
     duration: float = 5.0,
+    channel: str = "mean",
     batch_size: int = 4,
     workers: int | None = None,
     progress: bool = True,
@@ -95,7 +96,7 @@ def iterate_maps(
     clips : Clips
     taps : sequence of str
         Names of `dha_utils.TAPS`.
-    model, rate, duration, batch_size, workers, progress
+    model, rate, duration, channel, batch_size, workers, progress
         As in `dha_utils.extract_responses`, but that `duration` must be a number.
 
     Yields
@@ -130,9 +131,8 @@ def iterate_maps(
         shapes = {tap: (len(clips), *maps.shape[1:]) for tap, maps in network(silence) if tap in taps}
 
     def one_batch(start: int, arrays: dict[str, np.ndarray]) -> int:
-        waveforms = [
-            load_audio(path, rate, duration) for path in clips.table["path"][start : start + batch_size]
-        ]
+        batch_clips = clips.take(range(start, min(start + batch_size, len(clips))))
+        waveforms = list(clip_waveforms(batch_clips, rate, duration, channel))
         batch = torch.from_numpy(np.stack(waveforms))
         left = len(arrays)
         with torch.inference_mode():

@@ -21,6 +21,9 @@ CLAIMS = {
         "EUSIPCO-18", "The layers are complementary: their sum knows what none knows alone.", None
     ),
     "computation": Claim("DHA, abstract", "Ignoring them saves 18 % of the computation.", 0.18),
+    "pruning": Claim(
+        "DHA, poster", "The method can be used to prune CNNs based on redundant feature maps only.", None
+    ),
     "ensemble": Claim(
         "EUSIPCO-18", "The ensemble is 30.85 % (relative) more accurate than its best single layer.", 0.3085
     ),

@@ -53,8 +53,8 @@ PARAMETERS: Mapping[str, Parameter] = {
     "dataset": Parameter(
         (str,),
         lambda value: bool(value.strip()),
-        "'esc10' or a folder with one subfolder per class",
-        "Data set, by name or as a folder with one subfolder per class",
+        "the name of a data set, a folder with one subfolder per class, or a CSV or TSV table",
+        "Data set: esc10, esc50, dcase2016, dcase2016-evaluation, a folder with one subfolder per class, or a CSV/TSV table",
     ),
     "root": Parameter(
         (str, NoneType),
@@ -78,10 +78,22 @@ PARAMETERS: Mapping[str, Parameter] = {
         "Fractions of the maps kept per tap that are compared",
     ),
     "duration": Parameter(
-        (int, float),
-        lambda value: 0 < value <= 3600,
-        "a number in (0, 3600]",
-        "Seconds that every clip is padded or cut to",
+        (int, float, NoneType),
+        lambda value: value is None or 0 < value <= 3600,
+        "a number in (0, 3600] or None",
+        "Seconds that every clip is padded or cut to; None: 30 for DCASE-16, else 5",
+    ),
+    "channel": Parameter(
+        (str,),
+        lambda value: value in ("mean", "left", "right"),
+        "'mean', 'left' or 'right'",
+        "What clips of two channels are brought down to",
+    ),
+    "skip_bad": Parameter(
+        (bool,),
+        lambda value: True,
+        "True or False",
+        "Leave out clips that cannot be used, and list them in the results, instead of stopping",
     ),
     "keep": Parameter(
         (int, float), lambda value: 0 < value <= 1, "a number in (0, 1]", "Fraction of the maps kept per tap"
@@ -96,7 +108,7 @@ PARAMETERS: Mapping[str, Parameter] = {
         (bool,),
         lambda value: True,
         "True or False",
-        "Compute sweeps anew, also where they are bundled (half an hour)",
+        "Compute sweeps anew, also where they are bundled (40 minutes)",
     ),
     "workers": Parameter(
         (int, NoneType),
@@ -173,7 +185,7 @@ def check_value(name: str, value: object) -> object:
         hint = _as_number(value) if int in parameter.types else ""
         got = f"{reprlib.repr(value)} ({type(value).__name__})"
         raise ParameterError(f"parameter {name}: expected {parameter.expected}, got {got}{hint}")
-    if float in parameter.types:
+    if float in parameter.types and value is not None:
         return float(value)
     return list(value) if list in parameter.types else value
 

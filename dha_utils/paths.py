@@ -15,9 +15,19 @@ def cache_dir() -> Path:
 
 
 def data_dir() -> Path | None:
-    """Return the folder that holds audio data sets (``$DHA_DATA``, absolute), or None where it is not set."""
+    """Return the folder that holds audio data sets, or None: ``$DHA_DATA`` (absolute; empty: none at all).
+
+    Where that is not set, it is `fetch_dir`, if something was fetched into it.
+    """
     value = os.environ.get("DHA_DATA")
+    if value is None:
+        return fetch_dir() if fetch_dir().is_dir() else None
     return Path(value).expanduser().resolve() if value else None
+
+
+def fetch_dir() -> Path:
+    """Return where data sets are fetched to: ``$DHA_DATA``, or ``dha`` in the platform's folder for user data."""
+    return Path(os.environ.get("DHA_DATA") or platformdirs.user_data_dir("dha")).expanduser().resolve()
 
 
 def repository() -> Path:

@@ -56,10 +56,13 @@ def spectrograms(examples: Mapping[str, np.ndarray], rate: int) -> Figure:
     return figure
 
 
-def class_means(responses: Responses, tap: str, maps: np.ndarray | None = None) -> Figure:
+def class_means(
+    responses: Responses, tap: str, maps: np.ndarray | None = None, limit: float | None = None
+) -> Figure:
     """Draw the mean response of every map of a tap to every class, in standard deviations of the map over clips.
 
-    Maps (columns) are ordered by the class that they answer to most; `maps` are the channels to draw, by default all.
+    Maps (columns) are ordered by the class that they answer to most; `maps` are the channels to draw, by default all;
+    colours end at `limit` standard deviations, by default at nearly the largest mean.
     """
     x = responses[tap].astype(float)
     x = x if maps is None else x[:, maps]
@@ -69,7 +72,7 @@ def class_means(responses: Responses, tap: str, maps: np.ndarray | None = None) 
     order = np.lexsort((-means.max(axis=0), means.argmax(axis=0)))
     figure = Figure(figsize=(10, 0.32 * len(means) + 1.4), layout="constrained")
     axis = figure.subplots()
-    limit = float(np.quantile(np.abs(means), 0.995))
+    limit = limit or float(np.quantile(np.abs(means), 0.995))
     image = axis.imshow(
         means[:, order], aspect="auto", cmap="RdBu_r", vmin=-limit, vmax=limit, interpolation="nearest"
     )
@@ -122,4 +125,57 @@ def pair_counts(pairs: pd.DataFrame, n_classes: int) -> Figure:
     )
     axis.set(xlabel="tap, from input to output", ylabel=f"class pairs told apart (of {most})", ylim=(0, most))
     axis.tick_params(axis="x", rotation=40)
+    return figure
+
+
+def example_maps(
+    examples: Mapping[str, np.ndarray],
+    spectrograms: Mapping[str, np.ndarray],
+    groups: Mapping[str, np.ndarray],
+    duration: float,
+) -> Figure:
+    """Draw maps over time under the spectrogram of the clip that they answer to, one column per class.
+
+    Parameters
+    ----------
+    examples : dict of str to ndarray, shape (C, T)
+        Label -> maps of one tap; each map is scaled to its largest absolute value over all clips drawn.
+    spectrograms : dict of str to ndarray, shape (64, frames)
+        Label -> log-mel spectrogram in dB.
+    groups : dict of str to ndarray of int
+        Name of a row of panels -> channels drawn in it, one line each.
+    duration : float
+        Seconds per clip.
+    """
+    columns = min(5, len(examples))
+    blocks = -(-len(examples) // columns)
+    height = 1 + len(groups)
+    figure = Figure(figsize=(2.2 * columns, 1.35 * blocks * height + 0.5), layout="constrained")
+    axes = figure.subplots(blocks * height, columns, sharex=True, squeeze=False)
+    top = max(float(spectrogram.max()) for spectrogram in spectrograms.values())
+    peak = np.max([np.abs(maps.astype(np.float32)).max(axis=1) for maps in examples.values()], axis=0)
+    peak = np.where(peak > 0, peak, 1)[:, None]
+    style = {"aspect": "auto", "interpolation": "nearest"}
+    for axis in axes.flat:
+        axis.set(yticks=[])
+        axis.grid(False)
+    for number in range(len(examples), blocks * columns):
+        for axis in axes[number // columns * height :][:height, number % columns]:
+            axis.set_visible(False)
+    for number, (label, maps) in enumerate(examples.items()):
+        panels = axes[number // columns * height :][:height, number % columns]
+        drawn = spectrograms[label].astype(np.float32)
+        box = (0, duration, 0, 1)
+        panels[0].imshow(drawn, origin="lower", extent=box, cmap="magma", vmin=top - 80, vmax=top, **style)
+        panels[0].set_title(readable(label), fontsize=11)
+        for axis, channels in zip(panels[1:], groups.values(), strict=True):
+            values = (maps.astype(np.float32) / peak)[channels]
+            image = axis.imshow(
+                values, extent=box, cmap="viridis", vmin=min(0, values.min()), vmax=1, **style
+            )
+        if number % columns == 0:
+            for axis, name in zip(panels, ("sound", *groups), strict=True):
+                axis.set_ylabel(name, fontsize=10)
+    figure.supxlabel("time (s)", fontsize=11)
+    figure.colorbar(image, ax=axes, label="response (share of the map's peak)", shrink=0.5)
     return figure

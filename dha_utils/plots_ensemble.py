@@ -1,9 +1,10 @@
 """Figures of accuracies: taps, selections, sweeps; the same conventions as `dha_utils.plots`."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
 import numpy as np
 import pandas as pd
+from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import PercentFormatter
 from scipy.cluster.hierarchy import leaves_list, linkage
@@ -96,7 +97,7 @@ def criteria(table: pd.DataFrame, full: float, random: np.ndarray) -> Figure:
     axis.xaxis.set_major_formatter(PercentFormatter(1, decimals=0))
     axis.set_xlabel("accuracy of the ensemble")
     axis.margins(y=0.02)
-    axis.legend(loc="lower left", fontsize=10)
+    figure.legend(loc="outside upper center", ncol=2, frameon=False, fontsize=10)
     return figure
 
 
@@ -114,13 +115,32 @@ def overlap(matrix: np.ndarray, names: Sequence[str]) -> Figure:
     return figure
 
 
+def with_all_maps(rows: pd.DataFrame, full: float) -> pd.DataFrame:
+    """Return columns keep and accuracy of one criterion by `keep`, up to 1, where all keep all maps and reach `full`."""
+    last = pd.DataFrame({"keep": [1.0], "accuracy": [full]})
+    return pd.concat([rows.loc[rows["keep"] < 1, ["keep", "accuracy"]], last]).sort_values("keep")
+
+
+def percent_axis(axis: Axes, keeps: Iterable[float], most: int = 7) -> None:
+    """Make x a logarithmic axis of fractions up to 1, with at most about `most` ticks, which are among `keeps`."""
+    keeps = sorted({*keeps, 1.0})
+    apart = np.log(keeps[-1] / keeps[0]) / most
+    ticks = [1.0]
+    for keep in reversed(keeps[:-1]):
+        if np.log(ticks[-1] / keep) >= apart:
+            ticks.append(keep)
+    axis.set_xscale("log")
+    axis.set_xticks(ticks, [f"{100 * keep:g}%" for keep in ticks], fontsize=9)
+    axis.minorticks_off()
+
+
 def curves(table: pd.DataFrame, families: Mapping[str, str], full: float) -> Figure:
     """Draw accuracy against the fraction of maps kept, one panel per family of criteria.
 
     Parameters
     ----------
     table : DataFrame
-        Columns criterion, keep, accuracy; the rows of the criterion ``random`` make the band.
+        Columns criterion, keep, accuracy; the rows of the criterion ``random`` make the band. The point at 1 is `full`.
     families : dict of str to str
         Criterion -> family.
     full : float
@@ -128,6 +148,7 @@ def curves(table: pd.DataFrame, families: Mapping[str, str], full: float) -> Fig
     """
     random = table[table["criterion"] == "random"].groupby("keep")["accuracy"]
     band = random.agg(["min", "max"])
+    band.loc[1.0] = full  # where nothing is ignored there is nothing to select
     names = [name for name in table["criterion"].unique() if name != "random"]
     panels = list(dict.fromkeys(families[name] for name in names))
     figure = Figure(figsize=(10, 3.6 * -(-len(panels) // 2)), layout="constrained")
@@ -138,15 +159,13 @@ def curves(table: pd.DataFrame, families: Mapping[str, str], full: float) -> Fig
         axis.fill_between(band.index, band["min"], band["max"], color="0.85")
         axis.axhline(full, color=COLOURS[2], lw=1.5)
         for number, name in enumerate(name for name in names if families[name] == family):
-            rows = table[table["criterion"] == name].sort_values("keep")
+            rows = with_all_maps(table[table["criterion"] == name], full)
             style = {"color": COLOURS[number % len(COLOURS)], "ls": "-" if number < len(COLOURS) else "--"}
             axis.plot(
                 rows["keep"], rows["accuracy"], marker="o", ms=3.5, lw=1.3, label=readable(name), **style
             )
         axis.set_title(family, fontsize=12)
-        axis.set_xscale("log")
-        axis.set_xticks(band.index, [f"{100 * keep:g}%" for keep in band.index])
-        axis.minorticks_off()
+        percent_axis(axis, band.index)
         axis.yaxis.set_major_formatter(PercentFormatter(1, decimals=0))
         axis.legend(fontsize=8, loc="lower right")
     figure.supxlabel("fraction of maps kept per tap", fontsize=12)
@@ -172,14 +191,11 @@ def tap_curves(table: pd.DataFrame, full: Mapping[str, float]) -> Figure:
         for colour, (name, rows) in zip(
             (COLOURS[0], "0.5"), means[means["tap"] == tap].groupby("criterion"), strict=False
         ):
-            rows = rows.sort_values("keep")
+            rows = with_all_maps(rows, accuracy)
             shown = {"random": "random", "anova": "ANOVA"}[name]
             axis.plot(rows["keep"], rows["accuracy"], marker="o", ms=3, lw=1.2, color=colour, label=shown)
         axis.set_title(tap, fontsize=10)
-        axis.set_xscale("log")
-        keeps = sorted(means["keep"].unique())
-        axis.set_xticks(keeps[::2], [f"{100 * keep:g}%" for keep in keeps[::2]], fontsize=9)
-        axis.minorticks_off()
+        percent_axis(axis, means["keep"], most=4)
         axis.yaxis.set_major_formatter(PercentFormatter(1, decimals=0))
     handles, labels = axis.get_legend_handles_labels()
     figure.legend(handles, labels, loc="outside upper center", ncol=3, frameon=False, fontsize=10)

@@ -13,7 +13,7 @@ import soundfile
 from dha_utils.datasets import ATTRIBUTIONS, Clips
 
 PACKAGES = ("librosa", "numpy", "scipy", "soundfile", "soxr", "torch")
-CODE = ("audio.py", "extraction.py", "fused.py", "soundnet.py", "streaming.py")
+CODE = ("audio.py", "extraction.py", "fused.py", "sound_files.py", "soundnet.py", "streaming.py")
 """The modules whose text decides what an extraction computes."""
 
 
@@ -42,10 +42,19 @@ def extraction_provenance(clips: Clips, parameters: dict, model=None) -> dict:
         Rate, duration and the like; JSON types only.
     model : SoundNet, optional
         Its weights are hashed.
+
+    Returns
+    -------
+    dict
+        Where there are any also: notes on the copy, the clips left_out, and the seconds cut out of clips.
     """
     versions = {package: version(package) for package in PACKAGES} | {
         "libsndfile": soundfile.__libsndfile_version__
     }
+    # Lists, as they come back from JSON: provenance that was read must equal provenance that is made.
+    cuts = zip(clips.table["clip"], clips.cuts, strict=True)
+    cut = {clip: [list(pair) for pair in pairs] for clip, pairs in cuts if pairs}
+    further = {"notes": list(clips.notes), "left_out": list(clips.left_out), "cut": cut}
     return {
         "dataset": clips.name,
         "attribution": ATTRIBUTIONS.get(clips.name),
@@ -55,4 +64,4 @@ def extraction_provenance(clips: Clips, parameters: dict, model=None) -> dict:
         "weights_sha256": None if model is None else weights_sha256(model),
         "code_sha256": code_sha256(),
         "versions": versions,
-    }
+    } | {key: value for key, value in further.items() if value}

@@ -15,6 +15,7 @@ import pandas as pd
 from safetensors import SafetensorError, safe_open
 from safetensors.numpy import save_file
 
+from dha_utils.datasets.clips import ALWAYS_TRAINED, test_folds
 from dha_utils.errors import DataError
 from dha_utils.paths import atomic_write
 
@@ -82,6 +83,15 @@ class Responses:
     def folds(self) -> np.ndarray:
         """Fold of every clip, shape (clips,), int64."""
         return self.table["fold"].to_numpy(np.int64)
+
+    @property
+    def test_folds(self) -> list[int]:
+        """The folds that are tested, ascending: all but fold 0, whose clips are always trained on."""
+        return test_folds(self.folds)
+
+    def tested(self) -> "Responses":
+        """Return the responses of the clips that are tested: all but those of fold 0."""
+        return self.take(self.folds != ALWAYS_TRAINED)
 
     @property
     def recordings(self) -> np.ndarray:

@@ -14,6 +14,7 @@ from IPython.display import HTML
 from matplotlib.figure import Figure
 
 from dha_utils.datasets import DATASETS
+from dha_utils.datasets.table import SEPARATORS
 from dha_utils.errors import DataError
 from dha_utils.inputs import responses_file
 from dha_utils.paths import atomic_write, repository
@@ -25,7 +26,7 @@ class Results:
     Parameters
     ----------
     dataset : str
-        Name of a data set, or a folder, whose last part names the results.
+        Name of a data set, or a folder or table, whose last part (without ``.csv``) names the results.
     results : path, optional
         The folder above; by default the repository's ``results/``.
 
@@ -36,7 +37,13 @@ class Results:
     """
 
     def __init__(self, dataset: str, results: str | Path | None = None):
-        name = Path(dataset).name
+        path = Path(dataset).expanduser()
+        name = path.name if dataset in DATASETS else path.resolve().name
+        name = Path(name).stem if Path(name).suffix.lower() in SEPARATORS else name
+        if name in ("", "reference"):
+            raise DataError(
+                f"{dataset}: its results cannot be called {name!r}; rename the folder or the table"
+            )
         if name in DATASETS and dataset != name:
             raise DataError(
                 f"{dataset}: a folder called {name!r} would share the results of that data set; rename it"

@@ -24,6 +24,7 @@ from jupyter_client.kernelspec import KernelSpecManager
 from papermill.exceptions import PapermillExecutionError
 from traitlets.config import Config
 
+from dha_utils.datasets.table import load_table
 from dha_utils.errors import DhaError
 from dha_utils.parameters import check_value, unknown_parameter
 from dha_utils.paths import data_dir, repository
@@ -163,10 +164,25 @@ def _fingerprint_inputs(parameters: dict) -> str:
     """Hash what all notebooks depend on: code, bundled artifacts, versions, and the audio by its listing."""
     root = repository()
     package = root / "dha_utils"
-    files = [*package.rglob("*.py"), *package.rglob("*.csv"), *(root / "data").rglob("*")]
+    files = [
+        *package.rglob("*.py"),
+        *package.rglob("*.csv"),
+        *package.rglob("*.json"),
+        *(root / "data").rglob("*"),
+    ]
     folders = [parameters.get("root") or data_dir(), parameters.get("dataset")]
     audio = [_listing(Path(folder)) for folder in folders if folder]
+    audio.append(_table_listing(parameters))
     return hash_object([hash_files([*files, root / "requirements.lock"], root), audio])
+
+
+def _table_listing(parameters: dict) -> list:
+    """Return the content of a table of clips, where that is the data set, and the state of the files that it lists."""
+    table = Path(parameters.get("root") or "", parameters.get("dataset", "")).expanduser()
+    if not table.is_file():
+        return []
+    stats = [os.stat(path) for path in load_table(table).table["path"] if os.path.exists(path)]
+    return [table.read_text("utf-8-sig"), [[stat.st_size, stat.st_mtime_ns] for stat in stats]]
 
 
 def _listing(folder: Path) -> dict[str, list[int]]:
@@ -225,6 +241,18 @@ def _run(source: Path, output: Path, given: dict, fingerprint: str, results: Pat
         unfinished.parent.rmdir()
 
 
+class _Announcements:
+    """Passes on what a notebook says of long work (`dha_utils.sweep_store`), and nothing else that it prints."""
+
+    def write(self, text: str) -> None:
+        for line in text.splitlines():
+            if line.startswith(("sweep: ", "trials: ")):
+                print(f"\n    {line} ... ", end="", flush=True)
+
+    def flush(self) -> None:
+        """Do nothing: papermill asks for it."""
+
+
 def _execute(source: Path, output: Path, given: dict) -> nbformat.NotebookNode:
     """Run a notebook in a kernel that talks through sockets in a private folder: no ports, no other users."""
     # Not in $TMPDIR: a socket's path has at most 107 characters.
@@ -237,6 +265,7 @@ def _execute(source: Path, output: Path, given: dict) -> nbformat.NotebookNode:
                 given,
                 kernel_name="python3",
                 progress_bar=False,
+                stdout_file=_Announcements(),
                 kernel_manager_class=InterpreterKernel,
                 config=Config(InterpreterKernel=connection),
                 # The user's IPython start-up files must not take part in the results.

@@ -9,7 +9,6 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-import numpy as np
 from safetensors import safe_open
 from safetensors.numpy import save_file
 from tqdm import tqdm
@@ -93,6 +92,7 @@ def compute_scores(
     *,
     rate: int,
     duration: float,
+    channel: str = "mean",
     model: SoundNet | None = None,
     seed: int = 0,
     progress: bool = True,
@@ -108,6 +108,8 @@ def compute_scores(
         Hz.
     duration : float
         Seconds per clip.
+    channel : {"mean", "left", "right"}
+        What clips of several channels are brought down to.
     model : SoundNet, optional
         By default the pretrained network.
     seed : int
@@ -120,21 +122,30 @@ def compute_scores(
     by_weights = [name for name, criterion in CRITERIA.items() if criterion.needs == "weights"]
     weights = {tap: layer_weights(model, tap) for tap in TAPS}
     scores: dict = {(name, ALL_FOLDS): score_maps(weights, name) for name in by_weights}
-    folds = np.unique(clips.folds)
+    folds = clips.test_folds
     with tqdm(total=len(folds) * len(TAPS), unit="tap", desc="scores", disable=not progress) as bar:
         for fold in folds:
             drawn = clips.take(selection_clips(clips.y, clips.folds != fold, seed=seed))
-            for tap, maps in iterate_maps(drawn, model=model, rate=rate, duration=duration, progress=False):
+            for tap, maps in iterate_maps(
+                drawn, model=model, rate=rate, duration=duration, channel=channel, progress=False
+            ):
                 for name in by_maps:
                     scored = score_maps({tap: maps}, name, y=drawn.y, seed=seed)
-                    scores.setdefault((name, int(fold)), {}).update(scored)
+                    scores.setdefault((name, fold), {}).update(scored)
                 bar.update()
-    parameters = {"rate": rate, "duration": duration, "seed": seed, "per_class": 10}
+    parameters = {"rate": rate, "duration": duration, "channel": channel, "seed": seed, "per_class": 10}
     return FoldScores(scores, extraction_provenance(clips, parameters, model))
 
 
 def bundle_scores(
-    clips: Clips, folder: Path, *, rate: int, duration: float, keep: float, progress: bool = True
+    clips: Clips,
+    folder: Path,
+    *,
+    rate: int,
+    duration: float,
+    keep: float,
+    channel: str = "mean",
+    progress: bool = True,
 ) -> None:
     """Compute the scores and the effects of the slips from audio, and write both into a folder of artifacts.
 
@@ -142,15 +153,17 @@ def bundle_scores(
     ----------
     clips : Clips
     folder : Path
-    rate, duration, progress
+    rate, duration, channel, progress
         As in `compute_scores`.
     keep : float
         Fraction of maps at which `slip_effects` compares.
     """
     model = load_soundnet()
-    scores = compute_scores(clips, rate=rate, duration=duration, model=model, progress=progress)
-    drawn = clips.take(selection_clips(clips.y, clips.folds != clips.folds.min()))
-    maps = iterate_maps(drawn, model=model, rate=rate, duration=duration, progress=False)
+    scores = compute_scores(
+        clips, rate=rate, duration=duration, channel=channel, model=model, progress=progress
+    )
+    drawn = clips.take(selection_clips(clips.y, clips.folds != clips.test_folds[0]))
+    maps = iterate_maps(drawn, model=model, rate=rate, duration=duration, channel=channel, progress=False)
     effects = slip_effects(maps, drawn.y, keep)
     with atomic_write(folder / f"slips_{rate}.json") as temporary:
         temporary.write_text(json.dumps(effects, indent=2) + "\n", encoding="utf-8")
@@ -158,7 +171,7 @@ def bundle_scores(
 
 
 def load_fold_scores(
-    responses: Responses, folder: Path, *, root: str | Path | None = None
+    responses: Responses, folder: Path, *, dataset: str | None = None, root: str | Path | None = None
 ) -> tuple[FoldScores, list[dict], str]:
     """Return the scores that go with responses: bundled ones, those in `folder`, or, after minutes, new ones.
 
@@ -167,6 +180,8 @@ def load_fold_scores(
     responses : Responses
     folder : Path
         Where new ones are kept.
+    dataset : str, optional
+        The data set, by name or as a path, if they have to be computed; by default the name that the responses bear.
     root : path, optional
         Folder of the audio, if they have to be computed.
 
@@ -184,16 +199,32 @@ def load_fold_scores(
         If they have to be computed and there is no audio.
     """
     parameters = responses.provenance["parameters"]
-    dataset, rate, duration = responses.provenance["dataset"], parameters["rate"], parameters["duration"]
-    for place, name in ((bundled(dataset), "the bundled artifacts"), (folder, "an earlier run")):
+    rate, duration = parameters["rate"], parameters["duration"]
+    channel = parameters.get("channel", "mean")
+    for place, name in (
+        (bundled(responses.provenance["dataset"]), "the bundled artifacts"),
+        (folder, "an earlier run"),
+    ):
         path = place / f"scores_{rate}.safetensors"
         if path.is_file():
             scores = FoldScores.load(path)
-            if all(
-                scores.provenance[key] == responses.provenance[key]
-                for key in ("clip_list_sha256", "weights_sha256")
+            made_with = scores.provenance["parameters"]
+            if (
+                all(
+                    scores.provenance[key] == responses.provenance[key]
+                    for key in ("clip_list_sha256", "weights_sha256")
+                )
+                and made_with["duration"] == duration
+                and made_with.get("channel", "mean") == channel
+                and scores.provenance.get("cut") == responses.provenance.get("cut")
             ):
                 slips = json.loads((place / f"slips_{rate}.json").read_text(encoding="utf-8"))
                 return scores, slips, f"Scores from full feature maps: from {name}."
-    bundle_scores(load_clips(dataset, root), folder, rate=rate, duration=duration, keep=KEEP, progress=False)
+    clips = load_clips(dataset or responses.provenance["dataset"], root, allow_missing=True)
+    clips = clips.take(clips.table["clip"].isin(responses.table["clip"]).to_numpy())  # some may be left out
+    if clips.table["clip"].tolist() != responses.table["clip"].tolist():
+        raise DataError(
+            f"{clips.root}: the clips are not those of the responses: run notebook 01 again (`dha run`)"
+        )
+    bundle_scores(clips, folder, rate=rate, duration=duration, channel=channel, keep=KEEP, progress=False)
     return load_fold_scores(responses, folder)

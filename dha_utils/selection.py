@@ -212,11 +212,13 @@ def select(
 def mean_jaccard(masks: Sequence[np.ndarray]) -> float:
     """Return how much keep masks (maps,) of one tap agree: intersection over union, mean over pairs of masks.
 
+    NaN where there is one mask only.
+
     >>> mean_jaccard([np.array([True, True, False]), np.array([True, False, True])])
     0.3333333333333333
     """
     pairs = list(combinations(masks, 2))
-    return float(np.mean([(a & b).sum() / (a | b).sum() for a, b in pairs]))
+    return float(np.mean([(a & b).sum() / (a | b).sum() for a, b in pairs])) if pairs else float("nan")
 
 
 def find_criterion(name: str) -> Criterion:

@@ -11,7 +11,8 @@ References
 .. [2] Aytar, Vondrick, Torralba, "SoundNet: Learning Sound Representations from Unlabeled Video", NIPS 2016.
 """
 
-from collections.abc import Iterator
+import re
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
@@ -70,6 +71,13 @@ class SoundNet(nn.Module):
 
     Each block is convolution (stride 2), batch normalisation, ReLU and, after blocks 1, 2 and 5, max pooling.
 
+    Parameters
+    ----------
+    input_scale : float
+        By which waveforms are multiplied.
+    layers : sequence of Layer
+        The blocks; a pruned network has fewer maps in them (`dha_utils.prune_network`).
+
     Examples
     --------
     >>> import torch
@@ -80,16 +88,16 @@ class SoundNet(nn.Module):
     [('pool1', (2, 16, 6890)), ('relu4', (2, 128, 109)), ('relu7', (2, 1024, 4))]
     """
 
-    def __init__(self, input_scale: float = INPUT_SCALE):
+    def __init__(self, input_scale: float = INPUT_SCALE, layers: Sequence[Layer] = LAYERS):
         super().__init__()
         self.input_scale = input_scale
-        self.layers = LAYERS
+        self.layers = tuple(layers)
         for number, layer in enumerate(self.layers, 1):
             conv = nn.Conv1d(layer.maps_in, layer.maps_out, layer.kernel, stride=2, padding=layer.padding)
             self.add_module(f"conv{number}", conv)
             self.add_module(f"bn{number}", nn.BatchNorm1d(layer.maps_out, eps=1e-5))
         for head, classes in HEADS.items():
-            self.add_module(head, nn.Conv1d(LAYERS[-1].maps_out, classes, 8, stride=2))
+            self.add_module(head, nn.Conv1d(self.layers[-1].maps_out, classes, 8, stride=2))
 
     def stages(self, waveforms: Tensor) -> Iterator[tuple[str, Tensor]]:
         """Yield ``(name, maps)`` after every module of the seven blocks, in order.
@@ -123,6 +131,11 @@ class SoundNet(nn.Module):
                 x = F.max_pool1d(x, layer.pool)
                 yield f"pool{number}", x
 
+    @property
+    def tap_maps(self) -> dict[str, int]:
+        """Number of this network's feature maps at each of `TAPS`."""
+        return {tap: self.layers[layer_number(tap) - 1].maps_out for tap in TAPS}
+
     def taps(self, waveforms: Tensor) -> Iterator[tuple[str, Tensor]]:
         """Yield ``(name, maps)`` for the names in `TAPS`; arguments and errors as in `stages`."""
         return ((name, maps) for name, maps in self.stages(waveforms) if name in TAP_MAPS)
@@ -142,6 +155,27 @@ class SoundNet(nn.Module):
         """
         *_, (_, maps) = self.stages(waveforms)
         return self.conv8_objects(maps), self.conv8_scenes(maps)
+
+
+def layer_number(tap: str) -> int:
+    """Return the number of the layer that a tap belongs to.
+
+    Raises
+    ------
+    DataError
+        If it names none.
+
+    Examples
+    --------
+    >>> layer_number("pool1"), layer_number("relu7")
+    (1, 7)
+    """
+    match = re.fullmatch(r"(?:conv|bn|relu|pool)(\d+)", tap)
+    if match is None:
+        raise DataError(
+            f"tap {tap!r} names no layer of the network, expected a name such as pool1, bn2 or relu7"
+        )
+    return int(match[1])
 
 
 def check_waveforms(waveforms: Tensor) -> None:

@@ -27,10 +27,12 @@ def nogueira(masks: np.ndarray, level: float = 0.95) -> Interval:
     Returns
     -------
     Interval
-        (1, 1, 1) where all maps are kept, or the masks all agree.
+        (1, 1, 1) where all maps are kept, or the masks all agree; NaN for a single mask, which cannot disagree.
     """
     z = np.asarray(masks, dtype=float)
     m, d = z.shape
+    if m < 2:
+        return Interval(float("nan"), float("nan"), float("nan"))
     p, k = z.mean(axis=0), z.sum(axis=1)
     share = k.mean() / d
     if share in (0, 1):

@@ -175,6 +175,11 @@ class ResponseStore(Manifest):
         for key in ("dataset", "attribution"):
             both = dict.fromkeys(p[key] for p in (self.provenance, responses.provenance) if p.get(key))
             of_the_clips[key] = "; ".join(both) or None
+        for key, none in (("notes", []), ("left_out", []), ("cut", {})):
+            of_both = [p.get(key, none) for p in (self.provenance, responses.provenance)]
+            both = {**of_both[0], **of_both[1]} if key == "cut" else of_both[0] + of_both[1]
+            if both:
+                of_the_clips[key] = both
         provenance = {**self.provenance, **of_the_clips}
         blocks = (*self.blocks, Block(len(names), names_sha256(names)))
         longer = replace(self, provenance=provenance, blocks=blocks, complete=False)

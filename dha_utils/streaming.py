@@ -19,30 +19,26 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from dha_utils.audio import (
-    RESAMPLER,
-    check_all_read,
-    check_finite,
-    check_length,
-    open_sound,
-    read_frames,
-)
-from dha_utils.errors import AudioError
+from dha_utils.audio import RESAMPLER
 from dha_utils.fused import FusedTaps, Step
+from dha_utils.sound_files import FRAMES, Cut, check_request, mono_pieces, open_sound
 from dha_utils.soundnet import check_waveforms
-
-FRAMES = 2**20
-"""Frames read at a time, 24 s at 44 100 Hz: enough for the deepest layers to have whole matrices to multiply."""
 
 
 def stream_audio(
-    path: str | Path, rate: float, duration: float | None = None, frames: int = FRAMES
+    path: str | Path,
+    rate: float,
+    duration: float | None = None,
+    frames: int = FRAMES,
+    *,
+    channel: str = "mean",
+    cut: Cut = (),
 ) -> Iterator[np.ndarray]:
     """Yield piece by piece what `dha_utils.audio.load_audio` returns as a whole; from MP3, up to rounding.
 
     Parameters
     ----------
-    path, rate, duration
+    path, rate, duration, channel, cut
         As there. With a `duration`, what lies behind it is not read.
     frames : int
         Frames read at a time.
@@ -58,10 +54,10 @@ def stream_audio(
         As there, when the fault is reached: a fault that only the end of the file shows comes after its last piece.
     """
     path = Path(path)
-    check_length(path, rate, duration)
+    check_request(path, rate, duration, channel)
     with open_sound(path) as file:
         own_rate = file.samplerate
-        pieces = _mono_pieces(path, file, frames)
+        pieces = mono_pieces(path, file, frames, channel, cut)
         if duration is not None:
             pieces = _fit_pieces(pieces, max(1, round(duration * own_rate)), frames)
         if own_rate != rate:
@@ -69,17 +65,6 @@ def stream_audio(
         if duration is not None:
             pieces = _fit_pieces(pieces, round(duration * rate), frames)
         yield from pieces
-
-
-def _mono_pieces(path: Path, file, frames: int) -> Iterator[np.ndarray]:
-    n_read = 0
-    while (samples := read_frames(path, file, frames)).size:
-        n_read += samples.shape[-1]
-        check_finite(path, samples)
-        yield librosa.to_mono(samples)
-    check_all_read(path, file, n_read)
-    if not n_read:
-        raise AudioError(f"{path}: holds no samples")
 
 
 def _fit_pieces(pieces: Iterable[np.ndarray], n: int, frames: int) -> Iterator[np.ndarray]:

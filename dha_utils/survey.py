@@ -8,16 +8,14 @@ from collections.abc import Sequence
 import numpy as np
 import pandas as pd
 
-from dha_utils.comparison import mcnemar, nadeau_bengio, non_inferiority_test
 from dha_utils.criteria import CRITERIA
 from dha_utils.criteria.classwise import equivalence_pvalues
 from dha_utils.criteria.pairwise import separated_pairs
 from dha_utils.criteria.released import METHODS as METHODS_RELEASED
-from dha_utils.inference import paired_difference
 from dha_utils.multiplicity import METHODS, adjust
 from dha_utils.responses import Responses
 from dha_utils.scores import FoldScores
-from dha_utils.selection import apply_rule, mean_jaccard, select
+from dha_utils.selection import Selection, apply_rule, mean_jaccard, select
 from dha_utils.stability import nogueira
 from dha_utils.sweeps import Cell, selector
 
@@ -32,8 +30,8 @@ TESTS = {
 
 
 def training_folds(responses: Responses) -> list[Responses]:
-    """Return, for every fold, the responses outside it."""
-    return [responses.take(responses.folds != fold) for fold in np.unique(responses.folds)]
+    """Return, for every fold that is tested, the responses outside it."""
+    return [responses.take(responses.folds != fold) for fold in responses.test_folds]
 
 
 def _test(responses: Responses, test: str, seed: int = 0):
@@ -101,7 +99,7 @@ def calibration_table(responses: Responses, seeds: int) -> pd.DataFrame:
     Returns
     -------
     DataFrame
-        Columns test, shuffled ("by clip" or "by recording"), below_0.05; undefined maps are left out.
+        Columns test, shuffled ("by clip" or "by recording"), false_alarms; undefined maps are left out.
     """
     ways = {"by clip": shuffle_by_clip, "by recording": shuffle_by_recording}
     rows = []
@@ -109,7 +107,7 @@ def calibration_table(responses: Responses, seeds: int) -> pd.DataFrame:
         for way, shuffle in ways.items():
             runs = [_test(shuffle(responses, seed), test, seed) for seed in range(seeds)]
             share = float(np.mean([(p[~undefined] <= 0.05).mean() for p, _, undefined in runs]))
-            rows.append({"test": test, "shuffled": way, "below_0.05": share})
+            rows.append({"test": test, "shuffled": way, "false_alarms": share})
     return pd.DataFrame(rows)
 
 
@@ -163,9 +161,9 @@ def own_rule_table(scores: FoldScores, responses: Responses) -> pd.DataFrame:
     for method in METHODS_RELEASED:
         shares: dict[str, list[float]] = {"released": [], "corrected": []}
         overlaps = []
-        for fold in np.unique(responses.folds):
+        for fold in responses.test_folds:
             released, corrected = (
-                apply_rule(name, scores.get(name, int(fold)), own_rule=True)
+                apply_rule(name, scores.get(name, fold), own_rule=True)
                 for name in (f"{method}_as_released", f"{method}_corrected")
             )
             shares["released"].append(released.n_kept / released.n_maps)
@@ -206,44 +204,23 @@ def stability_table(responses: Responses, keep: float) -> pd.DataFrame:
     return pd.DataFrame(rows)
 
 
-def inference_table(
-    first: np.ndarray, second: np.ndarray, folds: np.ndarray, recordings: np.ndarray, margin: float
-) -> pd.DataFrame:
-    """Return every way of comparing two classifiers on the same clips; differences in percentage points.
-
-    Parameters
-    ----------
-    first, second : ndarray, shape (clips,), bool
-        Which clips are right with all maps, and with the kept ones.
-    folds, recordings : ndarray, shape (clips,)
-    margin : float
-        Of non-inferiority: in accuracy, and relative to the accuracy of `first`.
+def first_and_last(selection: Selection, tap: str, most: int) -> dict[str, np.ndarray]:
+    """Return the channels of a tap that a selection ranks first and last, at most as many as it keeps, and at most `most`.
 
     Returns
     -------
-    DataFrame
-        Columns question, value, low, high, p; NaN where there is none.
+    dict of str to ndarray of int
+        "kept": from the best downwards; "ignored": the last ones, the very last at the end.
     """
-    by_fold = np.array([second[folds == f].mean() - first[folds == f].mean() for f in np.unique(folds)])
-    disagree = mcnemar(first, second)
-    change = paired_difference(first, second, recordings)
-    corrected = nadeau_bengio(by_fold, 1 / (len(by_fold) - 1))
-    absolute = non_inferiority_test(first, second, recordings, margin)
-    relative = non_inferiority_test(first, second, recordings, margin * first.mean())
-    rows = [
-        ("change, bootstrap over recordings", *change, None),
-        ("change, Nadeau-Bengio over folds", *corrected, None),
-        (
-            f"McNemar: {disagree.only_first} clips lost, {disagree.only_second} won",
-            None,
-            None,
-            None,
-            disagree.pvalue,
-        ),
-        (f"loss below {100 * margin:g} points", None, None, None, absolute.pvalue),
-        (f"loss below {100 * margin:g} % of the accuracy", None, None, None, relative.pvalue),
-    ]
-    table = pd.DataFrame(rows, columns=["question", "value", "low", "high", "p"])
-    points = ["value", "low", "high"]
-    table[points] = table[points].astype(float) * 100
-    return table
+    order = np.argsort(-selection.scores[tap].score, kind="stable")
+    n = min(most, int(selection.masks[tap].sum()))
+    return {"kept": order[:n], "ignored": order[-n:]}
+
+
+def peak_class_mean(responses: Responses, tap: str, channels: np.ndarray) -> float:
+    """Return how far the class that a map answers to most is from its mean, in its standard deviations; median over maps."""
+    x = responses[tap][:, channels].astype(float)
+    x = x[:, x.std(axis=0) > 0]
+    means = np.stack([x[responses.y == label].mean(axis=0) for label in range(len(responses.classes))])
+    peaks = np.abs(means - x.mean(axis=0)).max(axis=0) / x.std(axis=0)
+    return float(np.median(peaks)) if len(peaks) else 0.0

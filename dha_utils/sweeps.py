@@ -1,25 +1,22 @@
 """Sweeps: the ensemble evaluated for many selections, each kept as one line of a file as soon as it is done.
 
-A *cell* is one selection: a criterion, the fraction of maps kept, a seed, and a control. A sweep file is JSON lines: the first
-names what the cells were computed from, each further one is a cell with its result. A run that was killed goes on where it
-stopped, and what is committed under ``data/DATASET/`` is never computed again.
+A *cell* is one selection: a criterion, the fraction of maps kept, a seed, and a control; `dha_utils.sweep_store` keeps its
+result.
 """
 
-import json
 from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
 import numpy as np
-from tqdm import tqdm
 
 from dha_utils.ensemble import fusions
 from dha_utils.errors import DataError
 from dha_utils.evaluation import CrossValidation, Selector, cross_validate_many
-from dha_utils.paths import atomic_write, bundled
 from dha_utils.responses import Responses
 from dha_utils.scores import FoldScores
 from dha_utils.selection import Selection, apply_rule, find_criterion, score_maps
+from dha_utils.sweep_store import committed_file, evaluate
 
 CONTROLS = ("", "shuffled", "leaky", "ignored")
 """What may be done to a selection: nothing; labels shuffled before it; made on all clips, the test fold included; or
@@ -89,18 +86,6 @@ def selector(cell: Cell, responses: Responses, fold_scores: FoldScores | None = 
     return select
 
 
-def identity(responses: Responses) -> dict:
-    """Return what the cells of a sweep hang on: clips, folds, labels, weights and extraction, not the last bit of rounding."""
-    provenance = responses.provenance
-    return {
-        "dataset": provenance["dataset"],
-        "clip_list_sha256": provenance["clip_list_sha256"],
-        "weights_sha256": provenance["weights_sha256"],
-        "rate": provenance["parameters"]["rate"],
-        "duration": provenance["parameters"]["duration"],
-    }
-
-
 def sweep(
     responses: Responses,
     cells: Iterable[Cell],
@@ -126,7 +111,8 @@ def sweep(
     workers : int, optional
         Processes; the result does not depend on it.
     progress : bool
-        Show a progress bar while cells are computed.
+        Show a progress bar on stderr while cells are computed; if not, say on stdout how many there are and, once the first
+        are done, how long the others will take.
 
     Returns
     -------
@@ -136,28 +122,24 @@ def sweep(
     Raises
     ------
     DataError
-        If `store` belongs to other responses.
+        If `store` is damaged.
     """
-    cells = list(dict.fromkeys(cells))
-    done = {} if full else load_sweep(bundled_sweep(responses), responses, strict=False)
-    if store is not None:
-        _open_store(store, responses)
-        done |= load_sweep(store, responses)
-    missing = [cell for cell in cells if cell not in done]
-    with tqdm(total=len(missing), unit="cell", desc="sweep", disable=not progress or not missing) as bar:
-        for start in range(0, len(missing), CHUNK):
-            chunk = missing[start : start + CHUNK]
-            selectors = {
-                str(number): selector(cell, responses, fold_scores) for number, cell in enumerate(chunk)
-            }
-            runs = cross_validate_many(responses, selectors, workers=workers)
-            results = {cell: describe_cell(cell, run) for cell, run in zip(chunk, runs.values(), strict=True)}
-            if store is not None:
-                with store.open("a", encoding="utf-8") as file:
-                    file.writelines(json.dumps(result) + "\n" for result in results.values())
-            done |= results
-            bar.update(len(chunk))
-    return [done[cell] for cell in cells]
+
+    def compute(part: list[Cell]) -> list[dict]:
+        selectors = {str(number): selector(cell, responses, fold_scores) for number, cell in enumerate(part)}
+        runs = cross_validate_many(responses, selectors, workers=workers)
+        return [describe_cell(cell, run) for cell, run in zip(part, runs.values(), strict=True)]
+
+    return evaluate(
+        cells,
+        compute,
+        responses,
+        committed=committed_file("sweep", responses),
+        full=full,
+        store=store,
+        chunk=CHUNK,
+        progress=progress,
+    )
 
 
 def describe_cell(cell: Cell, run: CrossValidation) -> dict:
@@ -182,55 +164,20 @@ def unpack_correct(result: dict, fusion: str) -> np.ndarray:
     return np.unpackbits(packed, count=result["clips"]).astype(bool)
 
 
-def bundled_sweep(responses: Responses) -> Path:
-    """Return where the committed sweep of a data set at the responses' rate would be."""
-    provenance = responses.provenance
-    return bundled(provenance["dataset"]) / f"sweep_{provenance['parameters']['rate']}.jsonl"
+def sample_cells(cells: Iterable[Cell], seed: int) -> list[Cell]:
+    """Draw one cell from each kind that there is: random maps, criteria on responses, others, and each control.
 
+    Does not depend on the order of `cells`.
 
-def load_sweep(path: Path, responses: Responses, *, strict: bool = True) -> dict[Cell, dict]:
-    """Return the finished cells of a sweep file, none if there is no file.
-
-    Parameters
-    ----------
-    path : Path
-    responses : Responses
-    strict : bool
-        Whether a file that belongs to other responses is an error, or counts as none.
-
-    Raises
-    ------
-    DataError
-        If the file is damaged, other than in an unfinished last line, or (if `strict`) belongs to other responses.
+    >>> len(sample_cells([Cell("anova", 0.1), Cell("anova", 0.2), Cell("l1", 0.1), Cell("anova", 0.1, 0, "leaky")], 0))
+    3
     """
-    if not path.is_file():
-        return {}
-    lines = path.read_text(encoding="utf-8").split("\n")[
-        :-1
-    ]  # what follows the last line break is unfinished
-    try:
-        header, *results = [json.loads(line) for line in lines]
-        finished = {Cell(r["criterion"], r["keep"], r["seed"], r["control"]): r for r in results}
-    except (ValueError, KeyError) as error:
-        raise DataError(
-            f"{path}: not a sweep file, or damaged ({error}); remove it to start again"
-        ) from error
-    if header != identity(responses):
-        if strict:
-            raise DataError(f"{path}: was computed from other responses; choose another file")
-        return {}
-    return finished
-
-
-def _open_store(store: Path, responses: Responses) -> None:
-    """Begin a sweep file, or cut off the unfinished last line of one that was killed."""
-    if not store.is_file():
-        with atomic_write(store) as temporary:
-            temporary.write_text(json.dumps(identity(responses)) + "\n", encoding="utf-8")
-    text = store.read_text(encoding="utf-8")
-    if not text.endswith("\n"):
-        with atomic_write(store) as temporary:
-            temporary.write_text(text[: text.rfind("\n") + 1], encoding="utf-8")
+    kinds: dict[tuple, list[Cell]] = {}
+    for cell in sorted(cells, key=lambda cell: tuple(vars(cell).values())):
+        by_responses = find_criterion(cell.criterion).needs == "responses"
+        kinds.setdefault((cell.control, cell.criterion == "random", by_responses), []).append(cell)
+    rng = np.random.default_rng(seed)
+    return [kinds[kind][int(rng.integers(len(kinds[kind])))] for kind in sorted(kinds)]
 
 
 def random_cells(keep: float, seeds: int) -> Sequence[Cell]:

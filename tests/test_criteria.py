@@ -60,6 +60,42 @@ def test_hit_rate(name):
     assert np.mean(rates) == pytest.approx(HIT_RATES[name], abs=0.02)
 
 
+HIT_RATES_ON_MAPS = {
+    "anova_time_as_released": 0.91,
+    "anova_time_corrected": 1.0,
+    "angle_to_first_corrected": 0.68,
+    # Do not ask which clip or class a value is of: around the 8 / 24 of chance, or wherever variance puts them.
+    "apoz": 0.47,
+    "entropy_knn_as_released": 0.54,
+    "entropy_knn_corrected": 0.44,
+    "rank_full_as_released": 0.32,
+    "rank_full_corrected": 0.32,
+    # Keeps the maps that vary least between clips.
+    "angle_to_first_as_released": 0.09,
+}
+"""Share of the 8 discriminating maps among the best 8 of 24 full maps, mean over 20 seeds."""
+
+
+def synthetic_maps(seed):
+    """Return full maps (40, 24, 30) after a ReLU, labels and which 8 maps have another level in each class."""
+    rng = np.random.default_rng(seed)
+    y = np.repeat(np.arange(4), 10)
+    true = np.zeros(24, bool)
+    true[rng.choice(24, 8, replace=False)] = True
+    level = np.where(true, rng.normal(size=(4, 24)), 0)[y] + 0.3 * rng.normal(size=(40, 24))
+    return np.maximum(level[:, :, None] + rng.normal(size=(40, 24, 30)), 0).astype(np.float32), y, true
+
+
+@pytest.mark.parametrize("name", [name for name, c in CRITERIA.items() if c.needs == "maps"])
+def test_hit_rate_on_maps(name):
+    rates = []
+    for seed in range(20):
+        maps, y, true = synthetic_maps(seed)
+        scores = CRITERIA[name].function(maps, y, np.random.default_rng(seed))
+        rates.append(true[keep_best(scores.score, 8)].mean())
+    assert np.mean(rates) == pytest.approx(HIT_RATES_ON_MAPS[name], abs=0.02)
+
+
 def test_every_criterion_on_responses_has_its_hit_rate_stated():
     assert set(HIT_RATES) == set(ON_RESPONSES)
 

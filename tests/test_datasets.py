@@ -6,7 +6,7 @@ import pandas as pd
 import pytest
 
 from dha_utils.datasets import Clips, load_clips
-from dha_utils.datasets.esc import FOLDERS, read_index
+from dha_utils.datasets.esc import FOLDERS, read_index, read_index50
 from dha_utils.errors import DataError
 from dha_utils.paths import data_dir
 
@@ -133,14 +133,19 @@ def test_a_partial_copy_says_what_is_missing(tmp_path):
     message = str(caught.value)
     for clip in read_index().query("label == 'rain'")["clip"][:3]:
         assert f"002 - Rain/{clip}.ogg" in message
-    assert ", ...; unpack https://github.com/karolpiczak/ESC-10/archive/553c8f1.zip" in message
+    assert (
+        ", ...; run `dha fetch esc10`, or unpack https://github.com/karolpiczak/ESC-10/archive/553c8f1.zip"
+        in message
+    )
     assert "\n" not in message
 
 
 def test_one_missing_clip_of_esc50(tmp_path):
     copy = make_esc50(tmp_path)
     (copy / "audio" / "1-100032-A-0.wav").unlink()
-    with pytest.raises(DataError, match=r"1 of the 400 clips .*: audio/1-100032-A-0\.wav; unpack"):
+    with pytest.raises(
+        DataError, match=r"1 of the 400 clips .*: audio/1-100032-A-0\.wav; run `dha fetch esc10`"
+    ):
         load_clips("esc10", tmp_path)
 
 
@@ -164,9 +169,11 @@ def test_a_damaged_table_of_esc50(tmp_path, meta):
 def test_no_copy_at_all(tmp_path, monkeypatch):
     with pytest.raises(DataError, match=r"neither ESC-10 nor ESC-50 .* is in .*unpack https://"):
         load_clips("esc10", tmp_path)
-    with pytest.raises(DataError, match=r"there is no folder .*gone; unpack https://"):
+    with pytest.raises(
+        DataError, match=r"there is no folder .*gone; run `dha fetch esc10`, or unpack https://"
+    ):
         load_clips("esc10", tmp_path / "gone")
-    monkeypatch.delenv("DHA_DATA", raising=False)
+    monkeypatch.setenv("DHA_DATA", "")
     with pytest.raises(DataError, match=r"unpack https://.* and set DHA_DATA to that folder"):
         load_clips("esc10")
 
@@ -174,13 +181,15 @@ def test_no_copy_at_all(tmp_path, monkeypatch):
 @pytest.mark.parametrize("name", ["ESC-10", "esc_10", "esc1"])
 def test_a_near_miss_of_a_name(tmp_path, monkeypatch, name):
     monkeypatch.chdir(tmp_path)
-    with pytest.raises(DataError, match=f"no data set and no folder '{name}'; did you mean 'esc10'?"):
+    with pytest.raises(DataError, match=f"no data set and no folder '{name}' .did you mean 'esc10'"):
         load_clips(name)
 
 
 def test_a_name_like_no_other(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    with pytest.raises(DataError, match=r"'birdsong'; known are esc10, and any folder"):
+    with pytest.raises(
+        DataError, match=r"'birdsong'; known are esc10, esc50, dcase2016, dcase2016-evaluation, any folder"
+    ):
         load_clips("birdsong")
 
 
@@ -288,3 +297,71 @@ def test_the_real_esc10_is_the_published_one():
         pytest.skip("hashes are known of the original Ogg files only")
     hashes = [hashlib.sha256(Path(path).read_bytes()).hexdigest() for path in clips.table["path"]]
     assert hashes == read_index()["sha256"].tolist()
+
+
+def make_whole_esc50(root: Path, n_clips: int = 2000) -> Path:
+    """Lay out ESC-50, or its first clips, as empty files."""
+    index = read_index50().head(n_clips)
+    (root / "meta").mkdir(parents=True)
+    (root / "audio").mkdir()
+    for file in index["file"]:
+        (root / "audio" / file).touch()
+    table = index.rename(columns={"file": "filename", "label": "category", "recording": "src_file"})
+    table.to_csv(root / "meta" / "esc50.csv", index=False)
+    return root
+
+
+def test_esc50_is_the_published_design(tmp_path):
+    clips = load_clips("esc50", make_whole_esc50(tmp_path / "ESC-50-master").parent)
+    assert (len(clips), len(clips.classes), clips.notes) == (2000, 50, ())
+    assert (clips.table.groupby(["label", "fold"]).size() == 8).all()
+    # Four recordings gave clips of two classes each, in neighbouring folds; so it was published.
+    split = clips.table.groupby("recording")["fold"].nunique()
+    assert sorted(split.index[split > 1]) == ["131943", "134049", "209698", "234879"]
+    row = clips.table.set_index("clip").loc["1-100032-A"]
+    assert (row["label"], row["fold"], row["recording"]) == ("dog", 1, "100032")
+    assert row["path"].endswith("ESC-50-master/audio/1-100032-A-0.wav")
+    assert read_index50()["md5"].is_unique
+    ten = read_index().set_index("clip")
+    fifty = clips.table.set_index("clip").loc[ten.index]
+    assert (fifty[["label", "fold", "recording"]] == ten[["label", "fold", "recording"]]).all(axis=None)
+
+
+def test_esc50_partial_subset_and_strange(tmp_path):
+    copy = make_whole_esc50(tmp_path / "ESC-50", 60)
+    assert load_clips("esc50", tmp_path).notes == ("a subset of 60 of the 2000 clips of ESC-50",)
+    (copy / "audio" / "1-100032-A-0.wav").unlink()
+    with pytest.raises(
+        DataError, match=r"1 of the 60 clips of esc50 are missing: .*`dha fetch esc50` gets them"
+    ):
+        load_clips("esc50", tmp_path)
+    assert len(load_clips("esc50", tmp_path, allow_missing=True)) == 60
+    (copy / "meta" / "esc50.csv").write_text("filename,category\n1-1-A-0.wav,dog\n")
+    with pytest.raises(DataError, match="is not the one of ESC-50"):
+        load_clips("esc50", tmp_path)
+
+
+def test_a_table_with_everything(tmp_path):
+    text = "label\tPath\tfold\trecording\tnote\nrain\tx/b.wav\t2\tr1\t\ndog\tx/a.wav\t1\td1\thm\nrain\tx/c.wav\t0\tr2\t\n"
+    (tmp_path / "mine.tsv").write_text("\ufeff" + text, "utf-8")
+    (tmp_path / "x").mkdir()
+    for name in "abc":
+        (tmp_path / "x" / f"{name}.wav").touch()
+    clips = load_clips("mine.tsv", tmp_path)
+    assert (clips.name, clips.root) == ("mine", tmp_path)
+    assert clips.table["clip"].tolist() == ["x/a.wav", "x/b.wav", "x/c.wav"]
+    assert clips.table["path"].tolist() == [str(tmp_path / "x" / f"{name}.wav") for name in "abc"]
+    assert clips.folds.tolist() == [1, 2, 0]
+    assert clips.recordings.tolist() == ["d1", "r1", "r2"]
+    assert clips.test_folds == [1, 2]
+
+
+def test_folds_of_a_table_are_made(tmp_path):
+    rows = [
+        (f"{label}/{i}.{suffix}", label) for label in "ab" for i in range(6) for suffix in ("wav", "flac")
+    ]
+    pd.DataFrame(rows, columns=["path", "label"]).to_csv(tmp_path / "mine.csv", index=False)
+    clips = load_clips(tmp_path / "mine.csv", allow_missing=True)
+    assert clips.test_folds == [1, 2, 3, 4, 5]
+    assert (clips.table.groupby("recording")["fold"].nunique() == 1).all()
+    assert clips.table["recording"].nunique() == 12

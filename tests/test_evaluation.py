@@ -79,3 +79,46 @@ def test_published_numbers_are_reached(esc10):
     assert best >= 0.922 - 0.02
     assert run.accuracy() >= best - 0.01
     assert all(all(converged) for converged in run.converged.values())
+
+
+def test_clips_of_fold_0_are_trained_on_and_never_tested(make_responses):
+    responses = make_responses()
+    one_test_set = Responses(
+        responses.arrays, responses.table.assign(fold=np.where(responses.folds == 5, 1, 0)), {}
+    )
+    tested = one_test_set.tested()
+    assert one_test_set.test_folds == [1]
+    assert tested.table["clip"].tolist() == responses.table["clip"][responses.folds == 5].tolist()
+    seen = []
+
+    def spy(training):
+        seen.append(set(training.folds))
+        return select(training, keep=0.5)
+
+    run = cross_validate(one_test_set, spy, workers=1)
+    assert seen == [{0}]
+    assert list(run.selections) == [1]
+    np.testing.assert_array_equal(run.y, tested.y)
+    # Training on folds 1 to 4 and testing on fold 5 is one round of the ordinary cross-validation.
+    whole = cross_validate(responses, partial(select, keep=0.5), workers=1)
+    np.testing.assert_array_equal(run.probabilities, whole.probabilities[:, responses.folds == 5])
+    np.testing.assert_array_equal(
+        mfcc_baseline(Responses({"mfcc": responses["relu7"]}, one_test_set.table)),
+        mfcc_baseline(Responses({"mfcc": responses["relu7"]}, responses.table))[responses.folds == 5],
+    )
+
+
+def test_too_little_to_learn_from_names_the_class(make_responses):
+    responses = make_responses()
+    with pytest.raises(DataError, match="fold 0, which is never tested"):
+        check_folds(Responses(responses.arrays, responses.table.assign(fold=0)))
+    table = responses.table.copy()
+    rows = np.flatnonzero(responses.y == 3)
+    table.loc[rows, "fold"] = 1
+    table.loc[rows[0], "fold"] = 2
+    with pytest.raises(
+        DataError, match="class 'class3' has 1 clip outside fold 1, and at least 2 are needed"
+    ):
+        check_folds(Responses(responses.arrays, table))
+    with pytest.raises(DataError, match="all clips are of class 'rain': at least 2 classes"):
+        check_folds(Responses(responses.arrays, responses.table.assign(label="rain")))

@@ -10,6 +10,7 @@ import soundfile
 import torch
 
 from dha_utils import extraction, filling
+from dha_utils.audio import load_audio
 from dha_utils.datasets import Clips, load_clips
 from dha_utils.errors import AudioError, DataError, ParameterError
 from dha_utils.extraction import extract_mfcc, extract_responses, extract_to_store, pool_maps
@@ -89,13 +90,13 @@ def die_at_the_second_block(clips, network, out):
     filling.BLOCK = 2
     plain, calls = extraction.stream_audio, []
 
-    def mortal(*arguments):
+    def mortal(*arguments, **options):
         calls.append(arguments)
         if len(calls) == 4:
             while not Path(f"{out}.partial/block-00000.parquet").exists():
                 time.sleep(0.01)
             os._exit(9)
-        return plain(*arguments)
+        return plain(*arguments, **options)
 
     extraction.stream_audio = mortal
     extract(clips, network, out=out, workers=1)
@@ -117,7 +118,7 @@ def test_goes_on_after_a_kill(clips, random_network, tmp_path, monkeypatch):
 
     decoded = []
     plain = extraction.stream_audio
-    monkeypatch.setattr(extraction, "stream_audio", lambda *a: decoded.append(a[0]) or plain(*a))
+    monkeypatch.setattr(extraction, "stream_audio", lambda *a, **k: decoded.append(a[0]) or plain(*a, **k))
     resumed = extract(clips, random_network, out=out)
     assert len(decoded) == len(clips) - 2
     assert_same(resumed, expected)
@@ -197,6 +198,33 @@ def test_long_sounds_are_streamed_and_the_same(clips, random_network, monkeypatc
         np.testing.assert_allclose(got[tap], expected[tap], rtol=1e-5, atol=1e-6 * scale, err_msg=tap)
 
 
+def test_channel_and_erroneous_seconds(clips, random_network, tmp_path, monkeypatch):
+    rng = np.random.default_rng(1)
+    for i, path in enumerate(clips.table["path"]):
+        soundfile.write(path, rng.uniform(-0.5, 0.5, (9000 + i, 2)), 22_050, subtype="FLOAT")
+    table = clips.table.assign(cut=[[(0.05, 0.1)] if i == 2 else [] for i in range(7)])
+    marked = Clips("made-up", tmp_path, table)
+    options = {"model": random_network, "progress": False, "duration": None, "channel": "right"}
+    expected = extract_responses(marked, **options)
+    assert list(expected.table) == ["clip", "label", "fold", "recording"]
+    assert expected.provenance["cut"] == {"c2": [[0.05, 0.1]]}
+    assert expected.provenance["parameters"]["channel"] == "right"
+    for i, (path, cut) in enumerate(zip(table["path"], marked.cuts, strict=True)):
+        pooled = pool_maps(FusedTaps(random_network), [load_audio(path, 22_050, channel="right", cut=cut)])
+        for tap in expected.taps:
+            np.testing.assert_allclose(expected[tap][[i]], pooled[tap], rtol=1e-5, atol=1e-6)
+    # Where a run was stopped, and where all is there, the next one knows the same extraction again.
+    out, folder = tmp_path / "out.safetensors", tmp_path / "store"
+    for _ in range(2):
+        assert_same(extract_responses(marked, out=out, **options), expected)
+        assert_same(extract_to_store(marked, folder, **options).read(), expected)
+    monkeypatch.setattr(extraction, "STREAM_SECONDS", 0.3)
+    streamed = extract_responses(marked, **options)
+    for tap in expected.taps:
+        scale = np.abs(expected[tap]).max()
+        np.testing.assert_allclose(streamed[tap], expected[tap], rtol=1e-5, atol=1e-6 * scale, err_msg=tap)
+
+
 def test_a_store_holds_the_same(clips, random_network, tmp_path, monkeypatch):
     monkeypatch.setattr(filling, "BLOCK", 3)
     expected = extract(clips, random_network)
@@ -207,7 +235,7 @@ def test_a_store_holds_the_same(clips, random_network, tmp_path, monkeypatch):
     store.path(1).unlink()
     decoded = []
     plain = extraction.stream_audio
-    monkeypatch.setattr(extraction, "stream_audio", lambda *a: decoded.append(a[0]) or plain(*a))
+    monkeypatch.setattr(extraction, "stream_audio", lambda *a, **k: decoded.append(a[0]) or plain(*a, **k))
     assert_same(extract_to_store(clips, tmp_path / "store", **options).read(), expected)
     assert len(decoded) == 3
     with pytest.raises(DataError, match="holds another extraction"):

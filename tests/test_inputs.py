@@ -31,7 +31,7 @@ def test_from_audio_and_back(sounds, random_network, tmp_path, monkeypatch):
 
 
 def test_bundled_where_there_is_no_audio(monkeypatch, tmp_path):
-    monkeypatch.delenv("DHA_DATA", raising=False)
+    monkeypatch.setenv("DHA_DATA", "")
     inputs = load_inputs("esc10", progress=False)
     assert "bundled artifacts" in inputs.source
     assert [len(responses) for responses in inputs.responses.values()] == [400, 400]
@@ -40,7 +40,7 @@ def test_bundled_where_there_is_no_audio(monkeypatch, tmp_path):
 
 
 def test_what_is_not_bundled_is_refused(monkeypatch, tmp_path):
-    monkeypatch.delenv("DHA_DATA", raising=False)
+    monkeypatch.setenv("DHA_DATA", "")
     with pytest.raises(DataError, match=r"no responses at 16000 Hz .* \(there are: 22050, 44100\)"):
         load_inputs("esc10", rates=[16_000])
     with pytest.raises(DataError, match=r"hold 5.0 s per clip, not 3.0 s"):

@@ -40,7 +40,7 @@ def built(tmp_path_factory):
     shutil.copy(repository() / "_config.yml", root)
     shutil.copytree(repository() / "results" / "reference", root / "results" / "reference")
     with pytest.MonkeyPatch.context() as patch:
-        patch.delenv("DHA_DATA", raising=False)
+        patch.setenv("DHA_DATA", "")
         run_notebooks({"results": str(root / "results")}, executed=root / "book" / "executed")
     build(root)
     return root

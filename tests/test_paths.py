@@ -4,7 +4,7 @@ from pathlib import Path
 import platformdirs
 import pytest
 
-from dha_utils.paths import atomic_write, bundled, cache_dir, data_dir, repository
+from dha_utils.paths import atomic_write, bundled, cache_dir, data_dir, fetch_dir, repository
 
 
 def test_cache_is_where_the_environment_says(monkeypatch, tmp_path):
@@ -26,7 +26,11 @@ def test_data_is_where_the_environment_says_and_nowhere_else(monkeypatch, tmp_pa
     monkeypatch.setenv("DHA_DATA", "")
     assert data_dir() is None
     monkeypatch.delenv("DHA_DATA")
+    monkeypatch.setattr(platformdirs, "user_data_dir", lambda name: str(tmp_path / name))
     assert data_dir() is None
+    assert fetch_dir() == tmp_path / "dha"
+    fetch_dir().mkdir()
+    assert data_dir() == tmp_path / "dha"  # what was fetched is found
 
 
 @pytest.mark.parametrize("variable", ["DHA_CACHE", "DHA_DATA"])

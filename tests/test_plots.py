@@ -35,6 +35,22 @@ def test_class_means_puts_maps_beside_their_class(make_responses):
     assert "20 maps of relu7, by the class they answer to most" in texts(figure)
     some = plots.class_means(make_responses({"relu7": 20}, n_good=20), "relu7", np.array([3, 5]))
     assert some.axes[0].images[0].get_array().shape == (4, 2)
+    fixed = plots.class_means(make_responses({"relu7": 20}), "relu7", limit=2.0)
+    assert fixed.axes[0].images[0].get_clim() == (-2, 2)
+
+
+def test_example_maps():
+    rng = np.random.default_rng(0)
+    labels = [f"class_{i}" for i in range(7)]
+    maps = {label: rng.random((12, 20)).astype(np.float16) for label in labels}
+    spectrograms = {label: np.full((64, 40), -60.0, np.float16) for label in labels}
+    groups = {"kept": np.array([3, 1]), "ignored": np.array([0, 5])}
+    figure = plots.example_maps(maps, spectrograms, groups, 5.0)
+    assert {"class 0", "class 6", "sound", "kept", "ignored", "time (s)"} <= texts(figure)
+    kept = figure.axes[5].images[0].get_array()  # below the spectrogram of the first class
+    peak = max(values[3].max() for values in maps.values())
+    np.testing.assert_allclose(kept[0], maps["class_0"][3].astype(float) / float(peak), rtol=1e-3)
+    assert sum(axis.get_visible() for axis in figure.axes) == 7 * 3 + 1
 
 
 def test_effect_sizes_and_shares():
@@ -96,7 +112,23 @@ def test_overlap_puts_like_beside_like():
 def test_curves():
     families = {"anova": "tests", "l1": "filters", "random": "controls"}
     figure = plots_ensemble.curves(sweep_rows(["anova", "l1"]), families, 0.9)
-    assert {"tests", "filters", "anova", "l1", "fraction of maps kept per tap"} <= texts(figure)
+    assert {"tests", "filters", "anova", "l1", "fraction of maps kept per tap", "100%"} <= texts(figure)
+    curve = figure.axes[0].lines[1].get_xydata()
+    assert curve.tolist() == [[0.05, 0.8], [0.25, 0.8], [1, 0.9]]
+    band = figure.axes[0].collections[0].get_paths()[0].vertices
+    assert band[:, 0].max() == 1
+
+
+def test_ticks_keep_apart():
+    keeps = [0.01, 0.02, 0.05, 0.11, 0.25, 0.5, 0.75]
+    figure = Figure()
+    axis = figure.subplots()
+    plots_ensemble.percent_axis(axis, keeps, most=4)
+    ticks = axis.get_xticks()
+    assert ticks.max() == 1
+    assert len(ticks) >= 3
+    assert set(ticks) <= {*keeps, 1.0}
+    assert np.diff(np.log(np.sort(ticks))).min() >= np.log(100) / 4
 
 
 def test_tap_curves():

@@ -24,7 +24,7 @@ def repo(tmp_path, monkeypatch):
     for folder in ("notebooks", "dha_utils", "data/esc10"):
         (root / folder).mkdir(parents=True)
     monkeypatch.setattr(runner, "repository", lambda: root)
-    monkeypatch.delenv("DHA_DATA", raising=False)
+    monkeypatch.setenv("DHA_DATA", "")
     return root
 
 
@@ -209,3 +209,12 @@ def test_two_runs_at_once_are_refused(repo):
     ):
         run_notebooks({})
     assert run_notebooks({}) == [executed / "01_first.ipynb"]
+
+
+def test_passes_on_what_a_notebook_says_of_long_work(repo, capsys):
+    write_notebook(repo, "01_long", "print('a table')\nprint('sweep: 3 of 3 cells are to be computed')")
+    run_notebooks({})
+    first, second = capsys.readouterr().out.splitlines()
+    assert first.split() == ["01_long", "..."]
+    assert second.startswith("    sweep: 3 of 3 cells are to be computed ... ")
+    assert second.endswith(" s")

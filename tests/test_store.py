@@ -193,6 +193,20 @@ def test_appended(make_responses, responses, tmp_path):
     assert len(ResponseStore.open(tmp_path)) == 72
 
 
+def test_appended_says_of_both_what_was_left_out_and_cut(make_responses, responses, tmp_path):
+    more = make_responses(per_class=3, seed=5)
+    table = more.table.assign(clip="new" + more.table["clip"])
+    bad = {"clip": "b", "fault": "is empty"}
+    first = {"notes": ["a subset"], "cut": {"clip000": [[0.5, 1.0]]}}
+    second = {"left_out": [bad], "cut": {"newclip001": [[0.0, 0.1]]}}
+    kind = type(more)
+    held = kind(responses.arrays, responses.table, responses.provenance | first)
+    store = fill(tmp_path, held).append(kind(more.arrays, table, more.provenance | second))
+    for provenance in (store.provenance, ResponseStore.open(tmp_path).provenance):
+        assert (provenance["notes"], provenance["left_out"]) == (["a subset"], [bad])
+        assert provenance["cut"] == first["cut"] | second["cut"]
+
+
 def test_another_plan_is_refused_and_nothing_is_touched(responses, tmp_path):
     fill(tmp_path / "store", responses)
     before = {path: path.read_bytes() for path in (tmp_path / "store").iterdir()}

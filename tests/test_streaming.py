@@ -10,6 +10,7 @@ from dha_utils.audio import load_audio
 from dha_utils.errors import AudioError, DataError
 from dha_utils.extraction import pool_maps
 from dha_utils.fused import FusedTaps
+from dha_utils.pruning import prune_network
 from dha_utils.soundnet import MIN_SAMPLES, TAPS
 from dha_utils.streaming import StreamedMeans, one_ahead, pool_stream, stream_audio
 
@@ -57,6 +58,12 @@ def test_equals_the_whole_around_the_shortest(random_network, n):
     assert_same(got, random_network, waveform)
 
 
+def test_equals_the_whole_for_a_pruned_network(random_network):
+    small = prune_network(random_network, {"conv1": [4], "conv2": range(3, 20), "conv6": [1, 500]})
+    waveform = noise(30_001)
+    assert_same(pool_stream(FusedTaps(small), cut(waveform, [7001, 300])), small, waveform)
+
+
 def test_equals_pooling_of_the_whole_in_the_same_precision(random_network):
     taps = FusedTaps(random_network, dtype=torch.bfloat16)
     waveform = noise(50_001)
@@ -79,6 +86,28 @@ def test_pieces_of_audio_are_those_of_the_whole(tmp_path, own_rate, duration, fr
     pieces = list(stream_audio(path, 22_050, duration, frames))
     assert all(len(piece) and piece.dtype == np.float32 for piece in pieces)
     np.testing.assert_array_equal(np.concatenate(pieces), load_audio(path, 22_050, duration))
+
+
+@pytest.mark.parametrize("channel", ["mean", "left", "right"])
+@pytest.mark.parametrize("duration", [None, 0.7, 2.5])
+@pytest.mark.parametrize("cut", [[(0.0, 0.2)], [(0.3, 0.31), (0.305, 1.1)], [(1.2, 99.0)]])
+@pytest.mark.parametrize("frames", [313, 2**20])
+def test_pieces_of_one_channel_without_erroneous_seconds(tmp_path, channel, duration, cut, frames):
+    path = tmp_path / "a.wav"
+    soundfile.write(path, noise(2 * 66_150).reshape(-1, 2), 44_100, subtype="FLOAT")
+    options = {"channel": channel, "cut": cut}
+    pieces = np.concatenate(list(stream_audio(path, 22_050, duration, frames, **options)))
+    np.testing.assert_array_equal(pieces, load_audio(path, 22_050, duration, **options))
+
+
+def test_nothing_left_or_no_such_channel(tmp_path):
+    path = tmp_path / "a.wav"
+    soundfile.write(path, noise(9000), 44_100)
+    for duration in (None, 0.5):
+        with pytest.raises(AudioError, match="all of it is marked as erroneous"):
+            list(stream_audio(path, 22_050, duration, frames=1000, cut=[(0, 9)]))
+    with pytest.raises(AudioError, match="no channel 'both'"):
+        list(stream_audio(path, 22_050, channel="both"))
 
 
 @pytest.mark.parametrize("n", [1, 2, 3, 50])

@@ -3,6 +3,7 @@ import pytest
 from scipy import stats
 
 from dha_utils import survey
+from dha_utils.selection import select
 
 
 @pytest.fixture
@@ -23,7 +24,7 @@ def test_significance(responses):
 
 
 def test_calibration(responses):
-    table = survey.calibration_table(responses, seeds=4).set_index(["test", "shuffled"])["below_0.05"]
+    table = survey.calibration_table(responses, seeds=4).set_index(["test", "shuffled"])["false_alarms"]
     assert len(table) == 10
     assert table.between(0.0, 0.2).all()
 
@@ -58,3 +59,20 @@ def test_pair_counts(make_responses):
     groups = [training["relu6"][training.y == k, 1] for k in range(4)]
     expected = sum((stats.tukey_hsd(*groups, equal_var=False).pvalue[np.triu_indices(4, 1)]) < 0.05)
     assert pairs["pairs"].tolist()[1] == expected
+
+
+def test_first_and_last(responses):
+    selection = select(responses, "anova", keep=0.2)
+    groups = survey.first_and_last(selection, "relu7", most=4)
+    scores = selection.scores["relu7"].score
+    assert groups["kept"].shape == groups["ignored"].shape == (4,)
+    assert scores[groups["kept"]].tolist() == sorted(scores, reverse=True)[:4]
+    assert groups["ignored"][-1] == 49  # the constant map
+    assert not selection.masks["relu7"][groups["ignored"]].any()
+    assert survey.first_and_last(selection, "relu6", most=99)["kept"].shape == (6,)
+
+
+def test_peak_class_mean(responses):
+    good = survey.peak_class_mean(responses, "relu7", np.arange(10))
+    assert good > 1 > 0.4 > survey.peak_class_mean(responses, "relu7", np.arange(10, 49))
+    assert survey.peak_class_mean(responses, "relu7", np.array([49])) == 0

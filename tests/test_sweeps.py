@@ -1,5 +1,3 @@
-import json
-
 import numpy as np
 import pytest
 
@@ -9,7 +7,8 @@ from dha_utils.errors import DataError
 from dha_utils.evaluation import cross_validate
 from dha_utils.scores import FoldScores
 from dha_utils.selection import select
-from dha_utils.sweeps import Cell, load_sweep, random_cells, selector, sweep, unpack_correct
+from dha_utils.sweep_store import committed_file, load_results
+from dha_utils.sweeps import Cell, random_cells, sample_cells, selector, sweep, unpack_correct
 
 
 def run(responses, cells, **options):
@@ -53,29 +52,58 @@ def test_store_is_used_and_goes_on_after_a_kill(make_responses, tmp_path, monkey
     assert store.read_text().splitlines() == lines
 
 
-def test_store_of_other_responses_is_refused(make_responses, tmp_path):
+def test_store_of_other_responses_is_moved_aside_and_taken_up_again(make_responses, tmp_path):
     store = tmp_path / "sweep.jsonl"
     run(make_responses(), random_cells(0.3, 1), store=store)
+    kept = store.read_text()
     other = make_responses()
-    other.provenance["parameters"]["rate"] = 44100
+    other.provenance["parameters"]["channel"] = "left"
     with pytest.raises(DataError, match="computed from other responses"):
-        run(other, random_cells(0.3, 1), store=store)
+        load_results(store, Cell, other)
+    run(other, random_cells(0.3, 1), store=store)
+    assert store.read_text() != kept
+    assert kept in [path.read_text() for path in tmp_path.glob("sweep_*.jsonl")]
+    run(make_responses(), random_cells(0.3, 1), store=store)
+    assert store.read_text() == kept
 
 
 def test_damaged_store(make_responses, tmp_path):
     store = tmp_path / "sweep.jsonl"
     store.write_text("{}\nnot json\n")
     with pytest.raises(DataError, match="not a sweep file, or damaged"):
-        load_sweep(store, make_responses())
+        load_results(store, Cell, make_responses())
 
 
 def test_bundled_cells_are_recomputed(esc10):
     """A cell of the committed sweep, drawn by a fixed seed, comes out again."""
-    stored = load_sweep(sweeps.bundled_sweep(esc10), esc10)
-    cells = sorted((cell for cell in stored if cell.keep <= 0.11), key=lambda cell: json.dumps(vars(cell)))
-    cell = cells[int(np.random.default_rng(0).integers(len(cells)))]
+    stored = load_results(committed_file("sweep", esc10), Cell, esc10)
+    cell = sample_cells([cell for cell in stored if cell.criterion == "anova" and not cell.control], seed=0)[
+        0
+    ]
     fresh = cross_validate(esc10, selector(cell, esc10))
     assert fresh.accuracy() == pytest.approx(stored[cell]["accuracy"]["15 taps"], abs=0.01)
+
+
+def test_sample_has_every_control_and_kind_of_criterion(esc10):
+    stored = load_results(committed_file("sweep", esc10), Cell, esc10)
+    sample = sample_cells(stored, seed=0)
+    assert {cell.control for cell in sample} == set(sweeps.CONTROLS)
+    assert any(sweeps.find_criterion(c.criterion).needs != "responses" for c in sample)
+    assert any(c.criterion == "random" for c in sample)
+    assert sample == sample_cells(reversed(stored), seed=0) != sample_cells(stored, seed=1)
+    assert len(sample) <= 10
+
+
+def test_without_a_bar_it_says_how_much_there_is_to_do(make_responses, tmp_path, capsys, monkeypatch):
+    monkeypatch.setattr(sweeps, "CHUNK", 2)
+    store = tmp_path / "sweep.jsonl"
+    run(make_responses(), random_cells(0.3, 3), store=store)
+    first, second = capsys.readouterr().out.splitlines()
+    assert first == "sweep: 3 of 3 cells are to be computed"
+    assert second.startswith("sweep: about 0.")
+    assert second.endswith(" minutes for the other 1")
+    run(make_responses(), random_cells(0.3, 3), store=store)
+    assert capsys.readouterr().out == ""
 
 
 def test_criteria_that_need_more_than_responses(make_responses):
@@ -103,7 +131,7 @@ def test_criteria_that_need_more_than_responses(make_responses):
 def test_full_ignores_what_is_bundled(make_responses, tmp_path, monkeypatch):
     responses, store = make_responses(), tmp_path / "bundled.jsonl"
     run(responses, random_cells(0.3, 1), store=store)
-    monkeypatch.setattr(sweeps, "bundled_sweep", lambda r: store)
+    monkeypatch.setattr(sweeps, "committed_file", lambda kind, r: store)
     monkeypatch.setattr(sweeps, "cross_validate_many", None)
     assert len(run(responses, random_cells(0.3, 1))) == 1
     with pytest.raises(TypeError, match="not callable"):

@@ -2,6 +2,7 @@ import numpy as np
 import pytest
 
 from dha_utils.inference import Interval
+from dha_utils.trials import SMALL
 from dha_utils.verdicts import (
     NOT_REPRODUCED,
     NOT_TESTABLE,
@@ -10,6 +11,7 @@ from dha_utils.verdicts import (
     first_verdicts,
     further_verdicts,
     non_inferiority,
+    pruning_verdict,
 )
 
 
@@ -33,7 +35,12 @@ def test_better_than_random():
     assert better_than_random(0.9, random[:10]) == NOT_REPRODUCED  # ten seeds cannot show it
 
 
-def made_up(kept_right, best_right, ignored=0.89):
+def computation(saved):
+    rows = [{"all_5": saved, "network_5": saved}] + [{"all_5": 0.2, "network_5": 0.2}] * 4
+    return {"savings": rows}
+
+
+def made_up(kept_right, best_right, ignored=0.89, saved=0.01):
     true = np.zeros(1000, int)
     predictions = {
         "true": true,
@@ -47,19 +54,19 @@ def made_up(kept_right, best_right, ignored=0.89):
         "random": {"15 taps": {"accuracies": [0.8] * 20}},
     }
     redundancy = {"ignored_by_rank": ignored, "ignored_by_alpha": 0.25}
-    rows = first_verdicts(ensemble, redundancy, predictions, np.arange(1000))
+    rows = first_verdicts(ensemble, redundancy, predictions, computation(saved), np.arange(1000))
     return {row["key"]: row for row in rows}
 
 
 def test_rows_follow_the_numbers():
     rows = made_up(
-        kept_right=105, best_right=200
+        kept_right=105, best_right=200, saved=0.19
     )  # 89.5 % of the clips right with the kept maps, 80 % by the best tap
     assert {key: row["verdict"] for key, row in rows.items()} == {
         "cost": REPRODUCED,
         "ignored": NOT_REPRODUCED,
         "statistics": REPRODUCED,
-        "computation": NOT_TESTABLE,
+        "computation": REPRODUCED,
         "ensemble": REPRODUCED,
     }
     assert rows["cost"]["estimate"] == pytest.approx(0.895 - 0.9)
@@ -72,7 +79,7 @@ def test_rows_of_a_disappointment():
         "cost": NOT_REPRODUCED,
         "ignored": NOT_REPRODUCED,
         "statistics": NOT_REPRODUCED,
-        "computation": NOT_TESTABLE,
+        "computation": NOT_REPRODUCED,
         "ensemble": NOT_REPRODUCED,
     }
 
@@ -103,3 +110,23 @@ def test_further_rows():
 def test_another_fraction_does_not_test_the_claim():
     change = made_up(kept_right=105, best_right=200, ignored=0.75)["cost"]
     assert change["verdict"] == NOT_TESTABLE
+
+
+@pytest.mark.parametrize(
+    ("change", "verdict"),
+    [
+        ((-0.05, -0.08, -0.02), NOT_REPRODUCED),
+        ((0.0, -0.02, 0.02), REPRODUCED),
+        ((-0.01, -0.04, 0.02), NOT_TESTABLE),
+    ],
+)
+def test_pruning_is_judged_by_the_filters_of_anova(change, verdict):
+    common = {"size": SMALL, "compensation": "refitted", "macs": 0.35}
+    anova = common | {"criterion": "anova"} | dict(zip(("change", "low", "high"), change, strict=True))
+    other = common | {"criterion": "explained_variance", "change": 0.01, "low": 0.0, "high": 0.02}
+    elsewhere = anova | {"size": "0.9", "change": 0.5}
+    trials = [anova, other, elsewhere]
+    row = pruning_verdict({"trials": trials, "random_small_refitted": 0.89, "full": 0.91})
+    assert row["verdict"] == verdict
+    assert row["estimate"] == change[0]
+    assert "65.0" in row["measured"]

@@ -5,7 +5,6 @@ scores.
 """
 
 import json
-import re
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -15,7 +14,7 @@ from scipy.spatial.distance import cdist
 
 from dha_utils.criteria.base import MapScores, criterion
 from dha_utils.errors import DataError
-from dha_utils.soundnet import SoundNet
+from dha_utils.soundnet import SoundNet, layer_number
 
 
 @dataclass(frozen=True)
@@ -43,20 +42,6 @@ class LayerWeights:
     def layer(self) -> str:
         """Name of the convolution, such as conv5."""
         return f"conv{layer_number(self.tap)}"
-
-
-def layer_number(tap: str) -> int:
-    """Return the number of the layer that a tap belongs to.
-
-    >>> layer_number("pool1"), layer_number("relu7")
-    (1, 7)
-    """
-    match = re.fullmatch(r"(?:conv|bn|relu|pool)(\d+)", tap)
-    if match is None:
-        raise DataError(
-            f"tap {tap!r} names no layer of the network, expected a name such as pool1, bn2 or relu7"
-        )
-    return int(match[1])
 
 
 def layer_weights(model: SoundNet, tap: str) -> LayerWeights:

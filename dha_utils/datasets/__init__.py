@@ -1,34 +1,58 @@
-"""Data sets: a name or a folder becomes a table of clips with labels and folds."""
+"""Data sets: a name, a folder or a table becomes a table of clips with labels and folds."""
 
-from difflib import get_close_matches
 from pathlib import Path
 
 from dha_utils.datasets.clips import Clips
-from dha_utils.datasets.esc import load_esc10
+from dha_utils.datasets.esc import load_esc10, load_esc50
 from dha_utils.datasets.folder import load_folder
+from dha_utils.datasets.table import SEPARATORS, load_table
+from dha_utils.datasets.tut import load_dcase2016, load_dcase2016_evaluation
 from dha_utils.errors import DataError
+from dha_utils.naming import closest
 
-__all__ = ["ATTRIBUTIONS", "DATASETS", "Clips", "load_clips"]
+__all__ = ["ATTRIBUTIONS", "DATASETS", "Clips", "default_duration", "load_clips"]
 
-DATASETS = {"esc10": load_esc10}
+DATASETS = {
+    "esc10": load_esc10,
+    "esc50": load_esc50,
+    "dcase2016": load_dcase2016,
+    "dcase2016-evaluation": load_dcase2016_evaluation,
+}
 """Name of a published data set -> function that takes its root and returns its clips."""
 
+_TUT = (
+    'TUT Acoustic Scenes 2016 (A. Mesaros, T. Heittola, T. Virtanen, "TUT Database for Acoustic Scene Classification and '
+    'Sound Event Detection", EUSIPCO 2016), free for non-commercial use (EULA in its archive)'
+)
+
 ATTRIBUTIONS = {
-    "esc10": 'ESC-10 (K. J. Piczak, "ESC: Dataset for Environmental Sound Classification", ACM Multimedia 2015), CC BY 3.0'
+    "esc10": 'ESC-10 (K. J. Piczak, "ESC: Dataset for Environmental Sound Classification", ACM Multimedia 2015), CC BY 3.0',
+    "esc50": 'ESC-50 (K. J. Piczak, "ESC: Dataset for Environmental Sound Classification", ACM Multimedia 2015), CC BY-NC 3.0',
+    "dcase2016": _TUT,
+    "dcase2016-evaluation": _TUT,
 }
 """Whose work a published data set is; goes into the provenance of what is computed from it."""
 
 
-def load_clips(name_or_folder: str | Path, root: str | Path | None = None) -> Clips:
-    """Return the clips of a published data set, or of any folder with one subfolder per class.
+def default_duration(name: str | Path) -> float:
+    """Return the length of a data set's clips in seconds, to which they are padded or cut: 30 for DCASE-16, else 5."""
+    return 30.0 if str(name).startswith("dcase2016") and name in DATASETS else 5.0
+
+
+def load_clips(
+    name_or_path: str | Path, root: str | Path | None = None, *, allow_missing: bool = False
+) -> Clips:
+    """Return the clips of a published data set, of a folder with one subfolder per class, or of a CSV or TSV table.
 
     Parameters
     ----------
-    name_or_folder : str or Path
-        A name in ``DATASETS``, or a folder.
+    name_or_path : str or Path
+        A name in ``DATASETS``, a folder, or a table (see `load_table`).
     root : str or Path, optional
-        Where the data set is, or what the folder is relative to. By default a data set is looked for in
-        ``$DHA_DATA``, and a folder in the working directory.
+        Where the data set is, or what the path is relative to. By default a data set is looked for in
+        ``$DHA_DATA``, and a path in the working directory.
+    allow_missing : bool
+        Return also clips whose files are missing from a copy (but for ESC-10, of which all 400 are always asked for).
 
     Returns
     -------
@@ -38,17 +62,33 @@ def load_clips(name_or_folder: str | Path, root: str | Path | None = None) -> Cl
     Raises
     ------
     DataError
-        The name is neither, or the copy is missing or partial.
+        The name is none of these, or the copy is missing or partial.
     """
-    if name_or_folder in DATASETS:
-        return DATASETS[name_or_folder](root)
-    folder = Path(root or "", name_or_folder).expanduser()
-    if folder.is_dir():
-        return load_folder(folder)
-    plain = str(name_or_folder).lower().replace("-", "").replace("_", "")
-    near = get_close_matches(plain, DATASETS, n=1)
+    if name_or_path in DATASETS:
+        advice = f"; `dha fetch {str(name_or_path).partition('-')[0]}` gets them"
+        return _complete(DATASETS[name_or_path](root), allow_missing, advice)
+    path = Path(root or "", name_or_path).expanduser()
+    if path.suffix.lower() in SEPARATORS and not path.is_dir():
+        return _complete(load_table(path), allow_missing, "")
+    if path.is_dir():
+        return load_folder(path)
+    if path.exists():
+        raise DataError(f"{path} is neither a folder nor a .csv or .tsv table")
+    plain = str(name_or_path).lower().replace("_", "").replace("-", "")
+    near = closest(plain, DATASETS)
     raise DataError(
-        f"there is no data set and no folder {str(name_or_folder)!r}"
-        + (f"; did you mean {near[0]!r}?" if near else "")
-        + f"; known are {', '.join(DATASETS)}, and any folder with one subfolder of sound files per class"
+        f"there is no data set and no folder {str(name_or_path)!r}{near}; known are {', '.join(DATASETS)}, any folder "
+        "with one subfolder of sound files per class, and any .csv or .tsv table with the columns path and label"
+    )
+
+
+def _complete(clips: Clips, allow_missing: bool, advice: str) -> Clips:
+    """Return the clips, or raise where files are missing from the copy."""
+    missing = [path for path in clips.table["path"] if not Path(path).is_file()]
+    if not missing or allow_missing:
+        return clips
+    names = ", ".join(missing[:3]) + (", ..." if len(missing) > 3 else "")
+    raise DataError(
+        f"{len(missing)} of the {len(clips)} clips of {clips.name} are missing: {names}{advice}; "
+        "--skip-bad goes on without them"
     )

@@ -1,11 +1,11 @@
 """The clip table: what every data set is turned into, whatever its layout on disk.
 
-Conventions: one row per clip, sorted by clip id; folds are numbered from 1; clips cut from one recording
-share its name in ``recording`` and are not independent.
+Conventions: one row per clip, sorted by clip id; folds are numbered from 1, and fold 0 holds clips that are always trained
+on and never tested; clips cut from one recording share its name in ``recording`` and are not independent.
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -14,6 +14,9 @@ import pandas as pd
 from dha_utils.errors import DataError
 
 COLUMNS = ["clip", "path", "label", "fold", "recording"]
+
+ALWAYS_TRAINED = 0
+"""The fold of clips that every classifier learns from and that none is tested on."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -28,7 +31,12 @@ class Clips:
         The folder that holds the files, absolute.
     table : DataFrame
         Columns ``clip`` (str, unique), ``path`` (str, absolute), ``label`` (str), ``fold`` (int64) and
-        ``recording`` (str).
+        ``recording`` (str). Where a data set marks seconds of a clip as erroneous there is a column ``cut``: a list of
+        (start, end) pairs in seconds, which are cut out when the clip is decoded.
+    notes : tuple of str
+        What a reader of the results should know of this copy, such as that it is a subset; completes a sentence.
+    left_out : tuple of dict
+        Clips that cannot be used and were left out: clip, fault.
 
     Raises
     ------
@@ -46,6 +54,8 @@ class Clips:
     name: str
     root: Path
     table: pd.DataFrame
+    notes: tuple[str, ...] = ()
+    left_out: tuple[dict[str, str], ...] = ()
 
     def __post_init__(self):
         twice = self.table["clip"][self.table["clip"].duplicated()]
@@ -73,6 +83,16 @@ class Clips:
         return self.table["fold"].to_numpy(np.int64)
 
     @property
+    def test_folds(self) -> list[int]:
+        """The folds that are tested, ascending: all but fold 0."""
+        return test_folds(self.folds)
+
+    @property
+    def cuts(self) -> list[list[tuple[float, float]]]:
+        """Seconds to cut out of each clip: (start, end) pairs, mostly none."""
+        return self.table["cut"].tolist() if "cut" in self.table else [[] for _ in range(len(self))]
+
+    @property
     def recordings(self) -> np.ndarray:
         """Recording that every clip was cut from, shape (clips,), str."""
         return self.table["recording"].to_numpy(str)
@@ -86,4 +106,55 @@ class Clips:
             Row numbers, in the order wanted, or a boolean mask over the clips.
         """
         rows = np.arange(len(self))[indices]
-        return Clips(self.name, self.root, self.table.iloc[rows].reset_index(drop=True))
+        return replace(self, table=self.table.iloc[rows].reset_index(drop=True))
+
+
+def test_folds(folds: np.ndarray) -> list[int]:
+    """Return the folds that are tested, ascending, of the fold of every clip (clips,).
+
+    >>> test_folds(np.array([2, 0, 1, 2]))
+    [1, 2]
+    """
+    return [int(fold) for fold in np.unique(folds) if fold != ALWAYS_TRAINED]
+
+
+test_folds.__test__ = False  # the name is not that of a test
+
+
+def check_folds(labels: Sequence[str], folds: np.ndarray) -> None:
+    """Raise unless a classifier can be trained and tested: for every fold that is tested, on all the others.
+
+    Parameters
+    ----------
+    labels : sequence of str, length clips
+    folds : ndarray, shape (clips,)
+
+    Raises
+    ------
+    DataError
+        There is one class only, no fold or nothing outside it, or a class with fewer than 2 clips outside a tested fold;
+        names the class.
+    """
+    labels, folds = np.asarray(labels, dtype=str), np.asarray(folds)
+    classes = np.unique(labels)
+    if len(classes) < 2:
+        raise DataError(
+            f"all clips are of class {str(labels[0])!r}: at least 2 classes are needed to tell apart"
+        )
+    tested = test_folds(folds)
+    if not tested:
+        raise DataError("all clips are in fold 0, which is never tested: number the folds from 1")
+    if len(np.unique(folds)) < 2:
+        raise DataError(f"all clips are in fold {tested[0]}: cross-validation needs at least 2 folds")
+    for fold in tested:
+        for label in classes:
+            left = int(((labels == label) & (folds != fold)).sum())
+            if left == 0:
+                raise DataError(
+                    f"class {str(label)!r} occurs in fold {fold} only, so no classifier for that fold can learn it"
+                )
+            if left == 1:
+                raise DataError(
+                    f"class {str(label)!r} has 1 clip outside fold {fold}, and at least 2 are needed to train on: "
+                    "add clips of that class or leave it out"
+                )

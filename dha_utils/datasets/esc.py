@@ -1,10 +1,11 @@
-"""ESC-10: 400 clips of 10 classes in 5 official folds, in its original layout or inside ESC-50.
+"""ESC-50, 2000 clips of 50 classes in 5 official folds, and ESC-10, 400 of them, which has an original layout of its own.
 
 The clip ``1-100032-A`` (fold, recording, take) is ``001 - Dog bark/1-100032-A.ogg`` in the original layout
 and ``audio/1-100032-A-0.wav`` in ESC-50, where the column ``esc10`` of ``meta/esc50.csv`` marks it. Which
 clips there are, and their labels and folds, is known beforehand: ``esc10.csv`` beside this file holds the
 marked rows of ``meta/esc50.csv`` and the sha256 of every original file. So both layouts give the same table,
-and a partial copy is noticed.
+and a partial copy is noticed. ``esc50.csv`` likewise holds ``meta/esc50.csv``, with the md5 of every file of ESC-50 at
+commit 33c8ce9 of github.com/karolpiczak/ESC-50.
 
 K. J. Piczak, "ESC: Dataset for Environmental Sound Classification", ACM Multimedia 2015.
 """
@@ -18,7 +19,7 @@ from dha_utils.errors import DataError
 from dha_utils.paths import data_dir
 
 SOURCES = (
-    "unpack https://github.com/karolpiczak/ESC-10/archive/553c8f1.zip (40 MB) "
+    "run `dha fetch esc10`, or unpack https://github.com/karolpiczak/ESC-10/archive/553c8f1.zip (40 MB) "
     "or ESC-50 (https://github.com/karolpiczak/ESC-50, 600 MB)"
 )
 
@@ -41,6 +42,58 @@ def read_index() -> pd.DataFrame:
     """Return the published clips of ESC-10: clip, label, fold, recording, and sha256 of the original file."""
     index = pd.read_csv(Path(__file__).with_name("esc10.csv"), dtype=str)
     return index.astype({"fold": "int64"})
+
+
+def read_index50() -> pd.DataFrame:
+    """Return the published clips of ESC-50: file, label, fold, recording, and md5 of the file."""
+    index = pd.read_csv(Path(__file__).with_name("esc50.csv"), dtype=str)
+    return index.astype({"fold": "int64"})
+
+
+def load_esc50(root: str | Path | None = None) -> Clips:
+    """Return the 2000 clips of ESC-50.
+
+    ``meta/esc50.csv`` of the copy decides what must be there; one that lists fewer clips makes a subset, which is noted in
+    ``Clips.notes``. The recording is that of Freesound (``src_file``).
+
+    Parameters
+    ----------
+    root : str or Path, optional
+        A copy of ESC-50, or the folder that holds one (named ``ESC-50...``). By default ``$DHA_DATA``.
+
+    Raises
+    ------
+    DataError
+        There is no copy, or its table is not that of ESC-50.
+    """
+    folder = data_dir() if root is None else Path(root).expanduser().resolve()
+    if folder is None:
+        raise DataError(
+            "the audio of ESC-50 is needed: run `dha fetch esc50`, or set DHA_DATA to the folder that holds it"
+        )
+    copies = [
+        copy for copy in (folder, *sorted(folder.glob("ESC-50*"))) if (copy / "meta" / "esc50.csv").is_file()
+    ]
+    if not copies:
+        raise DataError(f"ESC-50 (with its meta/esc50.csv) is not in {folder}; run `dha fetch esc50`")
+    meta = copies[0] / "meta" / "esc50.csv"
+    index = read_index50()
+    try:
+        rows = pd.read_csv(meta, dtype=str, keep_default_na=False)
+        listed = list(zip(rows["filename"], rows["category"], strict=True))
+    except (ValueError, LookupError) as error:
+        fault = " ".join(f"{type(error).__name__}: {error}".split())
+        raise DataError(f"{meta} is not the one of ESC-50 ({fault}); run `dha fetch esc50`") from error
+    strange = set(listed) - set(zip(index["file"], index["label"], strict=True))
+    if strange or not listed:
+        raise DataError(
+            f"{meta} is not the one of ESC-50 ({min(strange, default='no clips')}); run `dha fetch esc50`"
+        )
+    index = index[index["file"].isin(rows["filename"])]
+    notes = () if len(index) == 2000 else (f"a subset of {len(index)} of the 2000 clips of ESC-50",)
+    clips = [file.rsplit("-", 1)[0] for file in index["file"]]
+    table = index.assign(clip=clips, path=[str(copies[0] / "audio" / file) for file in index["file"]])
+    return Clips("esc50", copies[0], table[COLUMNS].sort_values("clip", ignore_index=True), notes)
 
 
 def load_esc10(root: str | Path | None = None) -> Clips:

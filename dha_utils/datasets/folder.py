@@ -2,17 +2,14 @@
 
 from pathlib import Path
 
-import numpy as np
 import pandas as pd
-from sklearn.model_selection import StratifiedGroupKFold
 
 from dha_utils.datasets.clips import COLUMNS, Clips
+from dha_utils.datasets.folds import make_folds
 from dha_utils.errors import DataError
 
 SUFFIXES = (".wav", ".flac", ".ogg", ".opus", ".mp3", ".aif", ".aiff")
 """The files that are taken for sound, whatever the case of their letters; libsndfile reads these."""
-
-MAX_FOLDS = 5
 
 
 def load_folder(folder: str | Path) -> Clips:
@@ -59,19 +56,8 @@ def load_folder(folder: str | Path) -> Clips:
         rows += [(f"{subfolder.name}/{file.name}", str(file), subfolder.name, file.stem) for file in files]
     table = pd.DataFrame(rows, columns=["clip", "path", "label", "recording"])
     table = table.sort_values("clip", ignore_index=True)
-    return Clips(root.name, root, table.assign(fold=_folds(table))[COLUMNS])
+    return Clips(root.name, root, table.assign(fold=make_folds(table, root))[COLUMNS])
 
 
 def _is_sound(file: Path) -> bool:
     return file.is_file() and file.suffix.lower() in SUFFIXES and not file.name.startswith(".")
-
-
-def _folds(table: pd.DataFrame) -> np.ndarray:
-    """Return a fold from 1 on for every row, shape (clips,), int64."""
-    n_folds = min(MAX_FOLDS, table.groupby("label")["recording"].nunique().min())
-    splitter = StratifiedGroupKFold(n_folds, shuffle=True, random_state=0)
-    folds = np.zeros(len(table), np.int64)
-    splits = splitter.split(table, table["label"], table["recording"])
-    for fold, (_, test) in enumerate(splits, start=1):
-        folds[test] = fold
-    return folds

@@ -1,0 +1,239 @@
+"""The ensemble on smaller networks: selection, removal and compensation inside each training fold, evaluated on the other.
+
+For every fold of a trial (`dha_utils.trials`), filters are selected, and what is left is fitted, on the
+clips of the other folds; then all clips run through the small network, and the classifiers are trained anew on what it says of
+the training clips. Results are kept by `dha_utils.sweep_store`.
+"""
+
+import math
+import os
+from collections.abc import Callable, Iterable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from functools import cache, cached_property
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from dha_utils.allocation import allocate
+from dha_utils.audio import load_audio
+from dha_utils.channels import LayerStatistics, explained_variance, gather_statistics, order_filters
+from dha_utils.compensation import compensate, layer_activations
+from dha_utils.complexity import count_macs
+from dha_utils.criteria.filters import psnet_kept_filters
+from dha_utils.datasets import Clips, load_clips
+from dha_utils.errors import DataError, ParameterError
+from dha_utils.evaluation import CrossValidation, cross_validate_networks
+from dha_utils.extraction import pool_maps
+from dha_utils.finetuning import fine_tune
+from dha_utils.fused import FusedTaps
+from dha_utils.responses import Responses
+from dha_utils.soundnet import TAPS, SoundNet, load_soundnet
+from dha_utils.sweep_store import committed_file, evaluate
+from dha_utils.sweeps import describe_cell
+from dha_utils.trials import PSNET_SIZE, Trial, parse_size
+
+
+def load_waveforms(
+    clips: Clips, rate: int, duration: float, *, channel: str = "mean", workers: int | None = None
+) -> np.ndarray:
+    """Decode all clips at once, shape (clips, samples), float32: 0.44 MB per clip of 5 s at 22 050 Hz."""
+
+    def decode(path: str, cut: tuple) -> np.ndarray:
+        return load_audio(path, rate, duration, channel=channel, cut=cut)
+
+    with ThreadPoolExecutor(workers or len(os.sched_getaffinity(0))) as pool:
+        return np.stack(list(pool.map(decode, clips.table["path"], clips.cuts)))
+
+
+class Compressor:
+    """Makes the network smaller on some training clips; what trials have in common is computed once.
+
+    Parameters
+    ----------
+    model : SoundNet
+        The full network.
+    waveforms : ndarray, shape (clips, samples), float32
+    responses : Responses
+        Of the same clips to the full network.
+    activations : sequence of Tensor, optional
+        Of the same clips in the full network, if they are known (`dha_utils.compensation.layer_activations`).
+    training : ndarray, shape (clips,), bool, optional
+        Which clips may be looked at; by default all.
+    """
+
+    def __init__(
+        self,
+        model: SoundNet,
+        waveforms: np.ndarray,
+        responses: Responses,
+        activations: Sequence[torch.Tensor] | None = None,
+        training: np.ndarray | None = None,
+    ):
+        self.model, self.waveforms, self.responses = model, waveforms, responses
+        self.training = np.ones(len(waveforms), bool) if training is None else training
+        self._all_activations = activations or layer_activations(model, waveforms)
+        self.order = cache(self._order)
+
+    @property
+    def activations(self) -> list[torch.Tensor]:
+        """Activations of the training clips; a copy, which nobody keeps."""
+        return [x[torch.from_numpy(self.training)] for x in self._all_activations]
+
+    @cached_property
+    def statistics(self) -> list[LayerStatistics]:
+        """Second moments of every layer."""
+        return gather_statistics(self.model, self.activations)
+
+    @cached_property
+    def unexplained(self) -> dict[str, np.ndarray]:
+        """Share of a layer's variance that its best k maps leave unexplained, by layer; shape (maps + 1,)."""
+        return {
+            f"conv{number}": explained_variance(layer.covariance)[1]
+            for number, layer in enumerate(self.statistics, 1)
+        }
+
+    def _order(self, criterion: str, seed: int) -> dict[str, np.ndarray]:
+        responses = self.responses.take(self.training)
+        return order_filters(
+            criterion, model=self.model, statistics=self.statistics, responses=responses, seed=seed
+        )
+
+    def keep(self, trial: Trial) -> dict[str, np.ndarray]:
+        """Return the kept channels of every layer."""
+        if trial.criterion == "psnet":
+            if trial.size != PSNET_SIZE:
+                raise ParameterError(f"p-Snet has {PSNET_SIZE} maps, not {trial.size}: give that as size")
+            return {layer: np.array(kept) for layer, kept in psnet_kept_filters().items()}
+        counts = parse_size(trial.size)
+        if isinstance(counts, float):
+            counts = allocate(self.model, self.unexplained, self.waveforms.shape[1], counts)
+        order = self.order(trial.criterion, trial.seed)
+        return {layer: np.sort(order[layer][:count]) for layer, count in counts.items()}
+
+    def small_network(self, trial: Trial) -> SoundNet:
+        """Return the smaller network of a trial."""
+        small = compensate(self.model, self.keep(trial), self.activations, trial.compensation)
+        if trial.epochs:
+            waveforms, y = self.waveforms[self.training], self.responses.y[self.training]
+            small = fine_tune(small, waveforms, y, epochs=trial.epochs, seed=trial.seed)
+        return small
+
+
+def network_responses(model: SoundNet, waveforms: np.ndarray, like: Responses) -> Responses:
+    """Return the responses of a network to waveforms (clips, samples); the clip table is that of `like`.
+
+    As in `dha_utils.extract_responses`, four clips share a pass, in threads of one core each.
+    """
+    taps = FusedTaps(model)
+    with ThreadPoolExecutor(
+        len(os.sched_getaffinity(0)), initializer=torch.set_num_threads, initargs=(1,)
+    ) as pool:
+        parts = list(pool.map(lambda i: pool_maps(taps, waveforms[i : i + 4]), range(0, len(waveforms), 4)))
+    arrays = {tap: np.concatenate([part[tap] for part in parts]) for tap in TAPS}
+    return Responses(arrays, like.table, like.provenance)
+
+
+class CompressionStudy:
+    """Trials of a data set, cross-validated.
+
+    Parameters
+    ----------
+    model : SoundNet
+    waveforms : ndarray, shape (clips, samples), float32
+        Of all clips, in the order of `responses`.
+    responses : Responses
+        Of all clips to the full network.
+    """
+
+    def __init__(self, model: SoundNet, waveforms: np.ndarray, responses: Responses):
+        self.model, self.waveforms, self.responses = model, waveforms, responses
+        self.folds = [int(fold) for fold in np.unique(responses.folds)]
+        self.activations = layer_activations(model, waveforms)
+        self.compressor = cache(self._compressor)
+
+    def _compressor(self, fold: int) -> Compressor:
+        training = self.responses.folds != fold
+        return Compressor(self.model, self.waveforms, self.responses, self.activations, training)
+
+    def networks(self, trial: Trial) -> dict[int, SoundNet]:
+        """Return the smaller network of every test fold, made on the other folds."""
+        return {fold: self.compressor(fold).small_network(trial) for fold in self.folds}
+
+    def run(self, trial: Trial, *, workers: int | None = None) -> tuple[CrossValidation, dict[int, SoundNet]]:
+        """Return what the ensemble says of every clip, and the network of every fold."""
+        networks = self.networks(trial)
+        responses = {
+            fold: network_responses(small, self.waveforms, self.responses) for fold, small in networks.items()
+        }
+        return cross_validate_networks(responses, workers=workers), networks
+
+    def describe(self, trial: Trial, *, workers: int | None = None) -> dict:
+        """Return a trial with what was measured, in JSON types.
+
+        As for a cell of a sweep, and ``macs`` and ``parameters``, of conv1 to conv7, as fractions of the full network's, the
+        mean over folds, and ``widths``, the maps of every layer in every fold.
+        """
+        run, networks = self.run(trial, workers=workers)
+        n_samples = self.waveforms.shape[1]
+        full = count_macs(self.model, n_samples)
+        costs = [count_macs(network, n_samples) for network in networks.values()]
+        cost = {
+            kind: math.fsum(int(table[kind].sum()) for table in costs) / len(costs) / int(full[kind].sum())
+            for kind in ("macs", "parameters")
+        }
+        widths = [table["maps_out"].tolist() for table in costs]
+        return describe_cell(trial, run) | cost | {"widths": widths}
+
+
+def load_study(responses: Responses, dataset: str, root: str | Path | None = None) -> CompressionStudy:
+    """Return the study of a data set from its audio, decoded as for `responses`.
+
+    Raises
+    ------
+    DataError
+        If there is no audio, or it is not that of the responses.
+    """
+    clips = load_clips(dataset, root)
+    # Clips that were left out for their faults are left out here as well.
+    clips = clips.take(np.isin(clips.table["clip"], responses.table["clip"]))
+    if clips.table["clip"].tolist() != responses.table["clip"].tolist():
+        raise DataError(f"the audio of {dataset} is not that of the responses: run notebook 01 again")
+    parameters = responses.provenance["parameters"]
+    print("trials: decoding the audio and running it through the full network", flush=True)
+    waveforms = load_waveforms(
+        clips, parameters["rate"], parameters["duration"], channel=parameters.get("channel", "mean")
+    )
+    return CompressionStudy(load_soundnet(), waveforms, responses)
+
+
+def run_trials(
+    trials: Iterable[Trial],
+    responses: Responses,
+    study: Callable[[], CompressionStudy],
+    *,
+    workers: int | None = None,
+    **options,
+) -> list[dict]:
+    """Return the result of every trial: bundled, kept in a store, or computed now.
+
+    Parameters
+    ----------
+    trials : iterable of Trial
+    responses : Responses
+        Of all clips to the full network.
+    study : callable
+        Returns the study; asked only if a trial has to be computed, since that needs the audio.
+    workers : int, optional
+        Processes that train classifiers; the result does not depend on it.
+    **options
+        ``full``, ``store`` and ``progress``, as in `dha_utils.sweep_store.evaluate`.
+    """
+    get = cache(study)
+    return evaluate(
+        trials,
+        lambda part: [get().describe(trial, workers=workers) for trial in part],
+        responses,
+        committed=committed_file("trials", responses),
+        **options,
+    )

@@ -1,0 +1,150 @@
+"""One file over HTTP, with pooch: its hash checked before it bears its name, and a broken download gone on with.
+
+What has arrived of a file is kept as ``NAME.part``, beside where the whole one will be; the next attempt asks the server for
+the rest (HTTP Range). A server that cannot do that sends the file from the start.
+"""
+
+import errno
+import sys
+from pathlib import Path
+from urllib.parse import urlsplit
+
+import pooch
+import requests
+from tqdm import tqdm
+
+from dha_utils.errors import FetchError
+
+ATTEMPTS = 4
+"""How often a connection that breaks is made anew before the user is asked to."""
+
+TIMEOUT = (20, 60)
+"""Seconds to wait for a connection, and for the next bytes."""
+
+CHUNK = 1 << 14
+"""Bytes at a time, and what is lost at most of what had come when a connection breaks."""
+
+pooch.get_logger().setLevel("WARNING")  # it logs what the lines of `fetch` say
+
+
+class ResumingDownloader:
+    """What pooch calls to get a file: ``downloader(url, output_file, pooch)``.
+
+    Parameters
+    ----------
+    part : Path
+        Where what has arrived is kept.
+    progress : bool
+        Show a progress bar on stderr, if that is a terminal.
+    """
+
+    def __init__(self, part: Path, progress: bool = True):
+        self.part = part
+        self.progress = progress
+
+    def __call__(self, url: str, output_file: str, pooch_: object) -> None:
+        """Download the rest of the file and move it to where pooch checks its hash."""
+        for attempt in range(1, ATTEMPTS + 1):
+            before = self._size()
+            try:
+                self._get_rest(url)
+                break
+            except (
+                requests.ConnectionError,
+                requests.Timeout,
+                requests.exceptions.ChunkedEncodingError,
+            ) as error:
+                # One that brought nothing at all is out of reach, and asking again at once would not help.
+                if attempt == ATTEMPTS or (self._size() == before == 0):
+                    raise FetchError(self._broken(url)) from error
+        self.part.replace(output_file)
+
+    def _size(self) -> int:
+        return self.part.stat().st_size if self.part.is_file() else 0
+
+    def _broken(self, url: str) -> str:
+        if not self._size():
+            return f"{urlsplit(url).netloc} cannot be reached: is there a network? Nothing was changed; try again later"
+        return (
+            f"the connection to {urlsplit(url).netloc} broke after {self._size() / 1e6:.1f} MB of {Path(url).name}; run the "
+            "same command again to go on from there"
+        )
+
+    def _get_rest(self, url: str) -> None:
+        have = self._size()
+        # "identity": a compressed transfer would count other bytes than the file's.
+        headers = {"Accept-Encoding": "identity"} | ({"Range": f"bytes={have}-"} if have else {})
+        with requests.get(url, headers=headers, stream=True, timeout=TIMEOUT) as response:
+            if response.status_code == 416:  # there is no rest: it is all there, or more than all
+                if response.headers.get("Content-Range") == f"bytes */{have}":
+                    return
+                self.part.unlink()
+                return self._get_rest(url)
+            if response.status_code not in (200, 206):
+                raise FetchError(
+                    f"{url}: the server answers {response.status_code} {response.reason}; try again later"
+                )
+            resumed = response.status_code == 206 and response.headers.get("Content-Range", "").startswith(
+                f"bytes {have}-"
+            )
+            if response.status_code == 206 and not resumed:
+                self.part.unlink(missing_ok=True)
+                raise FetchError(
+                    f"{url}: the server sent another part than was asked for; run the same command again"
+                )
+            have = have if resumed else 0
+            total = (
+                have + int(response.headers["Content-Length"])
+                if "Content-Length" in response.headers
+                else None
+            )
+            bar = tqdm(
+                total=total, initial=have, unit="B", unit_scale=True, desc=Path(url).name, file=sys.stderr,
+                disable=None if self.progress else True, leave=False,
+            )  # fmt: skip
+            with bar, self.part.open("ab" if resumed else "wb") as file:
+                for chunk in response.iter_content(CHUNK):
+                    file.write(chunk)
+                    bar.update(len(chunk))
+        if total is not None and self._size() < total:
+            raise requests.ConnectionError(f"{self._size()} of {total} bytes came")
+
+
+def download(url: str, known_hash: str | None, folder: Path, *, progress: bool = True) -> Path:
+    """Return the file of a URL in `folder`; download it where it is not there, going on with what was begun.
+
+    Parameters
+    ----------
+    url : str
+    known_hash : str or None
+        ``"md5:..."`` or ``"sha256:..."``; None where what is inside is checked instead.
+    folder : Path
+    progress : bool
+
+    Raises
+    ------
+    FetchError
+        The server is out of reach or refuses, the hash is another, or the disk cannot be written.
+    """
+    name = Path(urlsplit(url).path).name
+    downloader = ResumingDownloader(folder / f"{name}.part", progress)
+    try:
+        return Path(pooch.retrieve(url, known_hash, fname=name, path=folder, downloader=downloader))
+    except ValueError as error:
+        if isinstance(error, FetchError):
+            raise
+        raise FetchError(
+            f"{url}: what came has not the published hash ({known_hash}) and was thrown away; run the same command again, and "
+            "if that does not help, the server holds another file"
+        ) from error
+    except OSError as error:
+        if isinstance(error, requests.RequestException):
+            raise FetchError(f"{url}: cannot be downloaded ({' '.join(str(error).split())[:200]})") from error
+        raise FetchError(disk_fault(folder, error)) from error
+
+
+def disk_fault(folder: Path, error: OSError) -> str:
+    """Return what to say of a folder that cannot be written."""
+    full = error.errno in (errno.ENOSPC, errno.EDQUOT)
+    what = "make room there and run the same command again" if full else "choose another folder with --root"
+    return f"{folder}: cannot be written ({error.strerror or error}); {what}"

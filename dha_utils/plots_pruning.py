@@ -1,0 +1,139 @@
+"""Figures of smaller networks; the same conventions as `dha_utils.plots`."""
+
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+import pandas as pd
+from matplotlib.figure import Figure
+from matplotlib.ticker import PercentFormatter
+
+from dha_utils.plots import COLOURS, readable
+
+MARKERS = "osD^vP"
+
+
+def layer_costs(costs: pd.DataFrame) -> Figure:
+    """Draw the share of each layer in multiply-accumulates and in parameters; columns as `dha_utils.count_macs` gives them."""
+    figure = Figure(figsize=(9, 3.4), layout="constrained")
+    axis = figure.subplots()
+    x = np.arange(len(costs))
+    names = {"macs": "multiply-accumulates", "parameters": "parameters"}
+    for number, (column, name) in enumerate(names.items()):
+        share = costs[column] / costs[column].sum()
+        axis.bar(x + 0.4 * number - 0.2, share, 0.4, color=COLOURS[number], label=name)
+    axis.set_xticks(x, costs["layer"])
+    axis.yaxis.set_major_formatter(PercentFormatter(1, decimals=0))
+    axis.set(xlabel="layer", ylabel="share of the network")
+    axis.legend(frameon=False)
+    return figure
+
+
+def compensations(
+    trials: pd.DataFrame, sizes: Mapping[str, str], methods: Sequence[str], full: float
+) -> Figure:
+    """Draw accuracies by selection and compensation, one panel per size, with the range of random maps.
+
+    Parameters
+    ----------
+    trials : DataFrame
+        As `dha_utils.trials.trial_table` gives it; fine-tuned ones are left out.
+    sizes : dict of str to str
+        Size -> title of its panel.
+    methods : sequence of str
+        Compensations, from left to right.
+    full : float
+        Accuracy on the full network.
+    """
+    trials = trials[trials["epochs"] == 0]
+    figure = Figure(figsize=(10, 4.6), layout="constrained")
+    axes = figure.subplots(1, len(sizes), sharey=True, squeeze=False)[0]
+    names = [name for name in trials["criterion"].unique() if name != "random"]
+    places = np.arange(len(methods))
+    for axis, (size, title) in zip(axes, sizes.items(), strict=True):
+        part = trials[trials["size"] == size]
+        random = part[part["criterion"] == "random"].groupby("compensation")["accuracy"]
+        low, high, mean = (getattr(random, f)().reindex(methods) for f in ("min", "max", "mean"))
+        axis.bar(places, high - low, 0.8, bottom=low, color="0.85", label="random maps: range")
+        axis.hlines(mean, places - 0.4, places + 0.4, color="0.4", label="random maps: mean")
+        axis.axhline(full, color=COLOURS[2], lw=2, label="full network")
+        for number, name in enumerate(names):
+            accuracy = part[part["criterion"] == name].set_index("compensation")["accuracy"].reindex(methods)
+            offset = 0.12 * (number - (len(names) - 1) / 2)
+            axis.plot(
+                places + offset, accuracy, MARKERS[number % len(MARKERS)], ms=6.5, color=COLOURS[number % 10],
+                label=readable(name),
+            )  # fmt: skip
+        axis.set_xticks(places, methods)
+        axis.set_title(title, fontsize=12)
+        axis.yaxis.set_major_formatter(PercentFormatter(1, decimals=0))
+    axes[0].set_ylabel("accuracy of the ensemble")
+    handles, labels = axes[0].get_legend_handles_labels()
+    figure.legend(handles, labels, loc="outside lower center", ncol=5, frameon=False, fontsize=10)
+    return figure
+
+
+def frontier(
+    trials: pd.DataFrame, column: str, xlabel: str, full: float, marks: Mapping[str, tuple[float, float]]
+) -> Figure:
+    """Draw accuracy against a cost, as a fraction of the full network's.
+
+    Parameters
+    ----------
+    trials : DataFrame
+        Columns criterion, seed, accuracy, change, low, high and `column`; rows of ``random`` make the grey range.
+    column, xlabel : str
+        What the cost is.
+    full : float
+        Accuracy on the full network.
+    marks : dict of str to (float, float)
+        Text -> cost and accuracy of a point to be marked; NaN as accuracy marks the cost alone.
+    """
+    figure = Figure(figsize=(9, 4.6), layout="constrained")
+    axis = figure.subplots()
+    random = trials[trials["criterion"] == "random"]
+    if len(random):
+        by_size = random.groupby("size").agg(
+            cost=(column, "mean"), low=("accuracy", "min"), high=("accuracy", "max")
+        )
+        by_size = by_size.sort_values("cost")
+        axis.fill_between(
+            by_size["cost"],
+            by_size["low"],
+            by_size["high"],
+            color="0.85",
+            label="random maps, refitted: range",
+        )
+    axis.axhline(full, color=COLOURS[2], lw=2, label="full network")
+    axis.axhline(full - 0.03, color=COLOURS[3], lw=1.2, ls="--", label="3 points less")
+    names = [name for name in trials["criterion"].unique() if name != "random"]
+    for number, name in enumerate(names):
+        rows = trials[trials["criterion"] == name].sort_values(column)
+        errors = np.stack([rows["change"] - rows["low"], rows["high"] - rows["change"]])
+        axis.errorbar(
+            rows[column], rows["accuracy"], errors, marker=MARKERS[number], ms=5, lw=1.5, elinewidth=0.8,
+            color=COLOURS[number], label=f"{readable(name)}, refitted",
+        )  # fmt: skip
+    for number, (text, (cost, accuracy)) in enumerate(marks.items()):
+        if np.isnan(accuracy):
+            axis.axvline(cost, color="0.4", lw=1.2, ls=":", label=text)
+        else:
+            axis.plot(cost, accuracy, "*P"[number % 2], ms=13, color=COLOURS[4 + number], label=text)
+    axis.xaxis.set_major_formatter(PercentFormatter(1, decimals=0))
+    axis.yaxis.set_major_formatter(PercentFormatter(1, decimals=0))
+    axis.set(xlabel=xlabel, ylabel="accuracy of the ensemble", xlim=(0, 1.02))
+    axis.legend(fontsize=9, loc="lower right")
+    return figure
+
+
+def speeds(times: pd.DataFrame) -> Figure:
+    """Draw the time that networks take against their multiply-accumulates, both as fractions of the full network's."""
+    figure = Figure(figsize=(6.5, 4.2), layout="constrained")
+    axis = figure.subplots()
+    axis.plot([0, 1], [0, 1], color="0.5", ls=":", label="as much as the multiplications")
+    axis.plot([0, 1], [0.3, 1], color="0.5", ls="--", label="0.7 times as much")
+    axis.plot(times["macs"], times["time"], "o", color=COLOURS[0], label="measured")
+    for formatter in (axis.xaxis, axis.yaxis):
+        formatter.set_major_formatter(PercentFormatter(1, decimals=0))
+    axis.set(xlabel="multiply-accumulates", ylabel="wall-clock", xlim=(0, 1.05), ylim=(0, 1.05))
+    axis.legend(frameon=False, fontsize=10)
+    return figure

@@ -1,0 +1,123 @@
+"""How long networks take, side by side: wall-clock of the taps for a batch of clips.
+
+Conventions: all networks take turns within one run, so that whatever else the machine does hits them alike; times are medians.
+Times depend on the machine and are never part of a test; what counts is their ratio.
+"""
+
+import json
+import statistics
+import time
+from collections.abc import Iterable, Mapping
+from importlib.metadata import version
+from pathlib import Path
+
+import pandas as pd
+import torch
+
+from dha_utils.complexity import count_macs
+from dha_utils.fused import FusedTaps
+from dha_utils.paths import atomic_write, bundled
+from dha_utils.pruning import resized
+from dha_utils.responses import Responses
+from dha_utils.soundnet import LAYERS, SoundNet
+
+HOW = {"batch_size": 8, "threads": 2, "repeats": 21}
+"""What the book measures."""
+
+
+def measure_speed(
+    models: Mapping[str, SoundNet],
+    n_samples: int,
+    *,
+    batch_size: int = HOW["batch_size"],
+    threads: int = HOW["threads"],
+    repeats: int = HOW["repeats"],
+) -> dict[str, float]:
+    """Return the seconds that each network takes for a batch of clips.
+
+    Parameters
+    ----------
+    models : dict of str to SoundNet
+    n_samples : int
+        Length of the clips.
+    batch_size, threads, repeats : int
+        Clips at a time, threads of PyTorch, rounds in which every network has a turn.
+
+    Returns
+    -------
+    dict of str to float
+        Name -> median over the rounds.
+    """
+    waveforms = torch.sin(torch.arange(batch_size * n_samples, dtype=torch.float32) / 50).view(batch_size, -1)
+    taps = {name: FusedTaps(model) for name, model in models.items()}
+    times: dict[str, list[float]] = {name: [] for name in models}
+    before = torch.get_num_threads()
+    torch.set_num_threads(threads)
+    try:
+        with torch.inference_mode():
+            for _ in range(repeats + 1):
+                for name, network in taps.items():
+                    start = time.perf_counter()
+                    for _tap in network(waveforms):
+                        pass
+                    times[name].append(time.perf_counter() - start)
+    finally:
+        torch.set_num_threads(before)
+    return {name: statistics.median(measured[1:]) for name, measured in times.items()}  # the first warms up
+
+
+def time_networks(widths: Mapping[str, list[int]], n_samples: int) -> dict:
+    """Return what was measured of the full network and of networks of these widths, in JSON types.
+
+    The weights do not matter, but that they are no zeros, so any will do.
+    """
+    layers = {name: resized(LAYERS, counts) for name, counts in widths.items()}
+    models = {"full": SoundNet()} | {name: SoundNet(layers=own) for name, own in layers.items()}
+    models = {name: model.eval().requires_grad_(False) for name, model in models.items()}
+    seconds = measure_speed(models, n_samples)
+    made_with = HOW | {"n_samples": n_samples, "torch": version("torch")}
+    return {"widths": dict(widths), "seconds": seconds, "how": made_with}
+
+
+def load_times(responses: Responses, folder: Path, trials: Iterable[Mapping]) -> pd.DataFrame:
+    """Return how long the networks of trials take: bundled times, those in `folder`, or new ones, kept there.
+
+    Parameters
+    ----------
+    responses : Responses
+        Name the data set, and the rate and the duration of clips.
+    folder : Path
+        Where new times are kept.
+    trials : iterable of dict
+        Results of trials; the networks of the first fold of those by explained variance are timed.
+
+    Returns
+    -------
+    DataFrame
+        Columns size, macs and time (fractions of the full network's), ratio (time saved over multiply-accumulates saved).
+    """
+    parameters = responses.provenance["parameters"]
+    n_samples = round(parameters["rate"] * parameters["duration"])
+    widths = {r["size"]: r["widths"][0] for r in trials if r["criterion"] == "explained_variance"}
+    for place in (bundled(responses.provenance["dataset"]), folder):
+        path = place / f"speed_{parameters['rate']}.json"
+        if path.is_file():
+            times = json.loads(path.read_text(encoding="utf-8"))
+            if times["widths"] == widths and times["how"]["n_samples"] == n_samples:
+                return speed_table(times)
+    times = time_networks(widths, n_samples)
+    with atomic_write(folder / f"speed_{parameters['rate']}.json") as temporary:
+        temporary.write_text(json.dumps(times, indent=1) + "\n", encoding="utf-8")
+    return speed_table(times)
+
+
+def speed_table(times: Mapping) -> pd.DataFrame:
+    """Return the table of `load_times` from what `time_networks` returns."""
+    n_samples = times["how"]["n_samples"]
+    full = int(count_macs(SoundNet(), n_samples)["macs"].sum())
+    rows = []
+    for size, counts in times["widths"].items():
+        macs = int(count_macs(SoundNet(layers=resized(LAYERS, counts)), n_samples)["macs"].sum()) / full
+        seconds = times["seconds"][size] / times["seconds"]["full"]
+        rows.append({"size": size, "macs": macs, "time": seconds, "ratio": (1 - seconds) / (1 - macs)})
+    return pd.DataFrame(rows)

@@ -1,0 +1,176 @@
+"""Results that take long, each kept as one line of a file as soon as it is done.
+
+Conventions: a *cell* is a frozen dataclass that says what is to be computed; its result is a dict in JSON types that repeats the
+cell's fields. A file is JSON lines: the first names what the cells were computed from, each further one is a result. A run that
+was killed goes on where it stopped, and what is committed under ``data/DATASET/`` is never computed again.
+"""
+
+import hashlib
+import json
+import time
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import fields
+from pathlib import Path
+from typing import TypeVar
+
+from tqdm import tqdm
+
+from dha_utils.errors import DataError
+from dha_utils.paths import atomic_write, bundled
+from dha_utils.responses import Responses
+
+C = TypeVar("C")
+
+
+def identity(responses: Responses) -> dict:
+    """Return what the cells hang on: clips, folds, labels, weights and extraction, not the last bit of rounding."""
+    provenance = responses.provenance
+    channel = provenance["parameters"].get("channel", "mean")
+    return {
+        "dataset": provenance["dataset"],
+        "clip_list_sha256": provenance["clip_list_sha256"],
+        "weights_sha256": provenance["weights_sha256"],
+        "rate": provenance["parameters"]["rate"],
+        "duration": provenance["parameters"]["duration"],
+    } | ({} if channel == "mean" else {"channel": channel})
+
+
+def committed_file(kind: str, responses: Responses) -> Path:
+    """Return where the committed results of a kind (``sweep``, ``pruning``) are for a data set at the responses' rate."""
+    provenance = responses.provenance
+    return bundled(provenance["dataset"]) / f"{kind}_{provenance['parameters']['rate']}.jsonl"
+
+
+def evaluate(
+    cells: Iterable[C],
+    compute: Callable[[list[C]], Sequence[dict]],
+    responses: Responses,
+    *,
+    committed: Path,
+    full: bool = False,
+    store: Path | None = None,
+    chunk: int = 1,
+    progress: bool = True,
+) -> list[dict]:
+    """Return the result of every cell: from the store, from what is committed, or computed now.
+
+    Parameters
+    ----------
+    cells : iterable of dataclass instances, all of one class
+    compute : callable
+        Some cells -> their results, in order.
+    responses : Responses
+        What the results hang on.
+    committed : Path
+        File of committed results; read if it is there and of these responses.
+    full : bool
+        Compute also what is committed.
+    store : Path, optional
+        A file to which what is computed is appended.
+    chunk : int
+        Cells that are computed together, and at most lost to a kill.
+    progress : bool
+        Show a progress bar on stderr while cells are computed; if not, say on stdout how many there are and, once the first
+        are done, how long the others will take.
+
+    Returns
+    -------
+    list of dict
+        In the order of `cells`.
+
+    Raises
+    ------
+    DataError
+        If a file is damaged.
+    """
+    cells = list(dict.fromkeys(cells))
+    if not cells:
+        return []
+    kind, title = type(cells[0]), committed.stem.partition("_")[0]
+    done = {} if full else load_results(committed, kind, responses, strict=False)
+    if store is not None:
+        _open_store(store, responses)
+        done |= load_results(store, kind, responses)
+    missing = [cell for cell in cells if cell not in done]
+    began = time.perf_counter()
+    if missing and not progress:
+        print(f"{title}: {len(missing)} of {len(cells)} cells are to be computed", flush=True)
+    hidden = not progress or not missing
+    with tqdm(total=len(missing), unit="cell", desc=title, disable=hidden) as bar:
+        for start in range(0, len(missing), chunk):
+            part = missing[start : start + chunk]
+            results = dict(zip(part, compute(part), strict=True))
+            if store is not None:
+                with store.open("a", encoding="utf-8") as file:
+                    file.writelines(json.dumps(result) + "\n" for result in results.values())
+            done |= results
+            bar.update(len(part))
+            left = len(missing) - len(part)
+            if start == 0 and left and not progress:
+                minutes = (time.perf_counter() - began) / len(part) * left / 60
+                print(f"{title}: about {minutes:.1f} minutes for the other {left}", flush=True)
+    return [done[cell] for cell in cells]
+
+
+def load_results(path: Path, kind: type[C], responses: Responses, *, strict: bool = True) -> dict[C, dict]:
+    """Return the finished cells of a file, none if there is no file.
+
+    Parameters
+    ----------
+    path : Path
+    kind : type
+        The cells' dataclass.
+    responses : Responses
+    strict : bool
+        Whether a file that belongs to other responses is an error, or counts as none.
+
+    Raises
+    ------
+    DataError
+        If the file is damaged, other than in an unfinished last line, or (if `strict`) belongs to other responses.
+    """
+    if not path.is_file():
+        return {}
+    lines = path.read_text(encoding="utf-8").split("\n")[
+        :-1
+    ]  # what follows the last line break is unfinished
+    try:
+        header, *results = [json.loads(line) for line in lines]
+        names = [field.name for field in fields(kind)]
+        finished = {kind(**{name: result[name] for name in names}): result for result in results}
+    except (ValueError, KeyError) as error:
+        raise DataError(
+            f"{path}: not a sweep file, or damaged ({error}); remove it to start again"
+        ) from error
+    if header != identity(responses):
+        if strict:
+            raise DataError(f"{path}: was computed from other responses; choose another file")
+        return {}
+    return finished
+
+
+def _open_store(store: Path, responses: Responses) -> None:
+    """Begin a file, or cut off the unfinished last line of one that was killed.
+
+    One that belongs to other responses, such as those of an earlier run with other sounds, is kept under another name, and
+    taken up again when its responses are back.
+    """
+    mine = store.with_stem(f"{store.stem}_{_header_hash(json.dumps(identity(responses)))}")
+    if store.is_file():
+        header = store.read_text(encoding="utf-8").partition("\n")[0]
+        if header and header != json.dumps(identity(responses)):
+            store.replace(store.with_stem(f"{store.stem}_{_header_hash(header)}"))
+    if not store.is_file() and mine.is_file():
+        mine.replace(store)
+    if not store.is_file():
+        with atomic_write(store) as temporary:
+            temporary.write_text(json.dumps(identity(responses)) + "\n", encoding="utf-8")
+    text = store.read_text(encoding="utf-8")
+    if not text.endswith("\n"):
+        with atomic_write(store) as temporary:
+            temporary.write_text(text[: text.rfind("\n") + 1], encoding="utf-8")
+
+
+def _header_hash(header: str) -> str:
+    """Return what tells the stores of different responses apart in their names."""
+    return hashlib.sha256(header.encode()).hexdigest()[:8]

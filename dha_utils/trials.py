@@ -1,0 +1,159 @@
+"""Trials: the ways to make the network smaller that the book compares, and the table of what came of them."""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, replace
+
+import pandas as pd
+
+from dha_utils.compensation import COMPENSATIONS
+from dha_utils.criteria.filters import psnet_kept_filters
+from dha_utils.ensemble import fusions
+from dha_utils.errors import ParameterError
+from dha_utils.evaluation import CrossValidation
+from dha_utils.inference import paired_difference
+from dha_utils.soundnet import LAYERS
+from dha_utils.sweeps import unpack_correct
+
+PSNET_SIZE = "-".join(str(len(kept)) for kept in psnet_kept_filters().values())
+"""p-Snet's numbers of maps, conv1 to conv7."""
+
+
+@dataclass(frozen=True)
+class Trial:
+    """One way to make the network smaller.
+
+    Attributes
+    ----------
+    criterion : str
+        What orders the filters, see `dha_utils.channels.order_filters`; ``psnet`` keeps the published ones.
+    size : str
+        How many maps each layer keeps: a budget of multiply-accumulates as a fraction of the full network's ("0.4"; the
+        division among layers is that of `dha_utils.allocation`), or seven numbers ("16-32-41-56-88-235-59").
+    compensation : str
+        One of `dha_utils.compensation.COMPENSATIONS`.
+    seed : int
+        Of criteria that draw, and of fine-tuning.
+    epochs : int
+        Of fine-tuning, which uses labels and gradients; 0 means none.
+    """
+
+    criterion: str
+    size: str
+    compensation: str = "refitted"
+    seed: int = 0
+    epochs: int = 0
+
+
+def parse_size(size: str) -> float | dict[str, int]:
+    """Return a budget, or the number of maps of every layer.
+
+    Raises
+    ------
+    ParameterError
+        If it is neither.
+
+    Examples
+    --------
+    >>> parse_size("0.4"), list(parse_size("8-24-48-96-128-256-256").values())[:2]
+    (0.4, [8, 24])
+    """
+    try:
+        if "-" not in size:
+            budget = float(size)
+            if 0 < budget <= 1:
+                return budget
+        else:
+            counts = [int(part) for part in size.split("-")]
+            fits = [1 <= count <= layer.maps_out for count, layer in zip(counts, LAYERS, strict=True)]
+            if all(fits):
+                return {f"conv{number}": count for number, count in enumerate(counts, 1)}
+    except ValueError:
+        pass
+    full = "-".join(str(layer.maps_out) for layer in LAYERS)
+    raise ParameterError(
+        f"size is {size!r}, expected a fraction of the computation in (0, 1], such as 0.4, or the maps of the seven layers, "
+        f"at most {full}"
+    )
+
+
+SELECTIONS = ("explained_variance", "next_layer", "pivoted_qr_unpooled", "anova", "l1")
+"""Criteria that are compared: three of unpooled activations, the best known class-wise one, the best known of weights."""
+
+BUDGETS = ("0.9", "0.83", "0.75", "0.6", "0.5", "0.4", "0.35", "0.3", "0.25", "0.2", "0.15", "0.1")
+"""Fractions of the full network's multiply-accumulates on the frontier; 0.83 is about p-Snet's."""
+
+SMALL = "0.35"
+"""The budget at which compensations are compared beside p-Snet's numbers of maps: the largest on the frontier that also
+has 85 % fewer parameters."""
+
+
+def compensation_trials(seeds: int) -> list[Trial]:
+    """Return the trials of the page on compensation: selection x compensation at two sizes, random maps with `seeds` seeds."""
+    ways = [(size, method) for size in (PSNET_SIZE, SMALL) for method in COMPENSATIONS]
+    chosen = [Trial(criterion, *way) for way in ways for criterion in SELECTIONS]
+    published = [Trial("psnet", PSNET_SIZE, method) for method in COMPENSATIONS]
+    return chosen + published + [Trial("random", *way, seed) for seed in range(seeds) for way in ways]
+
+
+def tuned_trials(epochs: int) -> list[Trial]:
+    """Return some trials as they are, and each fine-tuned with labels."""
+    chosen = [
+        Trial("psnet", PSNET_SIZE, "removed"),
+        Trial("explained_variance", SMALL),
+        Trial("explained_variance", "0.2"),
+    ]
+    return [tried for trial in chosen for tried in (trial, replace(trial, epochs=epochs))]
+
+
+def frontier_trials(seeds: int) -> list[Trial]:
+    """Return the trials of the frontier: two selections and random maps, refitted, at every budget."""
+    chosen = [
+        Trial(criterion, size) for criterion in ("explained_variance", "next_layer") for size in BUDGETS
+    ]
+    return chosen + [Trial("random", size, seed=seed) for seed in range(seeds) for size in BUDGETS]
+
+
+def trial_table(results: Iterable[Mapping], full: CrossValidation, fusion: str = "15 taps") -> pd.DataFrame:
+    """Return trials against the ensemble on the full network, one row each.
+
+    Parameters
+    ----------
+    results : iterable of dict
+        What `dha_utils.compression.run_trials` returns.
+    full : CrossValidation
+        On the full network, with all maps.
+    fusion : str
+        The sum of taps that is compared.
+
+    Returns
+    -------
+    DataFrame
+        Columns criterion, size, compensation, seed, epochs, macs, parameters (fractions of the full network's), accuracy, and
+        change, low, high: the difference to `full` with its clustered 95 % interval; fractions.
+    """
+    correct = full.correct(fusions(full.taps, single=False)[fusion])
+    columns = ("criterion", "size", "compensation", "seed", "epochs", "macs", "parameters")
+    rows = []
+    for result in results:
+        change = paired_difference(correct, unpack_correct(result, fusion), full.recordings)
+        numbers = {"accuracy": result["accuracy"][fusion], "change": change.estimate}
+        numbers |= {"low": change.low, "high": change.high}
+        rows.append({column: result[column] for column in columns} | numbers)
+    return pd.DataFrame(rows)
+
+
+def compensation_table(trials: pd.DataFrame, size: str) -> pd.DataFrame:
+    """Return accuracies by selection (rows) and compensation (columns) at a size; random maps are averaged over seeds."""
+    rows = trials[(trials["size"] == size) & (trials["epochs"] == 0)]
+    table = rows.groupby(["criterion", "compensation"], sort=False)["accuracy"].mean().unstack()
+    return table[list(COMPENSATIONS)].sort_values("refitted", ascending=False)
+
+
+def smallest_within(trials: pd.DataFrame, margin: float) -> dict:
+    """Return the row of the fewest multiply-accumulates whose accuracy is at most `margin` below the full network's.
+
+    It is picked by its accuracy on the test clips, so its accuracy is an optimistic estimate; its interval is given for what
+    it is.
+    """
+    rows = trials[(trials["change"] >= -margin - 1e-12) & (trials["criterion"] != "random")]
+    return rows.loc[rows["macs"].idxmin()].to_dict()

@@ -1,0 +1,113 @@
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+
+from dha_utils.compression import CompressionStudy, Compressor, network_responses, run_trials
+from dha_utils.errors import ParameterError
+from dha_utils.finetuning import fine_tune
+from dha_utils.pruning import prune_network, widths
+from dha_utils.responses import Responses
+from dha_utils.trials import PSNET_SIZE, Trial
+
+RNG = np.random.default_rng(0)
+N = 24
+# Two classes of noise: one loud, one soft.
+Y = np.arange(N) % 2
+WAVEFORMS = (RNG.normal(size=(N, 8_000)) * np.where(Y, 0.05, 0.01)[:, None]).astype(np.float32)
+TRIAL = Trial("explained_variance", "8-16-20-10-10-8-6")
+
+
+@pytest.fixture(scope="module")
+def network(random_network):
+    narrow = {"conv3": 24, "conv4": 16, "conv5": 16, "conv6": 12, "conv7": 10}
+    return prune_network(random_network, {layer: np.arange(n) for layer, n in narrow.items()})
+
+
+@pytest.fixture(scope="module")
+def responses(network):
+    table = pd.DataFrame(
+        {
+            "clip": [f"{i}" for i in range(N)],
+            "label": [f"class{label}" for label in Y],
+            "fold": np.arange(N) // 2 % 2 + 1,
+            "recording": [f"{i}" for i in range(N)],
+        }
+    )
+    parameters = {"rate": 22050, "duration": 0.5}
+    provenance = {
+        "dataset": "made-up",
+        "clip_list_sha256": "0",
+        "weights_sha256": "0",
+        "parameters": parameters,
+    }
+    return network_responses(network, WAVEFORMS, Responses({}, table, provenance))
+
+
+@pytest.fixture(scope="module")
+def study(network, responses):
+    return CompressionStudy(network, WAVEFORMS, responses)
+
+
+def test_responses_are_averages_of_the_taps(network, responses):
+    for tap, maps in network.taps(torch.from_numpy(WAVEFORMS)):
+        expected = maps.mean(2).numpy()
+        np.testing.assert_allclose(responses[tap], expected, rtol=1e-4, atol=1e-4 * np.abs(expected).max())
+
+
+def test_networks_have_the_widths_asked_for(study):
+    networks = study.networks(TRIAL)
+    assert list(networks) == [1, 2]
+    assert all(widths(small) == [8, 16, 20, 10, 10, 8, 6] for small in networks.values())
+
+
+def test_test_clips_have_no_part_in_what_is_made_for_them(network, responses):
+    """Other sounds in the test fold change nothing in the network that is made for it."""
+    spoiled = WAVEFORMS.copy()
+    spoiled[responses.folds == 1] = RNG.normal(size=(N // 2, 8_000)) * 0.5
+    one, other = (
+        CompressionStudy(network, w, network_responses(network, w, responses)).networks(TRIAL)[1]
+        for w in (WAVEFORMS, spoiled)
+    )
+    assert all(torch.equal(a, b) for a, b in zip(one.parameters(), other.parameters(), strict=True))
+
+
+def test_a_trial_is_described_and_kept(study, responses, tmp_path):
+    store = tmp_path / "trials.jsonl"
+    (result,) = run_trials([TRIAL], responses, lambda: study, store=store, workers=1, progress=False)
+    assert result["criterion"] == "explained_variance"
+    assert result["widths"] == [[8, 16, 20, 10, 10, 8, 6]] * 2
+    assert 0 < result["macs"] < 1
+    assert 0 < result["parameters"] < 1
+    assert result["accuracy"]["15 taps"] > 0.8  # loud and soft are easy to tell apart
+
+    def unasked():
+        raise AssertionError("the trial is in the store")
+
+    assert run_trials([TRIAL], responses, unasked, store=store, progress=False) == [result]
+
+
+def test_a_budget_is_kept(network, study):
+    (small, _) = study.networks(Trial("l1", "0.5")).values()
+    assert sum(widths(small)) < sum(widths(network))
+
+
+def test_psnet_has_one_size(network, responses):
+    compressor = Compressor(network, WAVEFORMS, responses)
+    with pytest.raises(ParameterError, match=f"p-Snet has {PSNET_SIZE} maps, not 0.5"):
+        compressor.keep(Trial("psnet", "0.5"))
+
+
+def test_fine_tuning_learns_and_is_repeatable(network):
+    def separation(model):
+        *_, (_, maps) = model.stages(torch.from_numpy(WAVEFORMS))
+        x = maps.mean(2).numpy()
+        apart = x[Y == 1].mean(0) - x[Y == 0].mean(0)
+        return float(np.linalg.norm(apart) / np.linalg.norm(x - apart * Y[:, None] - x[Y == 0].mean(0)))
+
+    one, other = (fine_tune(prune_network(network, {}), WAVEFORMS, Y, epochs=3, seed=1) for _ in range(2))
+    assert all(torch.equal(a, b) for a, b in zip(one.parameters(), other.parameters(), strict=True))
+    assert not torch.equal(one.conv3.weight, network.conv3.weight)
+    assert torch.equal(one.bn3.running_mean, network.bn3.running_mean)
+    assert separation(one) > separation(network)
+    assert not any(parameter.requires_grad for parameter in one.parameters())

@@ -1,0 +1,76 @@
+import numpy as np
+import pandas as pd
+import pytest
+import soundfile
+
+from dha_utils import examples as module
+from dha_utils.datasets import Clips, load_clips
+from dha_utils.errors import DataError
+from dha_utils.examples import EXAMPLE_TAPS, Examples, compute_examples, load_examples
+from dha_utils.maps import iterate_maps
+from dha_utils.paths import bundled, data_dir
+from dha_utils.responses import Responses
+
+
+@pytest.fixture
+def clips(tmp_path):
+    rng = np.random.default_rng(0)
+    rows = []
+    for i, label in enumerate(["hum", "hiss", "hum", "hiss"]):
+        path = tmp_path / f"{i}.wav"
+        soundfile.write(path, rng.uniform(-0.5, 0.5, 8000) * (1 + i) / 4, 22_050, subtype="FLOAT")
+        rows.append({"clip": f"c{i}", "path": str(path), "label": label, "fold": 1, "recording": f"r{i}"})
+    return Clips("made-up", tmp_path, pd.DataFrame(rows))
+
+
+def test_first_clip_of_each_class(clips, random_network, tmp_path):
+    examples = compute_examples(clips, rate=22_050, duration=0.4, model=random_network)
+    examples.save(tmp_path / "examples.safetensors")
+    loaded = Examples.load(tmp_path / "examples.safetensors")
+    assert loaded.provenance == examples.provenance
+    assert loaded.provenance["parameters"]["clips"] == ["c1", "c0"]
+    for tap, maps in iterate_maps(clips, EXAMPLE_TAPS, model=random_network, duration=0.4, progress=False):
+        assert list(loaded.maps[tap]) == ["hiss", "hum"]
+        np.testing.assert_allclose(loaded.maps[tap]["hiss"], maps[1], rtol=2e-3, atol=1e-3)
+        np.testing.assert_allclose(loaded.maps[tap]["hum"], maps[0], rtol=2e-3, atol=1e-3)
+
+
+def test_bundled_go_with_the_bundled_responses(esc10, tmp_path):
+    examples = load_examples(esc10, tmp_path)
+    assert not list(tmp_path.iterdir())
+    assert list(examples.maps) == list(EXAMPLE_TAPS)
+    assert list(examples.maps["relu3"]) == esc10.classes
+    assert examples.maps["pool5"]["rain"].shape == (256, 13)
+    # The average over time of a full map is the pooled response.
+    first = esc10.table["clip"].tolist().index(examples.provenance["parameters"]["clips"][0])
+    means = examples.maps["relu3"][esc10.table["label"][first]].astype(float).mean(axis=1)
+    np.testing.assert_allclose(means, esc10["relu3"][first], rtol=5e-3, atol=1e-2)
+
+
+def test_others_are_computed_once(esc10, clips, random_network, tmp_path, monkeypatch):
+    provenance = esc10.provenance | {"dataset": "made-up"}
+    provenance["parameters"] = provenance["parameters"] | {"duration": 0.4}
+    responses = Responses(esc10.arrays, esc10.table, provenance)
+    monkeypatch.setattr(module, "load_clips", lambda dataset, root: clips)
+    monkeypatch.setattr(module, "load_soundnet", lambda: random_network)
+    first = load_examples(responses, tmp_path)
+    responses.provenance.update(
+        {key: first.provenance[key] for key in ("clip_list_sha256", "weights_sha256")}
+    )
+    monkeypatch.setattr(module, "load_clips", None)
+    assert load_examples(responses, tmp_path).provenance == first.provenance
+
+
+def test_missing_file(tmp_path):
+    with pytest.raises(DataError, match="no such file; `dha bundle` computes it from audio"):
+        Examples.load(tmp_path / "none.safetensors")
+
+
+@pytest.mark.skipif(data_dir() is None, reason="DHA_DATA is not set: no real audio at hand")
+def test_bundled_examples_are_recomputed_from_audio():
+    stored = Examples.load(bundled("esc10") / "examples_22050.safetensors")
+    fresh = compute_examples(load_clips("esc10"), rate=22_050, duration=5.0)
+    assert fresh.provenance["parameters"] == stored.provenance["parameters"]
+    for tap, labels in stored.maps.items():
+        for label, maps in labels.items():
+            np.testing.assert_allclose(fresh.maps[tap][label], maps, rtol=5e-3, atol=1e-2)
