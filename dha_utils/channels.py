@@ -145,6 +145,7 @@ def next_layer(statistics: LayerStatistics) -> tuple[np.ndarray, np.ndarray]:
     n_maps = len(statistics.covariance)
     kernel = len(statistics.inputs) // n_maps
     left = statistics.inputs + 1e-6 * np.eye(len(statistics.inputs))  # its diagonal is 1 on average
+    part = np.empty_like(left)
     outputs = statistics.next_kernel @ left
     total = residual = float((outputs * statistics.next_kernel).sum())
     candidates, order, unexplained = list(range(n_maps)), [], [1.0]
@@ -163,8 +164,8 @@ def next_layer(statistics: LayerStatistics) -> tuple[np.ndarray, np.ndarray]:
         unexplained.append(max(residual / total, 0.0))
         rows = slice(best * kernel, (best + 1) * kernel)
         regression = np.linalg.solve(own[place], left[rows])
-        outputs = outputs - outputs[:, rows] @ regression
-        left = left - left[:, rows] @ regression
+        outputs -= outputs[:, rows] @ regression
+        left -= np.matmul(left[:, rows].copy(), regression, out=part)
     return np.array(order, np.int64), np.array(unexplained)
 
 

@@ -23,6 +23,7 @@ from dha_utils.cli_options import (
     collect_parameters,
     parse_duration,
 )
+from dha_utils.cli_prune import predict, prune
 from dha_utils.errors import DataError, DhaError, FetchError
 from dha_utils.parameters import PARAMETERS, check_value
 
@@ -68,6 +69,8 @@ app = typer.Typer(
     help="Companion to Deep Hidden Analysis: which feature maps of SoundNet are redundant?",
 )
 app.add_typer(fetch, name="fetch")
+app.command()(prune)
+app.command()(predict)
 
 
 @app.command()

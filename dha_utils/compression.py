@@ -27,6 +27,7 @@ from dha_utils.evaluation import CrossValidation, cross_validate_networks
 from dha_utils.extraction import pool_maps
 from dha_utils.finetuning import fine_tune
 from dha_utils.fused import FusedTaps
+from dha_utils.paths import data_dir
 from dha_utils.responses import Responses
 from dha_utils.soundnet import TAPS, SoundNet, load_soundnet
 from dha_utils.sweep_store import committed_file, evaluate
@@ -184,6 +185,11 @@ class CompressionStudy:
         }
         widths = [table["maps_out"].tolist() for table in costs]
         return describe_cell(trial, run) | cost | {"widths": widths}
+
+
+def has_audio(root: str | Path | None) -> bool:
+    """Return whether the user has said where audio is; without it, trials can only be read, not computed."""
+    return root is not None or data_dir() is not None
 
 
 def load_study(responses: Responses, dataset: str, root: str | Path | None = None) -> CompressionStudy:

@@ -76,5 +76,26 @@ HEADLINES: tuple[Headline, ...] = (
         for number in range(7)
         for end in ("anova", "random_mean", "low", "high")
     ),
-    *(Headline("verdicts.json", f"verdicts.{number}.estimate", POINT, "accuracy") for number in (0, 2, 4, 7)),
+    Headline("computation.json", "macs", 0, "multiply-accumulates"),
+    Headline("computation.json", "parameters", 0, "parameters"),
+    *(Headline("computation.json", f"savings.{number}.network_5", 1e-9, "share") for number in range(5)),
+    Headline("computation.json", "savings.0.all_5", 0.001, "share of MACs"),
+    Headline("compensation.json", "random_small_refitted", POINT / 2, "accuracy"),
+    *(
+        Headline("compensation.json", f"{size}.0.{method}", POINT, "accuracy")
+        for size in ("psnet", "small")
+        for method in ("removed", "recalibrated", "merged", "refitted")
+    ),
+    Headline("frontier.json", "operating.macs", 0.005, "share of MACs"),
+    Headline("frontier.json", "operating.parameters", 0.005, "share of parameters"),
+    Headline("frontier.json", "operating.change", POINT, "accuracy"),
+    *(
+        Headline("frontier.json", f"smallest_within.{margin}.{what}", 0.05, "share")
+        for margin in (1, 3)
+        for what in ("macs", "parameters")
+    ),
+    *(
+        Headline("verdicts.json", f"verdicts.{number}.estimate", POINT, "accuracy")
+        for number in (0, 2, 4, 7, 8)
+    ),
 )

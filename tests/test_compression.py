@@ -3,12 +3,14 @@ import pandas as pd
 import pytest
 import torch
 
-from dha_utils.compression import CompressionStudy, Compressor, network_responses, run_trials
+from dha_utils.compression import CompressionStudy, Compressor, load_study, network_responses, run_trials
 from dha_utils.errors import ParameterError
 from dha_utils.finetuning import fine_tune
+from dha_utils.paths import data_dir
 from dha_utils.pruning import prune_network, widths
 from dha_utils.responses import Responses
-from dha_utils.trials import PSNET_SIZE, Trial
+from dha_utils.sweep_store import committed_file, load_results
+from dha_utils.trials import PSNET_SIZE, Trial, compensation_trials, frontier_trials, tuned_trials
 
 RNG = np.random.default_rng(0)
 N = 24
@@ -111,3 +113,20 @@ def test_fine_tuning_learns_and_is_repeatable(network):
     assert torch.equal(one.bn3.running_mean, network.bn3.running_mean)
     assert separation(one) > separation(network)
     assert not any(parameter.requires_grad for parameter in one.parameters())
+
+
+def test_bundled_trials_come_out_again(esc10):
+    """One of the bundled trials, from the audio."""
+    if data_dir() is None:
+        pytest.skip("the audio of ESC-10 is needed: set DHA_DATA to the folder that holds it")
+    trial = Trial("psnet", PSNET_SIZE, "removed")
+    kept = load_results(committed_file("trials", esc10), Trial, esc10)[trial]
+    (again,) = run_trials([trial], esc10, lambda: load_study(esc10, "esc10"), full=True, progress=False)
+    assert again["macs"] == kept["macs"]
+    assert abs(again["accuracy"]["15 taps"] - kept["accuracy"]["15 taps"]) <= 0.01
+
+
+def test_bundled_trials_are_all_there(esc10):
+    kept = load_results(committed_file("trials", esc10), Trial, esc10)
+    wanted = [*compensation_trials(10), *tuned_trials(5), *frontier_trials(3)]
+    assert set(kept) == set(wanted)

@@ -76,3 +76,14 @@ def test_headline_targets_are_met(built):
     assert full >= best - 0.01
     assert full - kept < 0.03
     assert read_number(results, "redundancy.json", "ignored_by_rank") == pytest.approx(0.89, abs=0.005)
+
+
+def test_pruning_targets_are_met(built):
+    """What the project was asked to reach with smaller networks."""
+    results = built / "results" / "esc10"
+    assert read_number(results, "frontier.json", "operating.macs") <= 0.4
+    assert read_number(results, "frontier.json", "operating.parameters") <= 0.15
+    assert read_number(results, "frontier.json", "operating.change") >= -0.01
+    best = read_number(results, "compensation.json", "psnet.0.refitted")
+    assert best >= read_number(results, "compensation.json", "full") - 0.01
+    assert best > read_number(results, "frontier.json", "psnet.accuracy")
