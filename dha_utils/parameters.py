@@ -108,7 +108,7 @@ PARAMETERS: Mapping[str, Parameter] = {
         (bool,),
         lambda value: True,
         "True or False",
-        "Compute sweeps anew, also where they are bundled (40 minutes)",
+        "Compute sweeps anew, also where they are bundled (an hour and a half)",
     ),
     "workers": Parameter(
         (int, NoneType),
