@@ -4,23 +4,17 @@ Conventions: a waveform is float32, shape ``(n_samples,)``, mono, full scale is 
 format may overshoot a little; that is legal, and so is silence). Rates are in Hz, durations in seconds.
 """
 
-import math
-import re
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import librosa
 import numpy as np
-import soundfile
 
 from dha_utils.datasets.clips import Clips
-from dha_utils.errors import AudioError
+from dha_utils.sound_files import check_request, read_mono
 
 RESAMPLER = "soxr_hq"
 """The resampler that every waveform goes through; named, so that no new default changes results."""
-
-CHANNELS = ("mean", "left", "right")
-"""What a file of several channels is brought down to: their average, its first or its second channel."""
 
 N_FFT, HOP = 2048, 512
 """Window and hop of the short-time spectra, in samples."""
@@ -65,92 +59,12 @@ def load_audio(
         samples, or none outside `cut`; or rate or duration is not a positive number, or the channel unknown.
     """
     path = Path(path)
-    if not 0 < rate < math.inf:
-        raise AudioError(f"{path}: cannot be resampled to {rate} Hz; the rate must be above 0, such as 22050")
-    if duration is not None and not (0 < duration < math.inf and round(duration * rate) > 0):
-        raise AudioError(
-            f"{path}: cannot be brought to {duration} s; the duration must be above 0, such as 5, "
-            f"and at least one sample ({1 / rate:g} s)"
-        )
-    if channel not in CHANNELS:
-        raise AudioError(f"{path}: there is no channel {channel!r}; choose one of {', '.join(CHANNELS)}")
-    samples, own_rate = read_mono(path, channel)
-    if cut:
-        kept = np.ones(len(samples), bool)
-        for start, end in cut:
-            kept[max(0, round(start * own_rate)) : max(0, round(end * own_rate))] = False
-        samples = samples[kept]
-        if not len(samples):
-            raise AudioError(f"{path}: all of it is marked as erroneous; leave the clip out")
+    check_request(path, rate, duration, channel)
+    samples, own_rate = read_mono(path, channel, cut)
     if duration is not None:
         samples = fit_length(samples, max(1, round(duration * own_rate)))
     waveform = librosa.resample(samples, orig_sr=own_rate, target_sr=rate, res_type=RESAMPLER)
     return waveform if duration is None else fit_length(waveform, round(duration * rate))
-
-
-def read_mono(path: Path, channel: str = "mean") -> tuple[np.ndarray, int]:
-    """Return the mono samples of a sound file and their rate, or raise an AudioError that says what is wrong with it."""
-    if path.is_dir():
-        raise AudioError(f"{path}: is a folder, not a sound file")
-    if not path.exists():
-        raise AudioError(f"{path}: no such file")
-    if path.stat().st_size == 0:
-        raise AudioError(f"{path}: is empty (0 bytes); get the file again")
-    try:
-        file = soundfile.SoundFile(path)
-    except (soundfile.LibsndfileError, TypeError) as error:  # TypeError: a .raw file, which has no header
-        reason = getattr(error, "error_string", error)
-        raise AudioError(f"{path}: is not a sound file that can be read ({reason})") from error
-    with file:
-        try:
-            samples = file.read(dtype="float32").T
-        except soundfile.LibsndfileError as error:
-            raise AudioError(
-                f"{path}: is truncated or damaged ({error.error_string}); get it again"
-            ) from error
-        if samples.shape[-1] < file.frames or _is_cut_short(path, file):
-            raise AudioError(
-                f"{path}: is truncated: {samples.shape[-1]} frames are there and its header promises more; "
-                "get the file again"
-            )
-    if samples.size == 0:
-        raise AudioError(f"{path}: holds no samples")
-    if not np.isfinite(samples).all():
-        bad = np.count_nonzero(~np.isfinite(samples))
-        raise AudioError(
-            f"{path}: {bad} of {samples.size} samples are NaN or infinite; repair or drop the file"
-        )
-    if channel == "mean" or samples.ndim == 1:
-        return librosa.to_mono(samples), file.samplerate
-    return samples[CHANNELS.index(channel) - 1], file.samplerate
-
-
-def _is_cut_short(path: Path, file: soundfile.SoundFile) -> bool:
-    """Return whether a file ends before its header says; libsndfile reads what is left as if it were all.
-
-    WAV, AIFF, AU and W64 promise a number of bytes, which libsndfile compares with the file in its log. An
-    Ogg stream promises nothing, but its last page carries a mark (RFC 3533, section 6: header type 4).
-    """
-    if file.format == "OGG":
-        return not _ends_with_last_page(path)
-    # Not "RIFF", the size of the whole file: many programs get it a little wrong, and no sample hangs on it.
-    promises = r"^ *(?:data|SSND|Data Size|riff) *: (\d+) \(should be (\d+)\)"
-    sizes = re.findall(promises, file.extra_info, re.MULTILINE)
-    # A program that writes to a pipe cannot know the size: it leaves the largest number there is.
-    return any(int(actual) < int(promised) < 0x7FFF0000 for promised, actual in sizes)
-
-
-def _ends_with_last_page(path: Path) -> bool:
-    """Return whether the last Ogg page of a file is marked as the stream's last and is all there."""
-    longest_page = 27 + 255 + 255 * 255
-    with path.open("rb") as file:
-        file.seek(max(0, path.stat().st_size - longest_page))
-        tail = file.read()
-    page = tail[tail.rfind(b"OggS") :]
-    if len(page) < 27 or not page[5] & 0x04:
-        return False
-    n_segments = page[26]
-    return len(page) >= 27 + n_segments + sum(page[27 : 27 + n_segments])
 
 
 def clip_waveforms(

@@ -4,7 +4,6 @@ Exit code 0 means done; an error is one line on stderr (code 1; 2 for a wrong co
 Modules that take long to import are imported by the command that needs them.
 """
 
-import json
 from pathlib import Path
 from typing import Annotated
 
@@ -12,8 +11,20 @@ import typer
 from typer.core import TyperCommand, TyperGroup
 
 from dha_utils.cli_fetch import fetch
+from dha_utils.cli_options import (
+    Channel,
+    DataArgument,
+    Dataset,
+    Force,
+    Pairs,
+    Root,
+    SkipBad,
+    Workers,
+    collect_parameters,
+    parse_duration,
+)
 from dha_utils.cli_prune import predict, prune
-from dha_utils.errors import DataError, DhaError, FetchError, ParameterError
+from dha_utils.errors import DataError, DhaError, FetchError
 from dha_utils.parameters import PARAMETERS, check_value
 
 
@@ -61,49 +72,60 @@ app.add_typer(fetch, name="fetch")
 app.command()(prune)
 app.command()(predict)
 
-Dataset = Annotated[str | None, typer.Option(help=PARAMETERS["dataset"].help + ".")]
-DataArgument = Annotated[
-    str,
-    typer.Argument(help="A name (esc10, esc50, dcase2016, ...), a folder of classes, or a CSV/TSV table."),
-]
-Root = Annotated[str | None, typer.Option(help="Folder that holds the audio; default $DHA_DATA.")]
-Channel = Annotated[str, typer.Option(help=PARAMETERS["channel"].help + ": mean, left or right.")]
-SkipBad = Annotated[bool, typer.Option("--skip-bad", help=PARAMETERS["skip_bad"].help + ".")]
-Pairs = Annotated[
-    list[str] | None,
-    typer.Option("-p", metavar="NAME VALUE", help=f"Set a notebook parameter: {', '.join(PARAMETERS)}."),
-]
-Workers = Annotated[int | None, typer.Option(help=PARAMETERS["workers"].help + ".")]
-Force = Annotated[bool, typer.Option("--force", help="Run also what is up to date.")]
-
 
 @app.command()
 def extract(
     dataset: DataArgument,
-    output: Annotated[Path, typer.Option("-o", "--output", help="File to write (safetensors).")],
+    output: Annotated[
+        str,
+        typer.Option(
+            "-o",
+            "--output",
+            help="File to write (safetensors), or, ending in /, a folder: a store of blocks.",
+        ),
+    ],
     root: Root = None,
     rate: Annotated[int, typer.Option(help="Sampling rate in Hz.")] = 22050,
-    duration: Annotated[float | None, typer.Option(help=PARAMETERS["duration"].help + ".")] = None,
+    duration: Annotated[
+        str | None,
+        typer.Option(
+            help="Seconds that every clip is padded or cut to, by default 30 for DCASE-16, else 5; 'whole' for each one's "
+            "own length."
+        ),
+    ] = None,
     channel: Channel = "mean",
     skip_bad: SkipBad = False,
     batch_size: Annotated[int, typer.Option(min=1, help="Clips per forward pass; changes no result.")] = 4,
+    workers: Annotated[int | None, typer.Option(min=1, help="Threads; default one per core.")] = None,
+    device: Annotated[str, typer.Option(help="auto, cpu or cuda.")] = "auto",
+    precision: Annotated[str, typer.Option(help="float32, bfloat16 or float16.")] = "float32",
 ) -> None:
     """Compute the pooled responses to all clips.
 
-    For all 15 taps of SoundNet-8. A run that was killed goes on where it stopped.
+    For all 15 taps of SoundNet-8. A run that was killed goes on where it stopped. Long recordings take no
+    more memory than short ones.
     """
     check_value("rate", rate)
-    check_value("duration", duration)
     check_value("channel", channel)
     import dha_utils
     from dha_utils.datasets import default_duration
+    from dha_utils.hardware import choose_device, choose_precision
     from dha_utils.inspection import usable_clips
 
-    clips = usable_clips(dha_utils.load_clips(dataset, root, allow_missing=skip_bad), skip_bad=skip_bad)
-    duration = duration or default_duration(dataset)
-    dha_utils.extract_responses(
-        clips, rate=rate, duration=duration, channel=channel, batch_size=batch_size, out=output
+    seconds = default_duration(dataset) if duration is None else parse_duration(duration)
+    choose_device(device)  # before all files are read
+    choose_precision(precision)
+    clips = usable_clips(
+        dha_utils.load_clips(dataset, root, allow_missing=skip_bad), skip_bad=skip_bad, workers=workers
     )
+    options = {
+        "rate": rate, "duration": seconds, "channel": channel, "batch_size": batch_size, "workers": workers,
+        "device": device, "precision": precision,
+    }  # fmt: skip
+    if output.endswith("/") or Path(output).is_dir():
+        dha_utils.extract_to_store(clips, output, **options)
+    else:
+        dha_utils.extract_responses(clips, out=output, **options)
     typer.echo(f"{len(clips)} clips: {output}")
 
 
@@ -233,39 +255,3 @@ def provide_weights(parameters: dict[str, object]) -> None:
         if parameters.get("root") or data_dir():
             raise
         typer.echo(f"dha: {error}\ndha: going on with the bundled artifacts, which need no weights", err=True)
-
-
-def collect_parameters(pairs: list[str] | None, **options: object) -> dict[str, object]:
-    """Return notebook parameters by name from ``NAME=VALUE`` pairs and from options that are not None.
-
-    Raises
-    ------
-    ParameterError
-        If a name is given twice.
-    """
-    given = {name: value for name, value in options.items() if value is not None}
-    for pair in pairs or []:
-        name, _, text = pair.partition("=")
-        if name in given:
-            raise ParameterError(f"parameter {name} is given twice: {given[name]!r} and {text!r}")
-        given[name] = parse_value(text)
-    return given
-
-
-def parse_value(text: str) -> object:
-    """Return a number, true, false, null or a JSON list for text that reads so, else the text itself.
-
-    Examples
-    --------
-    >>> [parse_value(text) for text in ("22050", "1e-3", "True", "null", "[22050, 44100]", "esc10")]
-    [22050, 0.001, True, None, [22050, 44100], 'esc10']
-    """
-    words = {"true": True, "false": False, "null": None, "none": None}
-    if text.lower() in words:
-        return words[text.lower()]
-    for parse in (int, float, json.loads):
-        try:
-            return parse(text)
-        except ValueError:
-            pass
-    return text

@@ -3,31 +3,27 @@
 Conventions: waveforms are float32 in [-1, 1], mono; see `dha_utils.responses` for what comes out.
 """
 
-import json
-import os
-import shutil
-import sys
-from collections.abc import Callable, Iterable, Sequence
-from concurrent.futures import ThreadPoolExecutor
-from functools import partial
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from itertools import chain
 from pathlib import Path
 
 import numpy as np
 import torch
-from safetensors.numpy import load_file, save_file
-from tqdm import tqdm
 
-from dha_utils.audio import load_audio, mfcc_features
+from dha_utils.audio import clip_waveforms, mfcc_features
 from dha_utils.datasets import Clips
-from dha_utils.errors import DataError
+from dha_utils.filling import Batch, extract, fill_store, plan_store
 from dha_utils.fused import FusedTaps
-from dha_utils.paths import atomic_write
+from dha_utils.hardware import choose_device, choose_precision
 from dha_utils.provenance import extraction_provenance
 from dha_utils.responses import Responses
+from dha_utils.sound_files import Cut
 from dha_utils.soundnet import NATIVE_RATE, TAPS, SoundNet, load_soundnet
+from dha_utils.store import ResponseStore
+from dha_utils.streaming import one_ahead, pool_stream, stream_audio
 
-BLOCK = 40
-"""Clips per unit of work: what is lost at most, per worker, when an extraction is killed."""
+STREAM_SECONDS = 60.0
+"""Sounds longer than this go through the network piece by piece, in constant memory; the responses are the same."""
 
 TapsFunction = Callable[[torch.Tensor], Iterable[tuple[str, torch.Tensor]]]
 
@@ -54,15 +50,81 @@ def pool_maps(taps: TapsFunction, waveforms: Sequence[np.ndarray]) -> dict[str, 
     with torch.inference_mode():
         for length in np.unique(lengths):
             rows = np.flatnonzero(lengths == length)
-            # A lone clip goes twice: for a batch of one oneDNN takes another algorithm, which rounds differently, and
-            # where an average nearly cancels that would show.
-            batch = torch.from_numpy(
-                np.stack([waveforms[row] for row in (rows if len(rows) > 1 else rows.repeat(2))])
-            )
+            batch = torch.from_numpy(np.stack([waveforms[row] for row in rows]))
             for tap, maps in taps(batch):
-                means = maps.mean(dim=2)[: len(rows)]
+                means = maps.mean(dim=2, dtype=torch.float32).numpy(force=True)
                 pooled.setdefault(tap, np.empty((len(waveforms), maps.shape[1]), np.float32))[rows] = means
     return pooled
+
+
+def decode(
+    path: str | Path, rate: int, duration: float | None, channel: str = "mean", cut: Cut = ()
+) -> np.ndarray | Iterator[np.ndarray]:
+    """Return the waveform of a file, or the pieces of it where it is longer than `STREAM_SECONDS`.
+
+    Arguments as in `dha_utils.load_audio`.
+
+    Raises
+    ------
+    AudioError
+        As `dha_utils.audio.load_audio`.
+    """
+    pieces = stream_audio(path, rate, duration, channel=channel, cut=cut)
+    head: list[np.ndarray] = []
+    for piece in pieces:
+        head.append(piece)
+        if sum(map(len, head)) > STREAM_SECONDS * rate:
+            return chain(head, pieces)
+    return np.concatenate(head)
+
+
+def make_batch(taps: FusedTaps, rate: int, duration: float | None, channel: str = "mean") -> Batch:
+    """Return the function that takes some clips from their files to their responses."""
+
+    def batch(clips: Clips) -> dict[str, np.ndarray]:
+        rows: list[dict[str, np.ndarray]] = [{}] * len(clips)
+        waveforms: dict[int, np.ndarray] = {}
+        for row, (path, cut) in enumerate(zip(clips.table["path"], clips.cuts, strict=True)):
+            sound = decode(path, rate, duration, channel, cut)
+            if isinstance(sound, np.ndarray):
+                waveforms[row] = sound
+            else:
+                rows[row] = pool_stream(taps, one_ahead(sound))
+        pooled = pool_maps(taps, list(waveforms.values()))
+        for i, row in enumerate(waveforms):
+            rows[row] = {tap: array[i] for tap, array in pooled.items()}
+        return {tap: np.stack([row[tap] for row in rows]) for tap in rows[0]}
+
+    return batch
+
+
+class Extraction:
+    """An extraction from SoundNet as it is to be run; arguments and errors as in `extract_responses`.
+
+    Attributes
+    ----------
+    batch : callable
+        Clips -> responses: what one worker does.
+    provenance : dict
+    how : dict
+        Arguments of `dha_utils.filling.run_blocks`.
+    """
+
+    def __init__(
+        self, clips, *, model=None, rate=NATIVE_RATE, duration=5.0, channel="mean", batch_size=4, workers=None,
+        progress=True, device="auto", precision="float32",
+    ):  # fmt: skip
+        place, dtype = choose_device(device), choose_precision(precision)
+        model = model or load_soundnet()
+        self.batch = make_batch(FusedTaps(model, place, dtype), rate, duration, channel)
+        parameters = {
+            "rate": rate, "duration": duration, "channel": channel, "batch_size": batch_size,
+            "input_scale": model.input_scale, "device": place.type, "precision": precision,
+        }  # fmt: skip
+        self.provenance = extraction_provenance(clips, parameters, model)
+        # Sounds of their own length seldom share one, and long ones should not wait for one another.
+        alone = duration is None or duration > STREAM_SECONDS
+        self.how = {"batch_size": 1 if alone else batch_size, "workers": workers, "progress": progress}
 
 
 def extract_responses(
@@ -75,12 +137,15 @@ def extract_responses(
     batch_size: int = 4,
     workers: int | None = None,
     progress: bool = True,
+    device: str = "auto",
+    precision: str = "float32",
     out: str | Path | None = None,
 ) -> Responses:
     """Decode clips, run them through SoundNet and pool every feature map of the 15 taps.
 
     Each worker is a thread that decodes a batch and runs the network on one core; what is computed
-    together never depends on the number of workers, so neither does the result.
+    together never depends on the number of workers, so neither does the result. Sounds longer than a minute are decoded and
+    run piece by piece: the responses are those of the whole, and memory does not grow with length.
 
     Parameters
     ----------
@@ -95,11 +160,15 @@ def extract_responses(
         What clips of several channels are brought down to.
     batch_size : int
         Clips per forward pass; more costs memory and changes results by rounding alone. Four is fastest on one core:
-        more activations fall out of the cache.
+        more activations fall out of the cache. Clips of their own length go one by one.
     workers : int, optional
-        Threads; by default one per available core.
+        Threads; by default one per available core, see `dha_utils.hardware.choose_workers`.
     progress : bool
         Show a progress bar on stderr.
+    device : str
+        ``auto`` (CUDA where there is a GPU, else the processor), ``cpu`` or ``cuda``.
+    precision : str
+        In which the network runs: ``float32``, ``bfloat16`` or ``float16``. The last is slow on most processors.
     out : path, optional
         Save here. Finished blocks of clips are kept in ``OUT.partial/`` meanwhile, so that a run that was killed goes
         on where it stopped; the folder is removed at the end.
@@ -114,26 +183,40 @@ def extract_responses(
         If a file cannot be used.
     DataError
         If `out` cannot be written, or is there and holds something else.
+    ParameterError
+        If the device is not there, or a device, a precision or a number of workers is none.
     """
-    model = model or load_soundnet()
-    taps = FusedTaps(model)
+    task = Extraction(
+        clips, model=model, rate=rate, duration=duration, channel=channel, batch_size=batch_size,
+        workers=workers, progress=progress, device=device, precision=precision,
+    )  # fmt: skip
+    return extract(clips, task.batch, TAPS, task.provenance, out, **task.how)
 
-    def one_block(block: Clips) -> dict[str, np.ndarray]:
-        files = zip(block.table["path"], block.cuts, strict=True)
-        waveforms = [load_audio(path, rate, duration, channel=channel, cut=cut) for path, cut in files]
-        batches = [waveforms[i : i + batch_size] for i in range(0, len(waveforms), batch_size)]
-        pooled = [pool_maps(taps, batch) for batch in batches]
-        return {tap: np.concatenate([batch[tap] for batch in pooled]) for tap in pooled[0]}
 
-    parameters = {
-        "rate": rate,
-        "duration": duration,
-        "channel": channel,
-        "batch_size": batch_size,
-        "input_scale": model.input_scale,
-    }
-    provenance = extraction_provenance(clips, parameters, model)
-    return _extract(clips, one_block, TAPS, provenance, workers=workers, progress=progress, out=out)
+def extract_to_store(clips: Clips, folder: str | Path, **options) -> ResponseStore:
+    """Do as `extract_responses`, but keep the responses in a store, so that none but the blocks under way are in memory.
+
+    Parameters
+    ----------
+    clips : Clips
+    folder : path
+        Of the store; made if it is not there. Where a run was killed, the next one goes on.
+    **options
+        As in `extract_responses`, less `out`.
+
+    Returns
+    -------
+    ResponseStore
+        Finished.
+
+    Raises
+    ------
+    DataError
+        If the folder cannot be written, or holds something else; the rest as in `extract_responses`.
+    """
+    task = Extraction(clips, **options)
+    store = plan_store(clips, folder, TAPS, task.provenance)
+    return fill_store(store, clips, task.batch, **task.how)
 
 
 def extract_mfcc(
@@ -148,89 +231,10 @@ def extract_mfcc(
 ) -> Responses:
     """Return the features of the MFCC baseline as one tap named ``mfcc``; arguments as in `extract_responses`."""
 
-    def one_block(block: Clips) -> dict[str, np.ndarray]:
-        files = zip(block.table["path"], block.cuts, strict=True)
-        waveforms = (load_audio(path, rate, duration, channel=channel, cut=cut) for path, cut in files)
+    def batch(part: Clips) -> dict[str, np.ndarray]:
+        waveforms = clip_waveforms(part, rate, duration, channel)
         return {"mfcc": np.stack([mfcc_features(waveform, rate) for waveform in waveforms])}
 
     provenance = extraction_provenance(clips, {"rate": rate, "duration": duration, "channel": channel})
-    return _extract(clips, one_block, ("mfcc",), provenance, workers=workers, progress=progress, out=out)
-
-
-def _extract(
-    clips: Clips, one_block, taps: Sequence[str], provenance: dict, *, workers, progress, out
-) -> Responses:
-    """Run `one_block` over the clips, block by block, in threads; keep and reuse finished blocks beside `out`."""
-    if out is not None:
-        done = _check_output(Path(out), clips, provenance)
-        if done is not None:
-            return done
-    blocks = [clips.take(range(i, min(i + BLOCK, len(clips)))) for i in range(0, len(clips), BLOCK)]
-    partial_folder = None if out is None else _open_partial(Path(f"{out}.partial"), clips, provenance)
-    work = partial(_kept_block, one_block, partial_folder)
-    workers = workers or len(os.sched_getaffinity(0))
-    parts: list[dict[str, np.ndarray]] = []
-    bar = tqdm(total=len(clips), unit="clip", disable=not progress, file=sys.stderr, desc=clips.name)
-    # One network thread per worker: threads of the network on top of them would contend for the same cores.
-    with bar, ThreadPoolExecutor(workers, initializer=torch.set_num_threads, initargs=(1,)) as pool:
-        try:
-            for block, part in zip(blocks, pool.map(work, range(len(blocks)), blocks), strict=True):
-                parts.append(part)
-                bar.update(len(block))
-        except BaseException:
-            pool.shutdown(cancel_futures=True)
-            raise
-    arrays = {tap: np.concatenate([part[tap] for part in parts]) for tap in taps}
-    responses = Responses(arrays, clips.table.drop(columns="path"), provenance)
-    if out is not None:
-        responses.save(out)
-        shutil.rmtree(partial_folder)
-    return responses
-
-
-def _check_output(out: Path, clips: Clips, provenance: dict) -> Responses | None:
-    """Return what `out` holds if it is this extraction, None if it is not there; raise if it is anything else."""
-    try:
-        out.parent.mkdir(parents=True, exist_ok=True)
-        with atomic_write(out.with_name(f"{out.name}.probe")):
-            pass
-        out.with_name(f"{out.name}.probe").unlink()
-        exists = out.exists()
-    except OSError as error:
-        raise DataError(f"{out}: cannot be written ({error.strerror}); choose another file") from error
-    if not exists:
-        return None
-    held = Responses.load(out) if out.is_file() else None
-    if (
-        held is None
-        or held.provenance != provenance
-        or held.table["clip"].tolist() != clips.table["clip"].tolist()
-    ):
-        raise DataError(f"{out}: is there and is not this extraction; remove it, or choose another file")
-    return held
-
-
-def _open_partial(folder: Path, clips: Clips, provenance: dict) -> Path:
-    """Return the folder of finished blocks, emptied if it belongs to another extraction."""
-    plan = json.dumps({"clips": clips.table["clip"].tolist(), "block": BLOCK, "provenance": provenance})
-    marker = folder / "plan.json"
-    if marker.is_file() and marker.read_text() != plan:
-        shutil.rmtree(folder)
-    if not marker.is_file():
-        if folder.exists() and any(folder.iterdir()):
-            raise DataError(f"{folder} exists and is not ours: move it away, or choose another output file")
-        with atomic_write(marker) as temporary:
-            temporary.write_text(plan)
-    return folder
-
-
-def _kept_block(one_block, folder: Path | None, number: int, block: Iterable) -> dict[str, np.ndarray]:
-    """Return a block from the folder of finished ones, or compute it and put it there."""
-    if folder is None:
-        return one_block(block)
-    path = folder / f"{number:05d}.safetensors"
-    if not path.is_file():
-        arrays = one_block(block)
-        with atomic_write(path) as temporary:
-            save_file(arrays, temporary)
-    return load_file(path)
+    how = {"batch_size": 4, "workers": workers, "progress": progress}
+    return extract(clips, batch, ("mfcc",), provenance, out, **how)

@@ -1,20 +1,127 @@
 """The taps of SoundNet once more, for speed: the same numbers up to rounding, with fewer passes over memory.
 
-Three rewrites, each an identity: batch norm is folded into the convolution before it (no tap lies between them);
-the first block's ReLU and max pooling change places, since pooling first leaves an eighth of the values; and the first
-convolution, one channel wide, is a matrix product in which one row of the input serves a whole pooling window.
+Conventions: between the steps maps are *time-major*, ``(clips, time, maps)``, so that the stretch of input that a kernel sees
+lies in one piece of memory and every convolution is a matrix product of overlapping rows of it. The rewrites are identities:
+batch norm is folded into the convolution before it (no tap lies between them); one row serves several neighbouring outputs,
+which saves most of the copying that rows cost; and in the first block ReLU and max pooling change places, since pooling first
+leaves an eighth of the values.
+
+A step says which stretch of its input one output needs (`frame`), how far the next one's lies (`hop`) and how many zeros
+the whole input gets at either end (`padding`); `dha_utils.streaming` runs the same steps on pieces of a long recording.
 """
 
 from collections.abc import Iterator
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 from torch.nn import functional as F
 from torch.nn.utils.fusion import fuse_conv_bn_eval
 
 from dha_utils.soundnet import SoundNet, check_waveforms
 
 STRIDE = 2
+
+ROW_VALUES = 2**18
+"""Values of rows made at a time, about a megabyte of float32: they are used while they are still in the cache."""
+
+MIN_ROWS = 8
+"""Rows per matrix product, at least: for a few rows BLAS takes another algorithm, which rounds differently, and where an
+average nearly cancels one would see in the responses how many clips shared a batch."""
+
+COLUMNS = 128
+"""Outputs times maps per row, at most, behind the first layer: more copies less and multiplies more zeros."""
+
+
+class Convolution:
+    """A convolution of stride 2 with its batch norm, as a matrix product.
+
+    Parameters
+    ----------
+    conv : Conv1d
+        With batch norm folded into it.
+    number : int
+        Of the layer, from 1; names its taps.
+    padding : int
+        Zeros at either end of the whole input.
+    group : int
+        Neighbouring outputs that one row of input serves.
+    """
+
+    def __init__(self, conv: nn.Conv1d, number: int, padding: int, group: int):
+        maps_out, maps_in, kernel = conv.weight.shape
+        self.frame, self.hop, self.padding, self.group = kernel, STRIDE, padding, group
+        self.maps_in, self.maps_out, self.number = maps_in, maps_out, number
+        # Column block j is the kernel as it meets the j-th output of a row.
+        self.row = kernel + STRIDE * (group - 1)
+        columns = conv.weight.new_zeros(group, maps_out, self.row, maps_in)
+        for j in range(group):
+            columns[j, :, STRIDE * j : STRIDE * j + kernel] = conv.weight.transpose(1, 2)
+        self.columns = columns.reshape(group * maps_out, self.row * maps_in).T.contiguous()
+        self.bias = conv.bias
+
+    def products(self, x: Tensor) -> Iterator[Tensor]:
+        """Yield the matrix products in pieces, shape (clips, some rows, group * maps_out)."""
+        width, hop = self.row * self.maps_in, STRIDE * self.group * self.maps_in
+        rows = x.flatten(1).unfold(1, width, hop)
+        for part in rows.split(max(1, ROW_VALUES // (width * len(x))), dim=1):
+            matrix = part.reshape(-1, width)
+            n_rows = len(matrix)
+            if n_rows < MIN_ROWS:
+                matrix = F.pad(matrix, (0, 0, 0, MIN_ROWS - n_rows))
+            yield (matrix @ self.columns)[:n_rows].view(*part.shape[:2], -1)
+
+    def __call__(self, x: Tensor, left: int, right: int) -> Iterator[tuple[str, Tensor]]:
+        """Yield ``bnN`` and ``reluN`` (the same memory), time-major; `left`, `right`: zeros put before and after `x`."""
+        n_outputs = (x.shape[1] + left + right - self.frame) // STRIDE + 1
+        n_rows = -(-n_outputs // self.group)
+        # The last row may reach beyond the end; what it finds there is cut off again.
+        reach = STRIDE * self.group * (n_rows - 1) + self.row
+        x = F.pad(x, (0, 0, left, reach - left - x.shape[1]))
+        products = torch.cat(list(self.products(x)), dim=1)
+        maps = products.view(len(x), -1, self.maps_out)[:, :n_outputs].add_(self.bias)
+        yield f"bn{self.number}", maps
+        yield f"relu{self.number}", maps.relu_()
+
+
+class PooledConvolution(Convolution):
+    """The first block: a row serves all outputs of one pooling window, of which only the maximum is kept."""
+
+    def __init__(self, conv: nn.Conv1d, number: int, padding: int, group: int):
+        super().__init__(conv, number, padding, group)
+        self.frame, self.hop = self.row, STRIDE * group
+
+    def __call__(self, x: Tensor, left: int, right: int) -> Iterator[tuple[str, Tensor]]:
+        """Yield ``pool1``, time-major."""
+        x = F.pad(x, (0, 0, left, right))
+        pooled = (largest(part.unflatten(2, (self.group, -1))) for part in self.products(x))
+        yield f"pool{self.number}", torch.cat(list(pooled), dim=1).add_(self.bias).relu_()
+
+
+class Pooling:
+    """Max pooling; values behind the last whole window are dropped."""
+
+    padding = 0
+
+    def __init__(self, size: int, number: int, maps_out: int):
+        self.frame = self.hop = size
+        self.number, self.maps_out = number, maps_out
+
+    def __call__(self, x: Tensor, left: int, right: int) -> Iterator[tuple[str, Tensor]]:
+        """Yield ``poolN``, time-major."""
+        n_windows = x.shape[1] // self.frame
+        windows = x[:, : n_windows * self.frame].unflatten(1, (n_windows, self.frame))
+        yield f"pool{self.number}", largest(windows)
+
+
+Step = Convolution | Pooling
+
+
+def largest(windows: Tensor) -> Tensor:
+    """Return the maximum over axis 2 (a power of two) by halves, each contiguous, unlike a reduction over an inner axis."""
+    while windows.shape[2] > 1:
+        half = windows.shape[2] // 2
+        windows = torch.maximum(windows[:, :, :half], windows[:, :, half:])
+    return windows[:, :, 0]
 
 
 class FusedTaps:
@@ -24,6 +131,15 @@ class FusedTaps:
     ----------
     model : SoundNet
         In evaluation mode; later changes of its weights are not seen.
+    device : torch.device or str
+        Where it runs.
+    dtype : torch.dtype
+        In what precision it runs: float32, float16 or bfloat16. Batch norm is folded in float32.
+
+    Attributes
+    ----------
+    steps : list of Convolution and Pooling
+        In order; each yields its taps, time-major.
 
     Examples
     --------
@@ -35,44 +151,34 @@ class FusedTaps:
     True
     """
 
-    def __init__(self, model: SoundNet):
-        self.layers = model.layers
-        self.convs = [
-            fuse_conv_bn_eval(model.get_submodule(f"conv{number}"), model.get_submodule(f"bn{number}"))
-            for number in range(1, len(self.layers) + 1)
-        ]
-        first, pool = self.layers[0], self.layers[0].pool
-        kernel = self.convs[0].weight[:, 0] * model.input_scale  # (maps, kernel)
-        # Column block j is the kernel as it meets the j-th position of a pooling window.
-        self.window = first.kernel + STRIDE * (pool - 1)
-        columns = kernel.new_zeros(pool, first.maps_out, self.window)
-        for position in range(pool):
-            columns[position, :, STRIDE * position : STRIDE * position + first.kernel] = kernel
-        self.columns = columns.reshape(pool * first.maps_out, self.window).T.contiguous()
+    def __init__(
+        self, model: SoundNet, device: torch.device | str = "cpu", dtype: torch.dtype = torch.float32
+    ):
+        self.device, self.dtype = torch.device(device), dtype
+        self.steps: list[Step] = []
+        for number, layer in enumerate(model.layers, 1):
+            conv = fuse_conv_bn_eval(model.get_submodule(f"conv{number}"), model.get_submodule(f"bn{number}"))
+            if number == 1:
+                conv.weight.data *= model.input_scale
+            conv = conv.to(device, dtype)
+            if number == 1:
+                self.steps.append(PooledConvolution(conv, number, layer.padding, group=layer.pool))
+                continue
+            # A row that serves g outputs is 2 (g - 1) longer than the kernel: long kernels bear more of that.
+            group = max(1, min(COLUMNS // layer.maps_out, layer.kernel // 4))
+            self.steps.append(Convolution(conv, number, layer.padding, group))
+            if layer.pool:
+                self.steps.append(Pooling(layer.pool, number, layer.maps_out))
+
+    def prepare(self, waveforms: Tensor) -> Tensor:
+        """Return waveforms (clips, samples) as the input of the first step, shape (clips, samples, 1)."""
+        return waveforms.to(self.device, self.dtype).unsqueeze(2)
 
     def __call__(self, waveforms: Tensor) -> Iterator[tuple[str, Tensor]]:
         """Yield ``(name, maps)`` as `SoundNet.taps` does; each tap is overwritten once the next is asked for."""
         check_waveforms(waveforms)
-        x = self._first_block(waveforms)
-        yield "pool1", x
-        for number, (layer, conv) in enumerate(zip(self.layers[1:], self.convs[1:], strict=True), 2):
-            x = conv(x)
-            yield f"bn{number}", x
-            x = F.relu_(x)
-            yield f"relu{number}", x
-            if layer.pool:
-                x = F.max_pool1d(x, layer.pool)
-                yield f"pool{number}", x
-
-    def _first_block(self, waveforms: Tensor) -> Tensor:
-        """Return pool1, shape (clips, maps, time)."""
-        layer = self.layers[0]
-        padded = F.pad(waveforms, (layer.padding, layer.padding))
-        n_windows = ((padded.shape[1] - layer.kernel) // STRIDE + 1) // layer.pool
-        rows = padded.unfold(1, self.window, STRIDE * layer.pool)[:, :n_windows].reshape(-1, self.window)
-        products = (rows @ self.columns).view(len(waveforms), n_windows, layer.pool, layer.maps_out)
-        # Pairwise maxima over the window's positions: contiguous, unlike a reduction over an inner axis.
-        while products.shape[2] > 1:
-            half = products.shape[2] // 2
-            products = torch.maximum(products[:, :, :half], products[:, :, half:])
-        return F.relu_(products[:, :, 0] + self.convs[0].bias).transpose(1, 2).contiguous()
+        x = self.prepare(waveforms)
+        for step in self.steps:
+            for name, maps in step(x, step.padding, step.padding):
+                x = maps
+                yield name, maps.transpose(1, 2)

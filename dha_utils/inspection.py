@@ -14,10 +14,10 @@ from pathlib import Path
 
 from tqdm import tqdm
 
-from dha_utils.audio import read_mono
 from dha_utils.datasets import DATASETS, Clips
 from dha_utils.datasets.clips import check_folds
 from dha_utils.errors import AudioError, DataError
+from dha_utils.sound_files import check_sound
 
 
 @dataclass(frozen=True)
@@ -146,7 +146,7 @@ def usable_clips(
 def _read_one(path: str) -> tuple[str, int, str]:
     """Return what is wrong with a file (empty: nothing), its sampling rate (0: unknown) and the sha256 of its content."""
     try:
-        _, rate = read_mono(Path(path))
+        rate = check_sound(Path(path))
         with open(path, "rb") as file:
             return "", rate, hashlib.file_digest(file, "sha256").hexdigest()
     except AudioError as error:

@@ -7,7 +7,6 @@ never kept on disk.
 """
 
 import math
-import os
 import sys
 from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -20,6 +19,7 @@ from dha_utils.audio import clip_waveforms
 from dha_utils.datasets import Clips
 from dha_utils.errors import DataError, ParameterError
 from dha_utils.fused import FusedTaps
+from dha_utils.hardware import choose_workers
 from dha_utils.naming import closest
 from dha_utils.soundnet import NATIVE_RATE, TAPS, SoundNet, load_soundnet
 
@@ -133,20 +133,19 @@ def iterate_maps(
     def one_batch(start: int, arrays: dict[str, np.ndarray]) -> int:
         batch_clips = clips.take(range(start, min(start + batch_size, len(clips))))
         waveforms = list(clip_waveforms(batch_clips, rate, duration, channel))
-        # A lone clip goes twice, as in `responses.pool_maps`: a batch of one takes another algorithm.
-        batch = torch.from_numpy(np.stack(waveforms if len(waveforms) > 1 else waveforms * 2))
+        batch = torch.from_numpy(np.stack(waveforms))
         left = len(arrays)
         with torch.inference_mode():
             for tap, maps in network(batch):
                 if tap in arrays:
-                    arrays[tap][start : start + len(waveforms)] = maps[: len(waveforms)]
+                    arrays[tap][start : start + len(waveforms)] = maps
                     left -= 1
                 if not left:
                     break
         return len(waveforms)
 
     starts = range(0, len(clips), batch_size)
-    threads = workers or len(os.sched_getaffinity(0))
+    threads = choose_workers(workers)
     for group in split_into_passes(shapes):
         arrays = {tap: np.empty(shapes[tap], np.float32) for tap in group}
         bar = tqdm(total=len(clips), unit="clip", disable=not progress, file=sys.stderr, desc=clips.name)

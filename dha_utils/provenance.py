@@ -13,7 +13,7 @@ import soundfile
 from dha_utils.datasets import ATTRIBUTIONS, Clips
 
 PACKAGES = ("librosa", "numpy", "scipy", "soundfile", "soxr", "torch")
-CODE = ("audio.py", "extraction.py", "fused.py", "soundnet.py")
+CODE = ("audio.py", "extraction.py", "fused.py", "sound_files.py", "soundnet.py", "streaming.py")
 """The modules whose text decides what an extraction computes."""
 
 
@@ -51,7 +51,9 @@ def extraction_provenance(clips: Clips, parameters: dict, model=None) -> dict:
     versions = {package: version(package) for package in PACKAGES} | {
         "libsndfile": soundfile.__libsndfile_version__
     }
-    cut = {clip: pairs for clip, pairs in zip(clips.table["clip"], clips.cuts, strict=True) if pairs}
+    # Lists, as they come back from JSON: provenance that was read must equal provenance that is made.
+    cuts = zip(clips.table["clip"], clips.cuts, strict=True)
+    cut = {clip: [list(pair) for pair in pairs] for clip, pairs in cuts if pairs}
     further = {"notes": list(clips.notes), "left_out": list(clips.left_out), "cut": cut}
     return {
         "dataset": clips.name,

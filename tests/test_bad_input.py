@@ -12,7 +12,8 @@ from hypothesis import strategies as st
 from miniatures import DEVELOPMENT, EVALUATION, make_dcase2016, write_clip
 from typer.testing import CliRunner
 
-from dha_utils.cli import app, parse_value
+from dha_utils.cli import app
+from dha_utils.cli_options import parse_value
 from dha_utils.datasets import load_clips
 from dha_utils.datasets.table import load_table
 from dha_utils.datasets.tut import parse_name, read_list

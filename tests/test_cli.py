@@ -13,7 +13,8 @@ from typer.testing import CliRunner
 
 import dha_utils
 from dha_utils import book, check, inspection, runner, weights
-from dha_utils.cli import app, collect_parameters, parse_value
+from dha_utils.cli import app
+from dha_utils.cli_options import collect_parameters, parse_value
 from dha_utils.errors import DataError, DhaError, FetchError, ParameterError
 
 REPOSITORY = Path(__file__).resolve().parents[1]
@@ -153,20 +154,80 @@ def test_extract(monkeypatch):
     monkeypatch.setitem(
         names, "load_clips", lambda dataset, root, **o: calls.append((dataset, root, o)) or ["clip"] * 3
     )
-    monkeypatch.setattr(inspection, "usable_clips", lambda clips, skip_bad: clips)
+    monkeypatch.setattr(inspection, "usable_clips", lambda clips, **options: clips)
     monkeypatch.setitem(names, "extract_responses", lambda clips, **options: calls.append((clips, options)))
     result = invoke(
         "extract", "esc10", "--root", "audio", "-o", "out.st", "--rate", "44100", "--batch-size", "2"
     )
     assert (result.exit_code, result.stdout) == (0, "3 clips: out.st\n")
-    options = {"rate": 44100, "duration": 5.0, "channel": "mean", "batch_size": 2, "out": Path("out.st")}
-    assert calls == [("esc10", "audio", {"allow_missing": False}), (["clip"] * 3, options)]
+    options = {
+        "rate": 44100, "duration": 5.0, "channel": "mean", "batch_size": 2, "workers": None, "device": "auto",
+        "precision": "float32",
+    }  # fmt: skip
+    loaded = ("esc10", "audio", {"allow_missing": False})
+    assert calls == [loaded, (["clip"] * 3, options | {"out": "out.st"})]
 
     result = invoke("extract", "esc10", "-o", "out.st", "--rate", "100")
     assert result.exit_code == 1
     assert result.stderr == "dha: parameter rate: expected a whole number in [8000, 192000], got 100 (int)\n"
     assert invoke("extract", "esc10").exit_code == 2
     assert len(calls) == 2
+
+
+def test_extract_into_a_store(monkeypatch, tmp_path):
+    calls = []
+    monkeypatch.setitem(vars(dha_utils), "load_clips", lambda dataset, root, **options: ["clip"])
+    monkeypatch.setattr(inspection, "usable_clips", lambda clips, **options: calls.append(options) or clips)
+    monkeypatch.setitem(
+        vars(dha_utils), "extract_to_store", lambda clips, folder, **options: calls.append((folder, options))
+    )
+    choices = "--duration whole --channel left --skip-bad --workers 3 --device cpu --precision bfloat16"
+    for folder in ("new/", str(tmp_path)):
+        assert invoke("extract", "mine", "-o", folder, *choices.split()).exit_code == 0
+    options = {
+        "rate": 22050, "duration": None, "channel": "left", "batch_size": 4, "workers": 3, "device": "cpu",
+        "precision": "bfloat16",
+    }  # fmt: skip
+    inspected = {"skip_bad": True, "workers": 3}
+    assert calls == [inspected, ("new/", options), inspected, (str(tmp_path), options)]
+
+
+@pytest.mark.parametrize(
+    ("dataset", "given", "seconds"),
+    [("dcase2016", (), 30.0), ("mine", (), 5.0), ("dcase2016", ("--duration", "2"), 2.0)],
+)
+def test_extract_takes_the_duration_of_the_data_set(dataset, given, seconds, monkeypatch):
+    calls = []
+    monkeypatch.setitem(vars(dha_utils), "load_clips", lambda dataset, root, **options: ["clip"])
+    monkeypatch.setattr(inspection, "usable_clips", lambda clips, **options: clips)
+    monkeypatch.setitem(vars(dha_utils), "extract_responses", lambda clips, **o: calls.append(o["duration"]))
+    assert invoke("extract", dataset, "-o", "out.st", *given).exit_code == 0
+    assert calls == [seconds]
+
+
+@pytest.mark.parametrize(
+    ("options", "fault"),
+    [
+        ("--duration all", "duration is 'all', expected seconds, such as 5, or 'whole'"),
+        ("--duration -1", "parameter duration: expected "),
+        ("--duration true", "duration is 'true', expected seconds"),
+        ("--device gpu", "unknown device 'gpu'"),
+        ("--device cuda", "device 'cuda' is not available: PyTorch sees no GPU"),
+        ("--precision float61", "unknown precision 'float61' (did you mean 'float16'?)"),
+    ],
+)
+def test_extract_refuses(options, fault, monkeypatch, tmp_path):
+    from dha_utils import extraction
+
+    monkeypatch.setattr(extraction, "load_soundnet", None)
+    monkeypatch.setattr("torch.cuda.is_available", lambda: False)
+    for name in ("a/1", "a/2", "b/1", "b/2"):
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / f"{name}.wav").write_bytes(b"")
+    result = invoke("extract", str(tmp_path), "-o", "out", *options.split())
+    assert result.exit_code == 1
+    assert fault in result.stderr
+    assert result.stderr.count("\n") == 1
 
 
 def test_closed_pipe_is_quiet():

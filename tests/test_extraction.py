@@ -1,15 +1,19 @@
 import multiprocessing
 import os
+import time
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
 import pytest
 import soundfile
+import torch
 
-from dha_utils import extraction as module
+from dha_utils import extraction, filling
+from dha_utils.audio import load_audio
 from dha_utils.datasets import Clips, load_clips
-from dha_utils.errors import AudioError, DataError
-from dha_utils.extraction import extract_mfcc, extract_responses, pool_maps
+from dha_utils.errors import AudioError, DataError, ParameterError
+from dha_utils.extraction import extract_mfcc, extract_responses, extract_to_store, pool_maps
 from dha_utils.fused import FusedTaps
 from dha_utils.paths import bundled, data_dir
 from dha_utils.responses import Responses
@@ -50,7 +54,7 @@ def assert_same(a, b):
 @pytest.mark.parametrize("duration", [0.4, None])
 def test_batches_and_workers_change_nothing(clips, random_network, options, duration, monkeypatch):
     expected = extract(clips, random_network, duration=duration)
-    monkeypatch.setattr(module, "BLOCK", 7 if "batch_size" in options else 2)
+    monkeypatch.setattr(filling, "BLOCK", 7 if "batch_size" in options else 2)
     got = extract(clips, random_network, duration=duration, **options)
     for tap in expected.taps:
         scale = np.abs(expected[tap]).max()
@@ -66,7 +70,6 @@ def test_padding_never_leaks_into_another_clip(clips, random_network):
 
 
 def test_pooling_is_the_mean_over_time(random_network):
-    import torch
 
     waveform = np.random.default_rng(0).uniform(-1, 1, 6000).astype(np.float32)
     pooled = pool_maps(FusedTaps(random_network), [waveform])
@@ -84,21 +87,23 @@ def test_one_bad_clip_names_the_file_and_leaves_no_output(clips, random_network,
 
 
 def die_at_the_second_block(clips, network, out):
-    module.BLOCK = 2
-    plain, calls = module.load_audio, []
+    filling.BLOCK = 2
+    plain, calls = extraction.stream_audio, []
 
     def mortal(*arguments, **options):
         calls.append(arguments)
         if len(calls) == 4:
+            while not Path(f"{out}.partial/block-00000.parquet").exists():
+                time.sleep(0.01)
             os._exit(9)
         return plain(*arguments, **options)
 
-    module.load_audio = mortal
+    extraction.stream_audio = mortal
     extract(clips, network, out=out, workers=1)
 
 
 def test_goes_on_after_a_kill(clips, random_network, tmp_path, monkeypatch):
-    monkeypatch.setattr(module, "BLOCK", 2)
+    monkeypatch.setattr(filling, "BLOCK", 2)
     expected = extract(clips, random_network)
     out = tmp_path / "out.safetensors"
     process = multiprocessing.get_context("spawn").Process(
@@ -108,12 +113,12 @@ def test_goes_on_after_a_kill(clips, random_network, tmp_path, monkeypatch):
     process.join()
     assert process.exitcode == 9
     assert not out.exists()
-    finished = sorted(path.name for path in tmp_path.glob("out.safetensors.partial/*.safetensors"))
-    assert finished == ["00000.safetensors"]
+    finished = sorted(path.name for path in tmp_path.glob("out.safetensors.partial/*.parquet"))
+    assert finished == ["block-00000.parquet"]
 
     decoded = []
-    plain = module.load_audio
-    monkeypatch.setattr(module, "load_audio", lambda *a, **k: decoded.append(a[0]) or plain(*a, **k))
+    plain = extraction.stream_audio
+    monkeypatch.setattr(extraction, "stream_audio", lambda *a, **k: decoded.append(a[0]) or plain(*a, **k))
     resumed = extract(clips, random_network, out=out)
     assert len(decoded) == len(clips) - 2
     assert_same(resumed, expected)
@@ -132,7 +137,7 @@ def test_partial_work_of_other_parameters_is_not_used(clips, random_network, tmp
 def test_output_that_is_there_is_kept(clips, random_network, tmp_path, monkeypatch):
     out = tmp_path / "out.safetensors"
     first = extract(clips, random_network, out=out)
-    monkeypatch.setattr(module, "load_audio", None)  # nothing is decoded again
+    monkeypatch.setattr(extraction, "stream_audio", None)  # nothing is decoded again
     assert_same(extract(clips, random_network, out=out), first)
     with pytest.raises(DataError, match="is there and is not this extraction; remove it"):
         extract(clips, random_network, out=out, rate=16_000)
@@ -143,7 +148,7 @@ def test_output_that_is_there_is_kept(clips, random_network, tmp_path, monkeypat
 def test_output_that_cannot_be_written_is_refused_before_any_work(
     clips, random_network, tmp_path, monkeypatch
 ):
-    monkeypatch.setattr(module, "load_audio", None)
+    monkeypatch.setattr(extraction, "stream_audio", None)
     (tmp_path / "file").write_text("")
     with pytest.raises(DataError, match="cannot be written"):
         extract(clips, random_network, out=tmp_path / "file" / "out.safetensors")
@@ -175,3 +180,79 @@ def test_bundled_mfcc_is_recomputed_from_audio():
     rows = np.arange(0, 400, 20)
     fresh = extract_mfcc(load_clips("esc10").take(rows), progress=False)
     np.testing.assert_allclose(fresh["mfcc"], stored["mfcc"][rows], rtol=1e-3, atol=1e-3)
+
+
+def test_long_sounds_are_streamed_and_the_same(clips, random_network, monkeypatch):
+    expected = extract(clips, random_network, duration=None)
+    monkeypatch.setattr(extraction, "STREAM_SECONDS", 0.3)  # 6615 samples: the clips of 9000 are long
+    streamed = []
+    plain = extraction.pool_stream
+    monkeypatch.setattr(extraction, "pool_stream", lambda *a: streamed.append(a) or plain(*a))
+    got = extract(clips, random_network, duration=None)
+    assert len(streamed) == 3
+    for duration, n_streamed in ((0.25, 3), (0.4, 10)):  # of a part of a long file nothing is streamed
+        extract(clips, random_network, duration=duration)
+        assert len(streamed) == n_streamed
+    for tap in expected.taps:
+        scale = np.abs(expected[tap]).max()
+        np.testing.assert_allclose(got[tap], expected[tap], rtol=1e-5, atol=1e-6 * scale, err_msg=tap)
+
+
+def test_channel_and_erroneous_seconds(clips, random_network, tmp_path, monkeypatch):
+    rng = np.random.default_rng(1)
+    for i, path in enumerate(clips.table["path"]):
+        soundfile.write(path, rng.uniform(-0.5, 0.5, (9000 + i, 2)), 22_050, subtype="FLOAT")
+    table = clips.table.assign(cut=[[(0.05, 0.1)] if i == 2 else [] for i in range(7)])
+    marked = Clips("made-up", tmp_path, table)
+    options = {"model": random_network, "progress": False, "duration": None, "channel": "right"}
+    expected = extract_responses(marked, **options)
+    assert list(expected.table) == ["clip", "label", "fold", "recording"]
+    assert expected.provenance["cut"] == {"c2": [[0.05, 0.1]]}
+    assert expected.provenance["parameters"]["channel"] == "right"
+    for i, (path, cut) in enumerate(zip(table["path"], marked.cuts, strict=True)):
+        pooled = pool_maps(FusedTaps(random_network), [load_audio(path, 22_050, channel="right", cut=cut)])
+        for tap in expected.taps:
+            np.testing.assert_allclose(expected[tap][[i]], pooled[tap], rtol=1e-5, atol=1e-6)
+    # Where a run was stopped, and where all is there, the next one knows the same extraction again.
+    out, folder = tmp_path / "out.safetensors", tmp_path / "store"
+    for _ in range(2):
+        assert_same(extract_responses(marked, out=out, **options), expected)
+        assert_same(extract_to_store(marked, folder, **options).read(), expected)
+    monkeypatch.setattr(extraction, "STREAM_SECONDS", 0.3)
+    streamed = extract_responses(marked, **options)
+    for tap in expected.taps:
+        scale = np.abs(expected[tap]).max()
+        np.testing.assert_allclose(streamed[tap], expected[tap], rtol=1e-5, atol=1e-6 * scale, err_msg=tap)
+
+
+def test_a_store_holds_the_same(clips, random_network, tmp_path, monkeypatch):
+    monkeypatch.setattr(filling, "BLOCK", 3)
+    expected = extract(clips, random_network)
+    options = {"model": random_network, "duration": 0.4, "progress": False}
+    store = extract_to_store(clips, tmp_path / "store", **options)
+    assert_same(store.read(), expected)
+    assert store.read().provenance == expected.provenance
+    store.path(1).unlink()
+    decoded = []
+    plain = extraction.stream_audio
+    monkeypatch.setattr(extraction, "stream_audio", lambda *a, **k: decoded.append(a[0]) or plain(*a, **k))
+    assert_same(extract_to_store(clips, tmp_path / "store", **options).read(), expected)
+    assert len(decoded) == 3
+    with pytest.raises(DataError, match="holds another extraction"):
+        extract_to_store(clips, tmp_path / "store", **options | {"duration": 0.3})
+
+
+def test_precision_is_part_of_what_was_computed(clips, random_network):
+    half, whole = (extract(clips, random_network, precision=name) for name in ("bfloat16", "float32"))
+    assert half["relu7"].dtype == np.float32
+    assert half.provenance["parameters"]["precision"] == "bfloat16"
+    assert 1e-5 < np.abs(half["relu7"] - whole["relu7"]).max() / np.abs(whole["relu7"]).max() < 5e-2
+
+
+def test_a_gpu_that_is_not_there_is_refused_before_any_work(clips, monkeypatch):
+    monkeypatch.setattr(extraction, "load_soundnet", None)
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    with pytest.raises(ParameterError, match="device 'cuda' is not available"):
+        extract_responses(clips, device="cuda")
+    with pytest.raises(ParameterError, match="unknown precision 'half'"):
+        extract_responses(clips, precision="half")

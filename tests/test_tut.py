@@ -74,6 +74,6 @@ def test_extraction_says_what_was_done(root, random_network):
     options = {"model": random_network, "duration": 0.4, "progress": False}
     left, mean = (extract_responses(clips, channel=channel, **options) for channel in ("left", "mean"))
     assert left.provenance["parameters"]["channel"] == "left"
-    assert left.provenance["cut"] == {"a010_0_30": [(0.1, 0.25)]}
+    assert left.provenance["cut"] == {"a010_0_30": [[0.1, 0.25]]}
     assert left.provenance["notes"] == list(clips.notes)
     assert np.abs(left["pool1"] - mean["pool1"]).max() > 0

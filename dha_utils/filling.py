@@ -1,0 +1,133 @@
+"""Run an extraction in threads, batch by batch, and keep what is finished.
+
+Conventions: a *batch* function takes clips and returns their responses, tap by tap. Clips make blocks and blocks make
+batches by their place in the list alone, so what is computed together does not depend on the number of threads.
+"""
+
+import shutil
+import sys
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import torch
+from tqdm import tqdm
+
+from dha_utils.datasets import Clips
+from dha_utils.errors import DataError
+from dha_utils.hardware import choose_workers
+from dha_utils.paths import atomic_write
+from dha_utils.responses import Responses
+from dha_utils.store import ResponseStore
+
+BLOCK = 40
+"""Clips per block: what is lost at most, beside the batches under way, when an extraction is killed."""
+
+Batch = Callable[[Clips], dict[str, np.ndarray]]
+
+
+def run_blocks(
+    clips: Clips, numbers: Iterable[int], batch: Batch, batch_size: int, workers: int | None, progress: bool
+) -> Iterator[tuple[int, Clips, dict[str, np.ndarray]]]:
+    """Yield ``(number, clips, arrays)`` of the given blocks, in order, computed by a pool of threads."""
+    blocks = {
+        number: clips.take(range(len(clips))[number * BLOCK : (number + 1) * BLOCK]) for number in numbers
+    }
+    batches = {
+        number: [block.take(range(len(block))[i : i + batch_size]) for i in range(0, len(block), batch_size)]
+        for number, block in blocks.items()
+    }
+    n_todo = sum(map(len, blocks.values()))
+    bar = tqdm(
+        total=len(clips),
+        initial=len(clips) - n_todo,
+        unit="clip",
+        disable=not progress,
+        file=sys.stderr,
+        desc=clips.name,
+    )
+    threads = choose_workers(workers)
+    # One network thread per worker: threads of the network on top of them would contend for the same cores.
+    with bar, ThreadPoolExecutor(threads, initializer=torch.set_num_threads, initargs=(1,)) as pool:
+        try:
+            results = pool.map(batch, [one for several in batches.values() for one in several])
+            for number, block in blocks.items():
+                parts = []
+                for one in batches[number]:
+                    parts.append(next(results))
+                    bar.update(len(one))
+                yield number, block, {tap: np.concatenate([part[tap] for part in parts]) for tap in parts[0]}
+        except BaseException:
+            pool.shutdown(cancel_futures=True)
+            raise
+
+
+def described(clips: Clips) -> pd.DataFrame:
+    """Return the clip table that goes with responses: neither paths nor seconds cut out, which the provenance holds."""
+    return clips.table.drop(columns=["path", "cut"], errors="ignore")
+
+
+def plan_store(clips: Clips, folder: str | Path, taps: Sequence[str], provenance: dict) -> ResponseStore:
+    """Return the store for an extraction, new or as far as it got; errors as `ResponseStore.plan`."""
+    return ResponseStore.plan(folder, clips.table["clip"].tolist(), provenance, taps, BLOCK)
+
+
+def fill_store(store: ResponseStore, clips: Clips, batch: Batch, **how) -> ResponseStore:
+    """Compute the blocks that a store lacks, and return it, finished; `how` as in `run_blocks`."""
+    missing = store.missing()
+    if store.complete and not missing:
+        return store
+    for number, block, arrays in run_blocks(clips, missing, batch, **how):
+        store.write(number, described(block), arrays)
+    return store.finish()
+
+
+def extract(
+    clips: Clips, batch: Batch, taps: Sequence[str], provenance: dict, out: str | Path | None, **how
+) -> Responses:
+    """Return the responses to all clips, and save them to the file `out`, if any; `how` as in `run_blocks`.
+
+    Finished blocks are kept in a store beside the file meanwhile, ``OUT.partial/``, which is removed at the end.
+
+    Raises
+    ------
+    DataError
+        If `out` cannot be written, or is there and holds something else.
+    """
+    if out is None:
+        n_blocks = -(-len(clips) // BLOCK)
+        parts = [arrays for _, _, arrays in run_blocks(clips, range(n_blocks), batch, **how)]
+        arrays = {tap: np.concatenate([part[tap] for part in parts]) for tap in taps}
+        return Responses(arrays, described(clips), provenance)
+    done = _check_output(Path(out), clips, provenance)
+    if done is not None:
+        return done
+    partial = plan_store(clips, f"{out}.partial", taps, provenance)
+    responses = fill_store(partial, clips, batch, **how).read()
+    responses.save(out)
+    shutil.rmtree(partial.folder)
+    return responses
+
+
+def _check_output(out: Path, clips: Clips, provenance: dict) -> Responses | None:
+    """Return what `out` holds if it is this extraction, None if it is not there; raise if it is anything else."""
+    try:
+        out.parent.mkdir(parents=True, exist_ok=True)
+        with atomic_write(out.with_name(f"{out.name}.probe")):
+            pass
+        out.with_name(f"{out.name}.probe").unlink()
+        exists = out.exists()
+    except OSError as error:
+        raise DataError(f"{out}: cannot be written ({error.strerror}); choose another file") from error
+    if not exists:
+        return None
+    held = Responses.load(out) if out.is_file() else None
+    if (
+        held is None
+        or held.provenance != provenance
+        or held.table["clip"].tolist() != clips.table["clip"].tolist()
+    ):
+        raise DataError(f"{out}: is there and is not this extraction; remove it, or choose another file")
+    return held

@@ -1,0 +1,246 @@
+"""A store of responses: a folder to which large sets are written, and from which they are read, block by block.
+
+``manifest.json`` says what the numbers were made from (provenance) and lists the blocks; ``block-00000.parquet`` and so on
+hold some clips each: the rows of the clip table, and per tap one column of float32 lists of fixed length. Nothing is
+pickled; any program that reads parquet reads the blocks.
+
+A store is planned before it is filled: which clips make which block is fixed then, so that blocks can be written in any
+order, by any number of processes, and those that are there already need not be made again. Every file is written under
+another name and renamed when it is whole. Until all blocks are there the manifest says so, and `ResponseStore.open` refuses.
+A block carries a hash of its clips and of what made it: one from elsewhere is noticed. Pages of a block have checksums.
+"""
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+
+from dha_utils.blocks import Block, names_sha256, read_arrays, read_table, write_block
+from dha_utils.errors import DataError
+from dha_utils.manifest import MANIFEST, OF_THE_CLIPS, Manifest
+from dha_utils.naming import closest
+from dha_utils.responses import Responses
+
+
+@dataclass(frozen=True)
+class ResponseStore(Manifest):
+    """A folder of responses; made by `plan` or `open`. Attributes as in `Manifest`."""
+
+    @classmethod
+    def plan(
+        cls,
+        folder: str | Path,
+        names: Sequence[str],
+        provenance: Mapping,
+        taps: Sequence[str],
+        block_size: int,
+    ) -> "ResponseStore":
+        """Return the store for some clips in some folder: a new one, or the same as far as it got.
+
+        Parameters
+        ----------
+        folder : path
+            Made if it is not there.
+        names : sequence of str
+            The clips, in order.
+        provenance : dict
+            JSON types only.
+        taps : sequence of str
+        block_size : int
+            Clips per block.
+
+        Raises
+        ------
+        DataError
+            If the folder cannot be written, or holds anything else.
+        """
+        folder = Path(folder)
+        cuts = range(0, len(names), block_size)
+        pieces = [names[start : start + block_size] for start in cuts]
+        blocks = tuple(Block(len(piece), names_sha256(piece)) for piece in pieces)
+        planned = cls(folder, dict(provenance), tuple(taps), blocks)
+        if (folder / MANIFEST).exists():
+            held = cls.load(folder)
+            if held.as_planned() != planned:
+                raise DataError(
+                    f"{folder}: holds another extraction (other clips, parameters, weights or code); remove it, or "
+                    "choose another output"
+                )
+            return held
+        try:
+            folder.mkdir(parents=True, exist_ok=True)
+            if any(folder.glob("[!.]*")):
+                raise DataError(f"{folder} exists and is not ours: move it away, or choose another output")
+            planned.save()
+        except OSError as error:
+            raise DataError(
+                f"{folder}: cannot be written ({error.strerror}); choose another folder"
+            ) from error
+        return planned
+
+    @classmethod
+    def open(cls, folder: str | Path) -> "ResponseStore":
+        """Return the finished store in a folder, after a look at every block's size and mark.
+
+        Raises
+        ------
+        DataError
+            If there is none, it is not finished, or a block is missing, cut short or of another store.
+        """
+        folder = Path(folder)
+        store = cls.load(folder)
+        if not store.complete:
+            n_there = len(store.blocks) - len(store.missing())
+            raise DataError(
+                f"{folder}: is not finished: {n_there} of {len(store.blocks)} blocks are there; run the same extraction "
+                "again, it goes on where it stopped"
+            )
+        for number in range(len(store.blocks)):
+            if fault := store.fault(number):
+                raise DataError(
+                    f"{store.path(number)}: {fault}; run the same extraction again, which makes only such blocks"
+                )
+        expected = {store.path(number) for number in range(len(store.blocks))}
+        for path in sorted(set(folder.glob("*.parquet")) - expected):
+            raise DataError(
+                f"{path}: is not in the manifest: of another store, or of an appending that was interrupted; move it away"
+            )
+        return store
+
+    def write(self, number: int, table: pd.DataFrame, arrays: Mapping[str, np.ndarray]) -> None:
+        """Write one block, atomically; any process may, in any order.
+
+        Parameters
+        ----------
+        number : int
+        table : DataFrame
+            Rows of the clip table, those planned for this block: clip, label, fold, recording.
+        arrays : dict of str to ndarray, shape (clips, maps), float32
+            One per tap of the store.
+
+        Raises
+        ------
+        DataError
+            If these are not the clips or taps of the block, a response is not finite, or the disk is full.
+        """
+        if names_sha256(table["clip"].tolist()) != self.blocks[number].clips_sha256 or {*arrays} != {
+            *self.taps
+        }:
+            raise DataError(f"{self.path(number)}: these are not the clips and taps that were planned for it")
+        Responses(arrays, table)  # checks shapes and values
+        write_block(self.path(number), table, {tap: arrays[tap] for tap in self.taps}, self.mark(number))
+
+    def finish(self) -> "ResponseStore":
+        """Return the store, finished: all blocks are looked at and the manifest is written for good.
+
+        Raises
+        ------
+        DataError
+            If a block is missing or not what was planned.
+        """
+        plan = self.as_planned()
+        if missing := plan.missing():
+            fault = plan.fault(missing[0])
+            raise DataError(f"{self.path(missing[0])}: {fault}; {len(missing)} blocks to go")
+        sized = tuple(
+            replace(block, bytes=self.path(number).stat().st_size) for number, block in enumerate(self.blocks)
+        )
+        done = replace(self, blocks=sized, complete=True)
+        done.save()
+        return done
+
+    def append(self, responses: Responses) -> "ResponseStore":
+        """Return the finished store with more clips, as one more block; the manifest changes last.
+
+        Raises
+        ------
+        DataError
+            If the responses were made in another way, hold other taps, or a clip is there already.
+        """
+        if responses.taps != self.taps:
+            raise DataError(
+                f"{self.folder}: holds taps {', '.join(self.taps)}, not {', '.join(responses.taps)}"
+            )
+        for key in sorted({*self.provenance, *responses.provenance} - {*OF_THE_CLIPS}):
+            if self.provenance.get(key) != responses.provenance.get(key):
+                raise DataError(
+                    f"{self.folder}: what is to be appended was made with another {key}: not comparable"
+                )
+        held, names = self.table["clip"].tolist(), responses.table["clip"].tolist()
+        if twice := {*held} & {*names}:
+            raise DataError(f"{self.folder}: clip {min(twice)} is there already")
+        of_the_clips = {"clips": len(held) + len(names), "clip_list_sha256": names_sha256(held + names)}
+        for key in ("dataset", "attribution"):
+            both = dict.fromkeys(p[key] for p in (self.provenance, responses.provenance) if p.get(key))
+            of_the_clips[key] = "; ".join(both) or None
+        for key, none in (("notes", []), ("left_out", []), ("cut", {})):
+            of_both = [p.get(key, none) for p in (self.provenance, responses.provenance)]
+            both = {**of_both[0], **of_both[1]} if key == "cut" else of_both[0] + of_both[1]
+            if both:
+                of_the_clips[key] = both
+        provenance = {**self.provenance, **of_the_clips}
+        blocks = (*self.blocks, Block(len(names), names_sha256(names)))
+        longer = replace(self, provenance=provenance, blocks=blocks, complete=False)
+        longer.write(len(self.blocks), responses.table, responses.arrays)
+        return longer.finish()
+
+    @property
+    def table(self) -> pd.DataFrame:
+        """The clip table: clip, label, fold, recording."""
+        parts = [read_table(self.path(number), self.taps) for number in range(len(self.blocks))]
+        return pd.concat(parts, ignore_index=True)
+
+    def iterate(self, taps: Sequence[str] | None = None) -> Iterator[Responses]:
+        """Yield the responses of the given taps (default: all) block by block, holding one block at a time.
+
+        Raises
+        ------
+        DataError
+            If a tap is not in the store, or a block is damaged.
+        """
+        for number in range(len(self.blocks)):
+            yield self._block(number, taps)
+
+    def read(self, taps: Sequence[str] | None = None, rows: np.ndarray | slice | None = None) -> Responses:
+        """Return the responses of some clips at some taps.
+
+        Parameters
+        ----------
+        taps : sequence of str, optional
+            Default: all.
+        rows : ndarray or slice, optional
+            Row numbers, in any order, or a boolean mask over the clips; default: all. Blocks without such are not read.
+
+        Raises
+        ------
+        DataError
+            If a tap is not in the store, no clip is asked for, or a block is damaged.
+        """
+        rows = np.arange(len(self))[slice(None) if rows is None else rows]
+        if not len(rows):
+            raise DataError(f"{self.folder}: no clips are asked for; it holds {len(self)}")
+        ends = np.cumsum([block.rows for block in self.blocks])
+        owners = np.searchsorted(ends, rows, side="right")
+        parts = []
+        for number in np.unique(owners):
+            first = ends[number] - self.blocks[number].rows
+            parts.append(self._block(number, taps).take(rows[owners == number] - first))
+        arrays = {tap: np.concatenate([part[tap] for part in parts]) for tap in parts[0].taps}
+        table = pd.concat([part.table for part in parts], ignore_index=True)
+        # The parts lie block by block; back to the order that was asked for.
+        order = np.argsort(np.argsort(owners, kind="stable"), kind="stable")
+        return Responses(arrays, table, dict(self.provenance)).take(order)
+
+    def _block(self, number: int, taps: Sequence[str] | None) -> Responses:
+        for tap in taps or ():
+            if tap not in self.taps:
+                there = ", ".join(self.taps)
+                raise DataError(
+                    f"{self.folder}: no responses of tap {tap!r}{closest(tap, self.taps)}; there are: {there}"
+                )
+        path = self.path(number)
+        return Responses(
+            read_arrays(path, taps or self.taps), read_table(path, self.taps), dict(self.provenance)
+        )
