@@ -21,7 +21,7 @@ from torch.nn import functional as F
 
 from dha_utils.audio import RESAMPLER
 from dha_utils.fused import FusedTaps, Step
-from dha_utils.sound_files import FRAMES, Cut, check_request, mono_pieces, open_sound
+from dha_utils.sound_files import FRAMES, Cut, check_all_read, check_request, mono_pieces, open_sound
 from dha_utils.soundnet import check_waveforms
 
 
@@ -51,12 +51,14 @@ def stream_audio(
     Raises
     ------
     AudioError
-        As there, when the fault is reached: a fault that only the end of the file shows comes after its last piece.
+        As there; a fault that only decoding shows comes when it is reached.
     """
     path = Path(path)
     check_request(path, rate, duration, channel)
     with open_sound(path) as file:
         own_rate = file.samplerate
+        # A missing end shows at once: before an hour of work, and also where a duration stops short of it.
+        check_all_read(path, file, file.frames)
         pieces = mono_pieces(path, file, frames, channel, cut)
         if duration is not None:
             pieces = _fit_pieces(pieces, max(1, round(duration * own_rate)), frames)

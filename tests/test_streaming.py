@@ -40,7 +40,7 @@ def assert_same(got, network, waveform):
             np.testing.assert_allclose(got[tap], oracle, rtol=1e-5, atol=3e-6 * scale, err_msg=tap)
 
 
-@settings(max_examples=60, deadline=None, derandomize=True)
+@settings(max_examples=30, deadline=None, derandomize=True)
 @given(
     n=st.integers(MIN_SAMPLES, 60_000),
     sizes=st.lists(st.integers(1, 30_000), min_size=1, max_size=4).filter(lambda s: sum(s) > 300),
@@ -133,6 +133,15 @@ def test_truncated_files_are_refused_with_the_same_words(tmp_path, suffix):
     path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
     with pytest.raises(AudioError, match="is truncated"):
         list(stream_audio(path, 22_050, frames=5000))
+
+
+@pytest.mark.parametrize("suffix", ["ogg", "wav"])
+def test_a_missing_end_shows_before_anything_is_decoded(tmp_path, suffix):
+    path = tmp_path / f"a.{suffix}"
+    soundfile.write(path, 0.1 * noise(88_200), 44_100)
+    path.write_bytes(path.read_bytes()[:-2000])
+    with pytest.raises(AudioError, match="is truncated"):
+        next(stream_audio(path, 22_050, duration=0.1))
 
 
 def test_other_faults(tmp_path):
