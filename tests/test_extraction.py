@@ -212,7 +212,9 @@ def test_channel_and_erroneous_seconds(clips, random_network, tmp_path, monkeypa
     for i, (path, cut) in enumerate(zip(table["path"], marked.cuts, strict=True)):
         pooled = pool_maps(FusedTaps(random_network), [load_audio(path, 22_050, channel="right", cut=cut)])
         for tap in expected.taps:
-            np.testing.assert_allclose(expected[tap][[i]], pooled[tap], rtol=1e-5, atol=1e-6)
+            # Here matrix products have all threads of PyTorch, in a worker one: they round differently.
+            scale = np.abs(expected[tap]).max()
+            np.testing.assert_allclose(expected[tap][[i]], pooled[tap], rtol=1e-5, atol=1e-6 * scale)
     # Where a run was stopped, and where all is there, the next one knows the same extraction again.
     out, folder = tmp_path / "out.safetensors", tmp_path / "store"
     for _ in range(2):
