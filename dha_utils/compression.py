@@ -149,7 +149,7 @@ class CompressionStudy:
 
     def __init__(self, model: SoundNet, waveforms: np.ndarray, responses: Responses):
         self.model, self.waveforms, self.responses = model, waveforms, responses
-        self.folds = [int(fold) for fold in np.unique(responses.folds)]
+        self.folds = responses.test_folds
         self.activations = layer_activations(model, waveforms)
         self.compressor = cache(self._compressor)
 

@@ -17,7 +17,7 @@ from sklearn.svm import SVC
 from threadpoolctl import threadpool_limits
 
 from dha_utils.datasets import clips as clip_table
-from dha_utils.ensemble import evaluate_fold, soundnet_layers
+from dha_utils.ensemble import FoldResult, evaluate_fold, soundnet_layers
 from dha_utils.responses import Responses
 from dha_utils.selection import Selection
 
@@ -120,20 +120,10 @@ def cross_validate_many(
         delayed(evaluate_fold)(x, y, responses.folds == fold, layers, keep(chosen[name].get(fold)))
         for name, fold in jobs
     )
-    converged: dict[str, dict[int, list[bool]]] = {name: {} for name in selectors}
-    tested = responses.tested()
-    shape = (len(layers), len(tested), len(responses.classes))
-    probabilities = {name: np.empty(shape) for name in selectors}
+    done: dict[str, dict[int, FoldResult]] = {name: {} for name in selectors}
     for (name, fold), part in zip(jobs, parts, strict=True):
-        probabilities[name][:, tested.folds == fold] = part.probabilities
-        converged[name][fold] = part.converged
-    rows = np.isin(responses.folds, folds)
-    return {
-        name: CrossValidation(
-            responses.taps, p, y[rows], tested.folds, tested.recordings, chosen[name], converged[name]
-        )
-        for name, p in probabilities.items()
-    }
+        done[name][fold] = part
+    return {name: _collect(responses, done[name], chosen[name]) for name in selectors}
 
 
 def cross_validate_networks(
@@ -162,12 +152,22 @@ def cross_validate_networks(
         delayed(evaluate_fold)(r.matrix(), r.y, r.folds == fold, layers[fold])
         for fold, r in responses.items()
     )
-    probabilities = np.empty((len(first.taps), len(first), len(first.classes)))
-    converged = {}
-    for fold, part in zip(responses, parts, strict=True):
-        probabilities[:, first.folds == fold] = part.probabilities
-        converged[fold] = part.converged
-    return CrossValidation(first.taps, probabilities, first.y, first.folds, first.recordings, {}, converged)
+    return _collect(first, dict(zip(responses, parts, strict=True)), {})
+
+
+def _collect(
+    responses: Responses, parts: Mapping[int, FoldResult], selections: Mapping[int, Selection]
+) -> CrossValidation:
+    """Put together what the ensembles of all folds say of the clips that are tested."""
+    tested = responses.tested()
+    y = responses.y[np.isin(responses.folds, responses.test_folds)]
+    probabilities = np.empty((len(responses.taps), len(tested), len(responses.classes)))
+    for fold, part in parts.items():
+        probabilities[:, tested.folds == fold] = part.probabilities
+    converged = {fold: part.converged for fold, part in parts.items()}
+    return CrossValidation(
+        responses.taps, probabilities, y, tested.folds, tested.recordings, selections, converged
+    )
 
 
 def check_folds(responses: Responses) -> None:

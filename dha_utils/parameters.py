@@ -77,6 +77,12 @@ PARAMETERS: Mapping[str, Parameter] = {
         "a list of numbers in (0, 1]",
         "Fractions of the maps kept per tap that are compared",
     ),
+    "budgets": Parameter(
+        (list, tuple),
+        lambda values: len(values) > 0 and all(_is_fraction(value) for value in values),
+        "a list of numbers in (0, 1]",
+        "Fractions of the computation that smaller networks may take",
+    ),
     "duration": Parameter(
         (int, float, NoneType),
         lambda value: value is None or 0 < value <= 3600,

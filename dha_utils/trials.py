@@ -79,7 +79,7 @@ def parse_size(size: str) -> float | dict[str, int]:
 SELECTIONS = ("explained_variance", "next_layer", "pivoted_qr_unpooled", "anova", "l1")
 """Criteria that are compared: three of unpooled activations, the best known class-wise one, the best known of weights."""
 
-BUDGETS = ("0.9", "0.83", "0.75", "0.6", "0.5", "0.4", "0.35", "0.3", "0.25", "0.2", "0.15", "0.1")
+BUDGETS = (0.9, 0.83, 0.75, 0.6, 0.5, 0.4, 0.35, 0.3, 0.25, 0.2, 0.15, 0.1)
 """Fractions of the full network's multiply-accumulates on the frontier; 0.83 is about p-Snet's."""
 
 SMALL = "0.35"
@@ -105,12 +105,11 @@ def tuned_trials(epochs: int) -> list[Trial]:
     return [tried for trial in chosen for tried in (trial, replace(trial, epochs=epochs))]
 
 
-def frontier_trials(seeds: int) -> list[Trial]:
+def frontier_trials(seeds: int, budgets: Iterable[float] = BUDGETS) -> list[Trial]:
     """Return the trials of the frontier: two selections and random maps, refitted, at every budget."""
-    chosen = [
-        Trial(criterion, size) for criterion in ("explained_variance", "next_layer") for size in BUDGETS
-    ]
-    return chosen + [Trial("random", size, seed=seed) for seed in range(seeds) for size in BUDGETS]
+    sizes = [f"{budget:g}" for budget in budgets]
+    chosen = [Trial(criterion, size) for criterion in ("explained_variance", "next_layer") for size in sizes]
+    return chosen + [Trial("random", size, seed=seed) for seed in range(seeds) for size in sizes]
 
 
 def trial_table(results: Iterable[Mapping], full: CrossValidation, fusion: str = "15 taps") -> pd.DataFrame:
