@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 import pandas as pd
 from matplotlib.figure import Figure
-from matplotlib.ticker import PercentFormatter
+from matplotlib.ticker import MultipleLocator, PercentFormatter
 
 from dha_utils.plots import COLOURS, readable
 
@@ -119,6 +119,7 @@ def frontier(
         else:
             axis.plot(cost, accuracy, "*P"[number % 2], ms=13, color=COLOURS[4 + number], label=text)
     axis.xaxis.set_major_formatter(PercentFormatter(1, decimals=0))
+    axis.yaxis.set_major_locator(MultipleLocator(0.05))
     axis.yaxis.set_major_formatter(PercentFormatter(1, decimals=0))
     axis.set(xlabel=xlabel, ylabel="accuracy of the ensemble", xlim=(0, 1.02))
     axis.legend(fontsize=9, loc="lower right")

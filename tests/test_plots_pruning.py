@@ -1,0 +1,62 @@
+import numpy as np
+import pandas as pd
+
+from dha_utils import plots_pruning
+from dha_utils.complexity import count_macs
+from dha_utils.soundnet import SoundNet
+
+
+def rows(criterion, size, macs, accuracy, seed=0, compensation="refitted"):
+    change = accuracy - 0.9
+    return {
+        "criterion": criterion, "size": size, "compensation": compensation, "seed": seed, "epochs": 0, "macs": macs,
+        "accuracy": accuracy, "change": change, "low": change - 0.02, "high": change + 0.02,
+    }  # fmt: skip
+
+
+TRIALS = pd.DataFrame(
+    [
+        rows("l1", "0.5", 0.5, 0.88),
+        rows("l1", "0.2", 0.2, 0.8),
+        *(
+            rows("random", size, float(size), 0.7 + 0.05 * seed, seed)
+            for size in ("0.5", "0.2")
+            for seed in (0, 1)
+        ),
+    ]
+)
+
+
+def labels(axis):
+    return axis.get_legend_handles_labels()[1]
+
+
+def test_layer_costs_sum_to_one():
+    (axis,) = plots_pruning.layer_costs(count_macs(SoundNet(), 110_250)).axes
+    heights = [bar.get_height() for bar in axis.patches]
+    np.testing.assert_allclose([sum(heights[:7]), sum(heights[7:])], 1)
+
+
+def test_compensations_draw_every_selection_and_the_random_range():
+    figure = plots_pruning.compensations(TRIALS, {"0.5": "half", "0.2": "fifth"}, ["refitted"], 0.9)
+    first, second = figure.axes
+    assert [axis.get_title() for axis in figure.axes] == ["half", "fifth"]
+    assert "l1" in labels(first)
+    (band,) = first.patches
+    assert (band.get_y(), band.get_y() + band.get_height()) == (0.7, 0.75)
+    assert second.lines[-1].get_ydata().tolist() == [0.8]
+
+
+def test_frontier_runs_from_small_to_large_and_marks_points():
+    marks = {"published": (0.8, 0.85), "claimed": (0.82, np.nan)}
+    (axis,) = plots_pruning.frontier(TRIALS, "macs", "MACs", 0.9, marks).axes
+    assert {"published", "claimed", "full network", "l1, refitted"} <= set(labels(axis))
+    curve = next(line for line in axis.lines if len(line.get_xdata()) == 2 and line.get_marker() == "o")
+    assert curve.get_xdata().tolist() == [0.2, 0.5]
+    assert curve.get_ydata().tolist() == [0.8, 0.88]
+
+
+def test_speeds():
+    times = pd.DataFrame({"macs": [0.5, 0.1], "time": [0.6, 0.2]})
+    (axis,) = plots_pruning.speeds(times).axes
+    assert axis.lines[-1].get_ydata().tolist() == [0.6, 0.2]
