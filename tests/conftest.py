@@ -24,6 +24,15 @@ def random_network():
     return model.eval().requires_grad_(False)
 
 
+@pytest.fixture(scope="session")
+def narrow_network(random_network):
+    """The same with few maps in the upper layers, so that fitting them takes no time."""
+    from dha_utils.pruning import prune_network
+
+    narrow = {"conv3": 24, "conv4": 16, "conv5": 16, "conv6": 12, "conv7": 10}
+    return prune_network(random_network, {layer: np.arange(n) for layer, n in narrow.items()})
+
+
 @pytest.fixture
 def make_responses():
     """Return a function that makes responses in which the first `n_good` maps of each tap tell the classes apart."""

@@ -13,7 +13,6 @@ from dha_utils.channels import (
 )
 from dha_utils.compensation import layer_activations, windows
 from dha_utils.errors import ParameterError
-from dha_utils.pruning import prune_network
 
 RNG = np.random.default_rng(0)
 WAVEFORMS = (0.02 * RNG.normal(size=(6, 12_000))).astype(np.float32)
@@ -23,14 +22,8 @@ MIXED = SOURCES @ RNG.normal(size=(4, 12))
 
 
 @pytest.fixture(scope="module")
-def network(random_network):
-    narrow = {"conv3": 24, "conv4": 16, "conv5": 16, "conv6": 12, "conv7": 10}
-    return prune_network(random_network, {layer: np.arange(n) for layer, n in narrow.items()})
-
-
-@pytest.fixture(scope="module")
-def statistics(network):
-    return gather_statistics(network, layer_activations(network, WAVEFORMS))
+def statistics(narrow_network):
+    return gather_statistics(narrow_network, layer_activations(narrow_network, WAVEFORMS))
 
 
 def unexplained_share(x, chosen):
@@ -75,20 +68,20 @@ def test_maps_that_never_vary_come_last():
         assert set(way(np.cov(x.T))[0][-2:]) == {0, 5}
 
 
-def test_statistics_are_those_of_the_activations(network, statistics):
-    x = layer_activations(network, WAVEFORMS)[2]
+def test_statistics_are_those_of_the_activations(narrow_network, statistics):
+    x = layer_activations(narrow_network, WAVEFORMS)[2]
     flat = x.transpose(0, 1).flatten(1).double().numpy()
     np.testing.assert_allclose(statistics[1].covariance, np.cov(flat), rtol=1e-6)
     assert statistics[1].inputs.shape == (32 * 16, 32 * 16)
     assert statistics[-1].inputs is None
 
 
-def test_next_layer_leaves_what_a_regression_leaves(network, statistics):
+def test_next_layer_leaves_what_a_regression_leaves(narrow_network, statistics):
     """The share of the next convolution's energy that is lost with the first maps, against numpy.linalg.lstsq."""
     layer, kernel = statistics[1], 16
     order, unexplained = next_layer(layer)
-    x = layer_activations(network, WAVEFORMS)[2]
-    inputs = np.concatenate([w.double().numpy() for w in windows(x, network.layers[2])])
+    x = layer_activations(narrow_network, WAVEFORMS)[2]
+    inputs = np.concatenate([w.double().numpy() for w in windows(x, narrow_network.layers[2])])
     targets = inputs @ layer.next_kernel.T
     for k in (1, 2, 5):
         columns = np.concatenate([np.arange(c * kernel, (c + 1) * kernel) for c in order[:k]])
@@ -99,26 +92,28 @@ def test_next_layer_leaves_what_a_regression_leaves(network, statistics):
 
 
 @pytest.mark.parametrize("criterion", [*ACTIVATION_ORDERS, "l1", "bn_scale"])
-def test_every_layer_gets_an_order(network, statistics, criterion):
-    orders = order_filters(criterion, model=network, statistics=statistics)
+def test_every_layer_gets_an_order(narrow_network, statistics, criterion):
+    orders = order_filters(criterion, model=narrow_network, statistics=statistics)
     assert list(orders) == [f"conv{n}" for n in range(1, 8)]
-    for order, layer in zip(orders.values(), network.layers, strict=True):
+    for order, layer in zip(orders.values(), narrow_network.layers, strict=True):
         assert sorted(order) == list(range(layer.maps_out))
 
 
-def test_criteria_on_responses(network, statistics, make_responses):
-    taps = dict(zip(LAST_TAPS, [layer.maps_out for layer in network.layers], strict=True))
+def test_criteria_on_responses(narrow_network, statistics, make_responses):
+    taps = dict(zip(LAST_TAPS, [layer.maps_out for layer in narrow_network.layers], strict=True))
     responses = make_responses(taps)
-    orders = order_filters("anova", model=network, statistics=statistics, responses=responses)
+    orders = order_filters("anova", model=narrow_network, statistics=statistics, responses=responses)
     assert set(orders["conv6"][:4]) == {0, 1, 2, 3}  # the maps that tell the classes apart, by construction
     first, second = (
-        order_filters("random", model=network, statistics=statistics, responses=responses, seed=seed)["conv3"]
+        order_filters("random", model=narrow_network, statistics=statistics, responses=responses, seed=seed)[
+            "conv3"
+        ]
         for seed in (0, 1)
     )
     assert (first != second).any()
 
 
 @pytest.mark.parametrize(("name", "hint"), [("explained_varance", "explained_variance"), ("apozz", "")])
-def test_unknown_criterion(network, statistics, name, hint):
+def test_unknown_criterion(narrow_network, statistics, name, hint):
     with pytest.raises(ParameterError, match=f"unknown criterion for filters '{name}'.*{hint}"):
-        order_filters(name, model=network, statistics=statistics)
+        order_filters(name, model=narrow_network, statistics=statistics)

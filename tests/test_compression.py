@@ -21,13 +21,7 @@ TRIAL = Trial("explained_variance", "8-16-20-10-10-8-6")
 
 
 @pytest.fixture(scope="module")
-def network(random_network):
-    narrow = {"conv3": 24, "conv4": 16, "conv5": 16, "conv6": 12, "conv7": 10}
-    return prune_network(random_network, {layer: np.arange(n) for layer, n in narrow.items()})
-
-
-@pytest.fixture(scope="module")
-def responses(network):
+def responses(narrow_network):
     table = pd.DataFrame(
         {
             "clip": [f"{i}" for i in range(N)],
@@ -43,16 +37,16 @@ def responses(network):
         "weights_sha256": "0",
         "parameters": parameters,
     }
-    return network_responses(network, WAVEFORMS, Responses({}, table, provenance))
+    return network_responses(narrow_network, WAVEFORMS, Responses({}, table, provenance))
 
 
 @pytest.fixture(scope="module")
-def study(network, responses):
-    return CompressionStudy(network, WAVEFORMS, responses)
+def study(narrow_network, responses):
+    return CompressionStudy(narrow_network, WAVEFORMS, responses)
 
 
-def test_responses_are_averages_of_the_taps(network, responses):
-    for tap, maps in network.taps(torch.from_numpy(WAVEFORMS)):
+def test_responses_are_averages_of_the_taps(narrow_network, responses):
+    for tap, maps in narrow_network.taps(torch.from_numpy(WAVEFORMS)):
         expected = maps.mean(2).numpy()
         np.testing.assert_allclose(responses[tap], expected, rtol=1e-4, atol=1e-4 * np.abs(expected).max())
 
@@ -63,12 +57,14 @@ def test_networks_have_the_widths_asked_for(study):
     assert all(widths(small) == [8, 16, 20, 10, 10, 8, 6] for small in networks.values())
 
 
-def test_test_clips_have_no_part_in_what_is_made_for_them(network, responses):
+def test_test_clips_have_no_part_in_what_is_made_for_them(narrow_network, responses):
     """Other sounds in the test fold change nothing in the network that is made for it."""
     spoiled = WAVEFORMS.copy()
     spoiled[responses.folds == 1] = RNG.normal(size=(N // 2, 8_000)) * 0.5
     one, other = (
-        CompressionStudy(network, w, network_responses(network, w, responses)).networks(TRIAL)[1]
+        CompressionStudy(narrow_network, w, network_responses(narrow_network, w, responses)).networks(TRIAL)[
+            1
+        ]
         for w in (WAVEFORMS, spoiled)
     )
     assert all(torch.equal(a, b) for a, b in zip(one.parameters(), other.parameters(), strict=True))
@@ -89,29 +85,31 @@ def test_a_trial_is_described_and_kept(study, responses, tmp_path):
     assert run_trials([TRIAL], responses, unasked, store=store, progress=False) == [result]
 
 
-def test_a_budget_is_kept(network, study):
+def test_a_budget_is_kept(narrow_network, study):
     (small, _) = study.networks(Trial("l1", "0.5")).values()
-    assert sum(widths(small)) < sum(widths(network))
+    assert sum(widths(small)) < sum(widths(narrow_network))
 
 
-def test_psnet_has_one_size(network, responses):
-    compressor = Compressor(network, WAVEFORMS, responses)
+def test_psnet_has_one_size(narrow_network, responses):
+    compressor = Compressor(narrow_network, WAVEFORMS, responses)
     with pytest.raises(ParameterError, match=f"p-Snet has {PSNET_SIZE} maps, not 0.5"):
         compressor.keep(Trial("psnet", "0.5"))
 
 
-def test_fine_tuning_learns_and_is_repeatable(network):
+def test_fine_tuning_learns_and_is_repeatable(narrow_network):
     def separation(model):
         *_, (_, maps) = model.stages(torch.from_numpy(WAVEFORMS))
         x = maps.mean(2).numpy()
         apart = x[Y == 1].mean(0) - x[Y == 0].mean(0)
         return float(np.linalg.norm(apart) / np.linalg.norm(x - apart * Y[:, None] - x[Y == 0].mean(0)))
 
-    one, other = (fine_tune(prune_network(network, {}), WAVEFORMS, Y, epochs=3, seed=1) for _ in range(2))
+    one, other = (
+        fine_tune(prune_network(narrow_network, {}), WAVEFORMS, Y, epochs=3, seed=1) for _ in range(2)
+    )
     assert all(torch.equal(a, b) for a, b in zip(one.parameters(), other.parameters(), strict=True))
-    assert not torch.equal(one.conv3.weight, network.conv3.weight)
-    assert torch.equal(one.bn3.running_mean, network.bn3.running_mean)
-    assert separation(one) > separation(network)
+    assert not torch.equal(one.conv3.weight, narrow_network.conv3.weight)
+    assert torch.equal(one.bn3.running_mean, narrow_network.bn3.running_mean)
+    assert separation(one) > separation(narrow_network)
     assert not any(parameter.requires_grad for parameter in one.parameters())
 
 
