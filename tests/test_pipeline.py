@@ -9,8 +9,8 @@ from miniatures import make_dcase2016, write_clip
 from dha_utils.paths import repository
 from dha_utils.runner import run_notebooks
 
-QUICK = {"rates": [22_050], "duration": 0.5}
-"""Parameters that make a run short; the sounds are short as well."""
+QUICK = {"rates": [22_050], "duration": 0.5, "workers": 1}
+"""Parameters that make a run short; the sounds are short as well, and processes take longer to start than to work."""
 
 FEW = {"seeds": 2, "fractions": [0.11], "budgets": [0.35]}
 """The same for the later notebooks."""
