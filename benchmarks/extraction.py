@@ -2,13 +2,13 @@
 
 The obvious way: clip by clip, ``librosa.load(path, sr=22050)``, zero-padding to 5 s, a batch of one through
 `SoundNet.taps`; once with PyTorch's default threads and once with one thread, since on a busy machine threads that wait for
-one another take longer than one alone. Every way is warmed up, then they take turns on blocks of the same clips, so that a
-drift of the machine's speed meets all; ratios are medians over blocks, against the faster of the two obvious ways.
+one another take longer than one alone. Every way is warmed up, then they take turns on the whole set, so that a
+drift of the machine's speed meets all; ratios are medians over turns, against the faster of the two obvious ways.
 
 Then, in one thread and interleaved: decoding, the network, its convolutions alone, and a matrix product of 1024 x 1024
 as the measure of what the machine can do.
 
-    DHA_DATA=... python benchmarks/extraction.py [--clips 400]
+    DHA_DATA=... python benchmarks/extraction.py [--clips 400] [--turns 5]
 """
 
 import argparse
@@ -28,7 +28,7 @@ from dha_utils.extraction import decode, pool_maps
 from dha_utils.fused import Convolution, FusedTaps
 from dha_utils.hardware import choose_workers
 
-BLOCK = 100
+BATCH = 8
 SECONDS, RATE = 5.0, 22_050
 
 
@@ -75,18 +75,17 @@ def as_wav(clips, folder):
     return dha.Clips(clips.name, Path(folder), clips.table.assign(path=paths))
 
 
-def end_to_end(name, clips, model):
+def end_to_end(name, clips, model, turns):
     ours(clips.take(range(8)), model)
     for threads in (None, 1):
         obvious(clips.take(range(4)), model, threads)
     seconds, difference = [], 0.0
-    for start in range(0, len(clips), BLOCK):
-        block = clips.take(range(start, min(start + BLOCK, len(clips))))
-        fast, got = timed_twice(ours, block, model)
-        default, expected = timed_twice(obvious, block, model, None)
-        single, _ = timed_twice(obvious, block, model, 1)
+    for _ in range(turns):
+        fast, got = timed_twice(ours, clips, model)
+        default, expected = timed_twice(obvious, clips, model, None)
+        single, _ = timed_twice(obvious, clips, model, 1)
         difference = max(difference, np.abs(got - expected).max() / np.abs(expected).max())
-        seconds.append(np.array([default, single, fast]) / len(block))
+        seconds.append(np.array([default, single, fast]) / len(clips))
     (default, single, fast), processor = np.array(seconds).transpose(2, 1, 0)
     labels = ("obvious, default threads", "obvious, one thread", "dha")
     for label, spent, busy in zip(labels, (default, single, fast), processor, strict=True):
@@ -98,7 +97,7 @@ def end_to_end(name, clips, model):
     ratios = np.minimum(default, single) / fast
     print(
         f"{name}: dha is {np.median(ratios):.2f} times as fast as the obvious way (quartiles "
-        f"{np.quantile(ratios, 0.25):.2f} to {np.quantile(ratios, 0.75):.2f}, {len(ratios)} blocks of {BLOCK} clips); "
+        f"{np.quantile(ratios, 0.25):.2f} to {np.quantile(ratios, 0.75):.2f}, {turns} turns on {len(clips)} clips); "
         f"largest difference {difference:.1e} of the largest response"
     )
 
@@ -114,14 +113,14 @@ def stages(sets, model, repeats=15):
     square = torch.randn(1024, 1024)
     spent = {name: [] for name in ("GEMM", "network", "convolutions", *(f"decoding {kind}" for kind in sets))}
     for repeat in range(repeats):
-        rows = [(4 * repeat + i) % len(next(iter(sets.values()))) for i in range(4)]
+        rows = [(BATCH * repeat + i) % len(next(iter(sets.values()))) for i in range(BATCH)]
         for kind, clips in sets.items():
             paths = clips.table["path"].iloc[rows]
             took, waveforms = timed(lambda paths=paths: [decode(path, RATE, SECONDS) for path in paths])
-            spent[f"decoding {kind}"].append(took / 4)
+            spent[f"decoding {kind}"].append(took / BATCH)
         spent["GEMM"].append(timed(torch.mm, square, square)[0])
-        spent["network"].append(timed(pool_maps, taps, waveforms)[0] / 4)
-        spent["convolutions"].append(convolution_seconds(taps, torch.from_numpy(np.stack(waveforms))) / 4)
+        spent["network"].append(timed(pool_maps, taps, waveforms)[0] / BATCH)
+        spent["convolutions"].append(convolution_seconds(taps, torch.from_numpy(np.stack(waveforms))) / BATCH)
     median = {name: np.median(seconds[1:]) for name, seconds in spent.items()}
     gemm, network = 2 * 1024**3 / median["GEMM"] / 1e9, flops / median["network"] / 1e9
     print(f"one thread: GEMM {gemm:.0f} GFLOP/s; network {flops / 1e9:.3f} GFLOP per clip,", end=" ")
@@ -156,11 +155,13 @@ def convolution_seconds(taps, waveforms):
 def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--clips", type=int, default=400, help="how many clips of ESC-10 (default: all)")
-    clips = dha.load_clips("esc10").take(range(parser.parse_args().clips))
+    parser.add_argument("--turns", type=int, default=5)
+    given = parser.parse_args()
+    clips = dha.load_clips("esc10").take(range(given.clips))
     model = dha.load_soundnet()
     warnings.simplefilter("ignore")  # librosa.load's own deprecation warnings
     before = peak_mib()
-    ours(clips.take(range(BLOCK)), model)
+    ours(clips.take(range(100)), model)
     threads = choose_workers(None)
     print(
         f"{threads} threads; memory of dha: {peak_mib() - before:.0f} MiB above {before:.0f} MiB with PyTorch loaded"
@@ -168,7 +169,7 @@ def main():
     with tempfile.TemporaryDirectory() as folder:
         sets = {"Ogg": clips, "WAV": as_wav(clips, folder)}
         for kind, same in sets.items():
-            end_to_end(kind, same, model)
+            end_to_end(kind, same, model, given.turns)
         torch.set_num_threads(1)
         stages(sets, model)
 

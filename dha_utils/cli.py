@@ -95,7 +95,7 @@ def extract(
     ] = None,
     channel: Channel = "mean",
     skip_bad: SkipBad = False,
-    batch_size: Annotated[int, typer.Option(min=1, help="Clips per forward pass; changes no result.")] = 4,
+    batch_size: Annotated[int, typer.Option(min=1, help="Clips per forward pass; changes no result.")] = 8,
     workers: Annotated[int | None, typer.Option(min=1, help="Threads; default one per core.")] = None,
     device: Annotated[str, typer.Option(help="auto, cpu or cuda.")] = "auto",
     precision: Annotated[str, typer.Option(help="float32, bfloat16 or float16.")] = "float32",

@@ -124,13 +124,13 @@ class Compressor:
 def network_responses(model: SoundNet, waveforms: np.ndarray, like: Responses) -> Responses:
     """Return the responses of a network to waveforms (clips, samples); the clip table is that of `like`.
 
-    As in `dha_utils.extract_responses`, four clips share a pass, in threads of one core each.
+    As in `dha_utils.extract_responses`, eight clips share a pass, in threads of one core each.
     """
     taps = FusedTaps(model)
     with ThreadPoolExecutor(
         len(os.sched_getaffinity(0)), initializer=torch.set_num_threads, initargs=(1,)
     ) as pool:
-        parts = list(pool.map(lambda i: pool_maps(taps, waveforms[i : i + 4]), range(0, len(waveforms), 4)))
+        parts = list(pool.map(lambda i: pool_maps(taps, waveforms[i : i + 8]), range(0, len(waveforms), 8)))
     arrays = {tap: np.concatenate([part[tap] for part in parts]) for tap in TAPS}
     return Responses(arrays, like.table, like.provenance)
 

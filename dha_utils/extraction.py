@@ -111,7 +111,7 @@ class Extraction:
     """
 
     def __init__(
-        self, clips, *, model=None, rate=NATIVE_RATE, duration=5.0, channel="mean", batch_size=4, workers=None,
+        self, clips, *, model=None, rate=NATIVE_RATE, duration=5.0, channel="mean", batch_size=8, workers=None,
         progress=True, device="auto", precision="float32",
     ):  # fmt: skip
         place, dtype = choose_device(device), choose_precision(precision)
@@ -134,7 +134,7 @@ def extract_responses(
     rate: int = NATIVE_RATE,
     duration: float | None = 5.0,
     channel: str = "mean",
-    batch_size: int = 4,
+    batch_size: int = 8,
     workers: int | None = None,
     progress: bool = True,
     device: str = "auto",
@@ -159,8 +159,8 @@ def extract_responses(
     channel : {"mean", "left", "right"}
         What clips of several channels are brought down to.
     batch_size : int
-        Clips per forward pass; more costs memory and changes results by rounding alone. Four is fastest on one core:
-        more activations fall out of the cache. Clips of their own length go one by one.
+        Clips per forward pass; more costs memory and changes no result. Fewer are slower, as the weights of the
+        deepest layers pass through the cache for every batch. Clips of their own length go one by one.
     workers : int, optional
         Threads; by default one per available core, see `dha_utils.hardware.choose_workers`.
     progress : bool

@@ -13,9 +13,9 @@ the whole input gets at either end (`padding`); `dha_utils.streaming` runs the s
 from collections.abc import Iterator
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 from torch.nn import functional as F
-from torch.nn.utils.fusion import fuse_conv_bn_eval
+from torch.nn.utils.fusion import fuse_conv_bn_weights
 
 from dha_utils.soundnet import SoundNet, check_waveforms
 
@@ -37,8 +37,9 @@ class Convolution:
 
     Parameters
     ----------
-    conv : Conv1d
-        With batch norm folded into it.
+    weight : Tensor, shape (maps_out, maps_in, kernel)
+    bias : Tensor, shape (maps_out,)
+        Both with batch norm folded into them.
     number : int
         Of the layer, from 1; names its taps.
     padding : int
@@ -47,28 +48,35 @@ class Convolution:
         Neighbouring outputs that one row of input serves.
     """
 
-    def __init__(self, conv: nn.Conv1d, number: int, padding: int, group: int):
-        maps_out, maps_in, kernel = conv.weight.shape
+    def __init__(self, weight: Tensor, bias: Tensor, number: int, padding: int, group: int):
+        maps_out, maps_in, kernel = weight.shape
         self.frame, self.hop, self.padding, self.group = kernel, STRIDE, padding, group
         self.maps_in, self.maps_out, self.number = maps_in, maps_out, number
         # Column block j is the kernel as it meets the j-th output of a row.
         self.row = kernel + STRIDE * (group - 1)
-        columns = conv.weight.new_zeros(group, maps_out, self.row, maps_in)
+        columns = weight.new_zeros(group, maps_out, self.row, maps_in)
         for j in range(group):
-            columns[j, :, STRIDE * j : STRIDE * j + kernel] = conv.weight.transpose(1, 2)
+            columns[j, :, STRIDE * j : STRIDE * j + kernel] = weight.transpose(1, 2)
         self.columns = columns.reshape(group * maps_out, self.row * maps_in).T.contiguous()
-        self.bias = conv.bias
+        self.bias = bias
 
-    def products(self, x: Tensor) -> Iterator[Tensor]:
-        """Yield the matrix products in pieces, shape (clips, some rows, group * maps_out)."""
+    def pieces(self, x: Tensor, n_rows: int) -> Iterator[tuple[tuple[slice, slice], Tensor]]:
+        """Yield the rows of `x` in pieces, several clips or a part of one: which clips and rows, and their matrix."""
         width, hop = self.row * self.maps_in, STRIDE * self.group * self.maps_in
-        rows = x.flatten(1).unfold(1, width, hop)
-        for part in rows.split(max(1, ROW_VALUES // (width * len(x))), dim=1):
-            matrix = part.reshape(-1, width)
-            n_rows = len(matrix)
-            if n_rows < MIN_ROWS:
-                matrix = F.pad(matrix, (0, 0, 0, MIN_ROWS - n_rows))
-            yield (matrix @ self.columns)[:n_rows].view(*part.shape[:2], -1)
+        n_clips, n_at_once = max(1, ROW_VALUES // (width * n_rows)), max(1, ROW_VALUES // width)
+        for clip in range(0, len(x), n_clips):
+            rows = x[clip : clip + n_clips].flatten(1).unfold(1, width, hop)
+            for first in range(0, n_rows, n_at_once):
+                end = min(first + n_at_once, n_rows)
+                yield (slice(clip, clip + n_clips), slice(first, end)), rows[:, first:end].reshape(-1, width)
+
+    def multiply(self, matrix: Tensor, out: Tensor) -> None:
+        """Write the products of some rows into `out`, whose elements lie in the same order, one after another."""
+        n_rows = len(matrix)
+        if n_rows < MIN_ROWS:
+            out.copy_((F.pad(matrix, (0, 0, 0, MIN_ROWS - n_rows)) @ self.columns)[:n_rows].view_as(out))
+        else:
+            torch.mm(matrix, self.columns, out=out.view(n_rows, -1))
 
     def __call__(self, x: Tensor, left: int, right: int) -> Iterator[tuple[str, Tensor]]:
         """Yield ``bnN`` and ``reluN`` (the same memory), time-major; `left`, `right`: zeros put before and after `x`."""
@@ -77,7 +85,9 @@ class Convolution:
         # The last row may reach beyond the end; what it finds there is cut off again.
         reach = STRIDE * self.group * (n_rows - 1) + self.row
         x = F.pad(x, (0, 0, left, reach - left - x.shape[1]))
-        products = torch.cat(list(self.products(x)), dim=1)
+        products = x.new_empty(len(x), n_rows, self.columns.shape[1])
+        for place, matrix in self.pieces(x, n_rows):
+            self.multiply(matrix, products[place])
         maps = products.view(len(x), -1, self.maps_out)[:, :n_outputs].add_(self.bias)
         yield f"bn{self.number}", maps
         yield f"relu{self.number}", maps.relu_()
@@ -86,15 +96,19 @@ class Convolution:
 class PooledConvolution(Convolution):
     """The first block: a row serves all outputs of one pooling window, of which only the maximum is kept."""
 
-    def __init__(self, conv: nn.Conv1d, number: int, padding: int, group: int):
-        super().__init__(conv, number, padding, group)
+    def __init__(self, weight: Tensor, bias: Tensor, number: int, padding: int, group: int):
+        super().__init__(weight, bias, number, padding, group)
         self.frame, self.hop = self.row, STRIDE * group
 
     def __call__(self, x: Tensor, left: int, right: int) -> Iterator[tuple[str, Tensor]]:
         """Yield ``pool1``, time-major."""
         x = F.pad(x, (0, 0, left, right))
-        pooled = (largest(part.unflatten(2, (self.group, -1))) for part in self.products(x))
-        yield f"pool{self.number}", torch.cat(list(pooled), dim=1).add_(self.bias).relu_()
+        pooled = x.new_empty(len(x), (x.shape[1] - self.frame) // self.hop + 1, self.maps_out)
+        for place, matrix in self.pieces(x, pooled.shape[1]):
+            products = matrix.new_empty(*pooled[place].shape[:2], self.group, self.maps_out)
+            self.multiply(matrix, products)
+            pooled[place] = largest(products)
+        yield f"pool{self.number}", pooled.add_(self.bias).relu_()
 
 
 class Pooling:
@@ -157,16 +171,19 @@ class FusedTaps:
         self.device, self.dtype = torch.device(device), dtype
         self.steps: list[Step] = []
         for number, layer in enumerate(model.layers, 1):
-            conv = fuse_conv_bn_eval(model.get_submodule(f"conv{number}"), model.get_submodule(f"bn{number}"))
+            conv, bn = model.get_submodule(f"conv{number}"), model.get_submodule(f"bn{number}")
+            weight, bias = fuse_conv_bn_weights(
+                conv.weight, conv.bias, bn.running_mean, bn.running_var, bn.eps, bn.weight, bn.bias
+            )
             if number == 1:
-                conv.weight.data *= model.input_scale
-            conv = conv.to(device, dtype)
+                weight = weight.detach() * model.input_scale
+            weight, bias = weight.detach().to(device, dtype), bias.detach().to(device, dtype)
             if number == 1:
-                self.steps.append(PooledConvolution(conv, number, layer.padding, group=layer.pool))
+                self.steps.append(PooledConvolution(weight, bias, number, layer.padding, group=layer.pool))
                 continue
             # A row that serves g outputs is 2 (g - 1) longer than the kernel: long kernels bear more of that.
             group = max(1, min(COLUMNS // layer.maps_out, layer.kernel // 4))
-            self.steps.append(Convolution(conv, number, layer.padding, group))
+            self.steps.append(Convolution(weight, bias, number, layer.padding, group))
             if layer.pool:
                 self.steps.append(Pooling(layer.pool, number, layer.maps_out))
 

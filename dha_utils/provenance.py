@@ -28,7 +28,7 @@ def weights_sha256(model) -> str:
     digest = hashlib.sha256()
     for name, tensor in sorted(model.state_dict().items()):
         digest.update(name.encode())
-        digest.update(np.ascontiguousarray(tensor.numpy(force=True)).tobytes())
+        digest.update(np.ascontiguousarray(tensor.numpy(force=True)))
     return digest.hexdigest()
 
 
