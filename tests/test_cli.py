@@ -185,7 +185,7 @@ def test_extract_into_a_store(monkeypatch, tmp_path):
     for folder in ("new/", str(tmp_path)):
         assert invoke("extract", "mine", "-o", folder, *choices.split()).exit_code == 0
     options = {
-        "rate": 22050, "duration": None, "channel": "left", "batch_size": 4, "workers": 3, "device": "cpu",
+        "rate": 22050, "duration": None, "channel": "left", "batch_size": 8, "workers": 3, "device": "cpu",
         "precision": "bfloat16",
     }  # fmt: skip
     inspected = {"skip_bad": True, "workers": 3}
