@@ -11,6 +11,7 @@ import typer
 from typer.core import TyperCommand, TyperGroup
 
 from dha_utils.cli_fetch import fetch
+from dha_utils.cli_grid import grid
 from dha_utils.cli_options import (
     Channel,
     DataArgument,
@@ -18,6 +19,7 @@ from dha_utils.cli_options import (
     Force,
     Pairs,
     Root,
+    Scheduler,
     SkipBad,
     Workers,
     collect_parameters,
@@ -69,6 +71,7 @@ app = typer.Typer(
     help="Companion to Deep Hidden Analysis: which feature maps of SoundNet are redundant?",
 )
 app.add_typer(fetch, name="fetch")
+app.command()(grid)
 app.command()(prune)
 app.command()(predict)
 
@@ -96,7 +99,17 @@ def extract(
     channel: Channel = "mean",
     skip_bad: SkipBad = False,
     batch_size: Annotated[int, typer.Option(min=1, help="Clips per forward pass; changes no result.")] = 8,
-    workers: Annotated[int | None, typer.Option(min=1, help="Threads; default one per core.")] = None,
+    workers: Annotated[
+        int | None, typer.Option(min=1, help="Threads, or local processes; default one per core.")
+    ] = None,
+    scheduler: Annotated[
+        str | None,
+        typer.Option(
+            metavar="ADDRESS",
+            help="Of a Dask scheduler, or 'local': processes of this machine, the default for a folder; for a file the "
+            "default is threads.",
+        ),
+    ] = None,
     device: Annotated[str, typer.Option(help="auto, cpu or cuda.")] = "auto",
     precision: Annotated[str, typer.Option(help="float32, bfloat16 or float16.")] = "float32",
 ) -> None:
@@ -113,16 +126,22 @@ def extract(
     from dha_utils.inspection import usable_clips
 
     seconds = default_duration(dataset) if duration is None else parse_duration(duration)
-    choose_device(device)  # before all files are read
+    place = choose_device(device)  # before all files are read
     choose_precision(precision)
+    is_store = output.endswith("/") or Path(output).is_dir()
+    if scheduler is None and is_store and place.type == "cpu":
+        scheduler = "local"
     clips = usable_clips(
-        dha_utils.load_clips(dataset, root, allow_missing=skip_bad), skip_bad=skip_bad, workers=workers
+        dha_utils.load_clips(dataset, root, allow_missing=skip_bad),
+        skip_bad=skip_bad,
+        workers=workers,
+        scheduler=scheduler,
     )
     options = {
         "rate": rate, "duration": seconds, "channel": channel, "batch_size": batch_size, "workers": workers,
-        "device": device, "precision": precision,
+        "scheduler": scheduler, "device": device, "precision": precision,
     }  # fmt: skip
-    if output.endswith("/") or Path(output).is_dir():
+    if is_store:
         dha_utils.extract_to_store(clips, output, **options)
     else:
         dha_utils.extract_responses(clips, out=output, **options)
@@ -186,6 +205,7 @@ def run(
         list[str] | None, typer.Option(metavar="NN", help="Run only this one; repeatable.")
     ] = None,
     workers: Workers = None,
+    scheduler: Scheduler = None,
     full: Annotated[bool, typer.Option("--full", help=PARAMETERS["full"].help + ".")] = False,
     force: Force = False,
 ) -> None:
@@ -196,7 +216,13 @@ def run(
     from dha_utils.runner import run_notebooks
 
     given = collect_parameters(
-        pairs, dataset=dataset, root=root, skip_bad=skip_bad or None, workers=workers, full=full or None
+        pairs,
+        dataset=dataset,
+        root=root,
+        skip_bad=skip_bad or None,
+        workers=workers,
+        scheduler=scheduler,
+        full=full or None,
     )
     provide_weights(given)
     run_notebooks(given, only=only or (), force=force)
@@ -209,6 +235,7 @@ def book(
     skip_bad: SkipBad = False,
     pairs: Pairs = None,
     workers: Workers = None,
+    scheduler: Scheduler = None,
     force: Force = False,
 ) -> None:
     """Run the notebooks and build the book.
@@ -218,7 +245,9 @@ def book(
     from dha_utils.book import build_book
     from dha_utils.runner import run_notebooks
 
-    given = collect_parameters(pairs, dataset=dataset, root=root, skip_bad=skip_bad or None, workers=workers)
+    given = collect_parameters(
+        pairs, dataset=dataset, root=root, skip_bad=skip_bad or None, workers=workers, scheduler=scheduler
+    )
     provide_weights(given)
     run_notebooks(given, force=force)
     build_book(force=force)

@@ -21,6 +21,7 @@ Pairs = Annotated[
     typer.Option("-p", metavar="NAME VALUE", help=f"Set a notebook parameter: {', '.join(PARAMETERS)}."),
 ]
 Workers = Annotated[int | None, typer.Option(help=PARAMETERS["workers"].help + ".")]
+Scheduler = Annotated[str | None, typer.Option(metavar="ADDRESS", help=PARAMETERS["scheduler"].help + ".")]
 Force = Annotated[bool, typer.Option("--force", help="Run also what is up to date.")]
 
 

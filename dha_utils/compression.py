@@ -238,7 +238,7 @@ def run_trials(
     get = cache(study)
     return evaluate(
         trials,
-        lambda part: [get().describe(trial, workers=workers) for trial in part],
+        lambda missing: ((trial, get().describe(trial, workers=workers)) for trial in missing),
         responses,
         committed=committed_file("trials", responses),
         **options,

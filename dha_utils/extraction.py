@@ -1,4 +1,4 @@
-"""Extraction: from sound files through SoundNet to pooled responses, in parallel and resumable.
+"""Extraction: from sound files through SoundNet to pooled responses, in parallel, resumable, on one machine or many.
 
 Conventions: waveforms are float32 in [-1, 1], mono; see `dha_utils.responses` for what comes out.
 """
@@ -112,7 +112,7 @@ class Extraction:
 
     def __init__(
         self, clips, *, model=None, rate=NATIVE_RATE, duration=5.0, channel="mean", batch_size=8, workers=None,
-        progress=True, device="auto", precision="float32",
+        progress=True, device="auto", precision="float32", scheduler=None,
     ):  # fmt: skip
         place, dtype = choose_device(device), choose_precision(precision)
         model = model or load_soundnet()
@@ -124,7 +124,9 @@ class Extraction:
         self.provenance = extraction_provenance(clips, parameters, model)
         # Sounds of their own length seldom share one, and long ones should not wait for one another.
         alone = duration is None or duration > STREAM_SECONDS
-        self.how = {"batch_size": 1 if alone else batch_size, "workers": workers, "progress": progress}
+        self.how = {
+            "batch_size": 1 if alone else batch_size, "workers": workers, "progress": progress, "scheduler": scheduler
+        }  # fmt: skip
 
 
 def extract_responses(
@@ -139,6 +141,7 @@ def extract_responses(
     progress: bool = True,
     device: str = "auto",
     precision: str = "float32",
+    scheduler: str | None = None,
     out: str | Path | None = None,
 ) -> Responses:
     """Decode clips, run them through SoundNet and pool every feature map of the 15 taps.
@@ -162,13 +165,16 @@ def extract_responses(
         Clips per forward pass; more costs memory and changes no result. Fewer are slower, as the weights of the
         deepest layers pass through the cache for every batch. Clips of their own length go one by one.
     workers : int, optional
-        Threads; by default one per available core, see `dha_utils.hardware.choose_workers`.
+        Threads, or local processes; by default one per available core, see `dha_utils.hardware.choose_workers`.
     progress : bool
         Show a progress bar on stderr.
     device : str
         ``auto`` (CUDA where there is a GPU, else the processor), ``cpu`` or ``cuda``.
     precision : str
         In which the network runs: ``float32``, ``bfloat16`` or ``float16``. The last is slow on most processors.
+    scheduler : str, optional
+        Address of a Dask scheduler whose workers do the work, or ``local`` for processes of this machine (see
+        `dha_utils.cluster`); by default threads of this process. The result is the same.
     out : path, optional
         Save here. Finished blocks of clips are kept in ``OUT.partial/`` meanwhile, so that a run that was killed goes
         on where it stopped; the folder is removed at the end.
@@ -184,11 +190,13 @@ def extract_responses(
     DataError
         If `out` cannot be written, or is there and holds something else.
     ParameterError
-        If the device is not there, or a device, a precision or a number of workers is none.
+        If the device is not there, or a device, a precision, an address or a number of workers is none.
+    DhaError
+        If no scheduler answers, or it is lost.
     """
     task = Extraction(
         clips, model=model, rate=rate, duration=duration, channel=channel, batch_size=batch_size,
-        workers=workers, progress=progress, device=device, precision=precision,
+        workers=workers, progress=progress, device=device, precision=precision, scheduler=scheduler,
     )  # fmt: skip
     return extract(clips, task.batch, TAPS, task.provenance, out, **task.how)
 
@@ -227,6 +235,7 @@ def extract_mfcc(
     channel: str = "mean",
     workers: int | None = None,
     progress: bool = True,
+    scheduler: str | None = None,
     out: str | Path | None = None,
 ) -> Responses:
     """Return the features of the MFCC baseline as one tap named ``mfcc``; arguments as in `extract_responses`."""
@@ -236,5 +245,5 @@ def extract_mfcc(
         return {"mfcc": np.stack([mfcc_features(waveform, rate) for waveform in waveforms])}
 
     provenance = extraction_provenance(clips, {"rate": rate, "duration": duration, "channel": channel})
-    how = {"batch_size": 4, "workers": workers, "progress": progress}
+    how = {"batch_size": 4, "workers": workers, "progress": progress, "scheduler": scheduler}
     return extract(clips, batch, ("mfcc",), provenance, out, **how)

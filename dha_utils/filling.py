@@ -1,13 +1,14 @@
-"""Run an extraction in threads, batch by batch, and keep what is finished.
+"""Run an extraction in threads or on a cluster, batch by batch, and keep what is finished.
 
 Conventions: a *batch* function takes clips and returns their responses, tap by tap. Clips make blocks and blocks make
-batches by their place in the list alone, so what is computed together does not depend on the number of threads.
+batches by their place in the list alone, so what is computed together does not depend on the number of threads or workers.
 """
 
 import shutil
 import sys
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -15,6 +16,7 @@ import pandas as pd
 import torch
 from tqdm import tqdm
 
+from dha_utils.cluster import connect, run_items
 from dha_utils.datasets import Clips
 from dha_utils.errors import DataError
 from dha_utils.hardware import choose_workers
@@ -29,39 +31,83 @@ Batch = Callable[[Clips], dict[str, np.ndarray]]
 
 
 def run_blocks(
-    clips: Clips, numbers: Iterable[int], batch: Batch, batch_size: int, workers: int | None, progress: bool
-) -> Iterator[tuple[int, Clips, dict[str, np.ndarray]]]:
-    """Yield ``(number, clips, arrays)`` of the given blocks, in order, computed by a pool of threads."""
-    blocks = {
-        number: clips.take(range(len(clips))[number * BLOCK : (number + 1) * BLOCK]) for number in numbers
-    }
-    batches = {
-        number: [block.take(range(len(block))[i : i + batch_size]) for i in range(0, len(block), batch_size)]
-        for number, block in blocks.items()
-    }
-    n_todo = sum(map(len, blocks.values()))
+    clips: Clips,
+    numbers: Sequence[int],
+    batch: Batch,
+    *,
+    batch_size: int,
+    workers: int | None,
+    progress: bool,
+    scheduler: str | None = None,
+) -> Iterator[tuple[int, dict[str, np.ndarray]]]:
+    """Yield the numbers of the given blocks with their responses: in order from threads, as they come from a cluster.
+
+    Parameters
+    ----------
+    clips : Clips
+        All of them.
+    numbers : sequence of int
+    batch : callable
+    batch_size : int
+        Clips that `batch` is given at a time.
+    workers : int or None
+        Threads, or local processes.
+    progress : bool
+        Show a progress bar on stderr.
+    scheduler : str, optional
+        As in `dha_utils.cluster.connect`; by default threads of this process do the work.
+    """
+    todo = sum(len(_block(clips, number)) for number in numbers)
     bar = tqdm(
-        total=len(clips),
-        initial=len(clips) - n_todo,
-        unit="clip",
-        disable=not progress,
-        file=sys.stderr,
-        desc=clips.name,
-    )
-    threads = choose_workers(workers)
+        total=len(clips), initial=len(clips) - todo, unit="clip", disable=not progress, file=sys.stderr, desc=clips.name
+    )  # fmt: skip
+    run = _run_in_threads if scheduler is None else partial(_run_on_cluster, scheduler=scheduler)
+    with bar:
+        yield from run(clips, numbers, batch, batch_size, workers, bar)
+
+
+def _block(clips: Clips, number: int) -> Clips:
+    return clips.take(range(len(clips))[number * BLOCK : (number + 1) * BLOCK])
+
+
+def _batches(block: Clips, batch_size: int) -> list[Clips]:
+    return [block.take(range(len(block))[i : i + batch_size]) for i in range(0, len(block), batch_size)]
+
+
+def _joined(parts: Sequence[dict[str, np.ndarray]]) -> dict[str, np.ndarray]:
+    return {tap: np.concatenate([part[tap] for part in parts]) for tap in parts[0]}
+
+
+def _run_in_threads(clips, numbers, batch, batch_size, workers, bar) -> Iterator:
+    batches = {number: _batches(_block(clips, number), batch_size) for number in numbers}
     # One network thread per worker: threads of the network on top of them would contend for the same cores.
-    with bar, ThreadPoolExecutor(threads, initializer=torch.set_num_threads, initargs=(1,)) as pool:
+    with ThreadPoolExecutor(
+        choose_workers(workers), initializer=torch.set_num_threads, initargs=(1,)
+    ) as pool:
         try:
             results = pool.map(batch, [one for several in batches.values() for one in several])
-            for number, block in blocks.items():
+            for number, several in batches.items():
                 parts = []
-                for one in batches[number]:
+                for one in several:
                     parts.append(next(results))
                     bar.update(len(one))
-                yield number, block, {tap: np.concatenate([part[tap] for part in parts]) for tap in parts[0]}
+                yield number, _joined(parts)
         except BaseException:
             pool.shutdown(cancel_futures=True)
             raise
+
+
+def _run_on_cluster(clips, numbers, batch, batch_size, workers, bar, scheduler) -> Iterator:
+    items = ((number, _block(clips, number)) for number in numbers)
+    with connect(scheduler, workers) as client:
+        for (number, block), arrays in run_items(client, partial(_run_block, batch, batch_size), items):
+            bar.update(len(block))
+            yield number, arrays
+
+
+def _run_block(batch: Batch, batch_size: int, item: tuple[int, Clips]) -> dict[str, np.ndarray]:
+    torch.set_num_threads(1)
+    return _joined([batch(clips) for clips in _batches(item[1], batch_size)])
 
 
 def described(clips: Clips) -> pd.DataFrame:
@@ -79,8 +125,8 @@ def fill_store(store: ResponseStore, clips: Clips, batch: Batch, **how) -> Respo
     missing = store.missing()
     if store.complete and not missing:
         return store
-    for number, block, arrays in run_blocks(clips, missing, batch, **how):
-        store.write(number, described(block), arrays)
+    for number, arrays in run_blocks(clips, missing, batch, **how):
+        store.write(number, described(_block(clips, number)), arrays)
     return store.finish()
 
 
@@ -97,10 +143,9 @@ def extract(
         If `out` cannot be written, or is there and holds something else.
     """
     if out is None:
-        n_blocks = -(-len(clips) // BLOCK)
-        parts = [arrays for _, _, arrays in run_blocks(clips, range(n_blocks), batch, **how)]
-        arrays = {tap: np.concatenate([part[tap] for part in parts]) for tap in taps}
-        return Responses(arrays, described(clips), provenance)
+        numbers = range(-(-len(clips) // BLOCK))
+        blocks = dict(run_blocks(clips, numbers, batch, **how))
+        return Responses(_joined([blocks[number] for number in numbers]), described(clips), provenance)
     done = _check_output(Path(out), clips, provenance)
     if done is not None:
         return done

@@ -96,7 +96,9 @@ def load_inputs(
     channel: str = "mean",
     skip_bad: bool = False,
     workers: int | None = None,
+    scheduler: str | None = None,
     progress: bool = True,
+    folder: Path | None = None,
 ) -> Inputs:
     """Compute the inputs from audio where it is at hand, else read the bundled ones.
 
@@ -117,8 +119,12 @@ def load_inputs(
         Leave out clips that cannot be used, instead of stopping; what was left out is in the provenance.
     workers : int, optional
         Threads; by default one per core.
+    scheduler : str, optional
+        As in `dha_utils.extract_responses`.
     progress : bool
         Show progress bars on stderr.
+    folder : Path, optional
+        Where responses are kept block by block while they are computed, so that a run that was killed goes on.
 
     Raises
     ------
@@ -126,8 +132,9 @@ def load_inputs(
         If there is neither audio nor an artifact, the artifacts were made with another duration, or clips cannot be used.
     """
     duration = duration or default_duration(dataset)
-    folder = bundled(dataset)
-    is_bundled = dataset in DATASETS and folder.is_dir()
+    how = {"workers": workers, "scheduler": scheduler, "progress": progress}
+    artifacts = bundled(dataset)
+    is_bundled = dataset in DATASETS and artifacts.is_dir()
     if root is not None or data_dir() is not None or not is_bundled:
         try:
             clips = load_clips(dataset, root, allow_missing=skip_bad)
@@ -135,10 +142,10 @@ def load_inputs(
             if root is not None or not is_bundled:
                 raise
         else:
-            clips = usable_clips(clips, skip_bad=skip_bad, workers=workers, progress=progress)
-            return compute_inputs(clips, rates, duration, channel, workers=workers, progress=progress)
+            clips = usable_clips(clips, skip_bad=skip_bad, **how)
+            return compute_inputs(clips, rates, duration, channel, folder=folder, **how)
     source = f"These results start from the bundled artifacts of {dataset}; no audio was at hand."
-    inputs = Inputs.load(folder, rates, source)
+    inputs = Inputs.load(artifacts, rates, source)
     made_with = next(iter(inputs.responses.values())).provenance["parameters"]
     if made_with["duration"] != duration:
         raise DataError(
@@ -159,13 +166,22 @@ def compute_inputs(
     channel: str = "mean",
     *,
     workers: int | None = None,
+    scheduler: str | None = None,
     progress: bool = True,
+    folder: Path | None = None,
 ) -> Inputs:
     """Compute the inputs from the audio of `clips`; arguments as in `load_inputs`."""
     check_folds(clips.table["label"], clips.folds)
     model = load_soundnet()
-    how = {"duration": duration, "channel": channel, "workers": workers, "progress": progress}
-    responses = {rate: extract_responses(clips, model=model, rate=rate, **how) for rate in rates}
+    how = {
+        "duration": duration, "channel": channel, "workers": workers, "scheduler": scheduler, "progress": progress
+    }  # fmt: skip
+    responses = {
+        rate: extract_responses(
+            clips, model=model, rate=rate, out=None if folder is None else responses_file(folder, rate), **how
+        )
+        for rate in rates
+    }
     mfcc = extract_mfcc(clips, rate=MFCC_RATE, **how)
     first = clips.take(clips.table.drop_duplicates("label").sort_values("label").index)
     waveforms = clip_waveforms(first, NATIVE_RATE, duration, channel)

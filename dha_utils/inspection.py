@@ -10,10 +10,12 @@ import sys
 from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 
 from tqdm import tqdm
 
+from dha_utils.cluster import connect, run_items
 from dha_utils.datasets import DATASETS, Clips
 from dha_utils.datasets.clips import check_folds
 from dha_utils.errors import AudioError, DataError
@@ -50,7 +52,13 @@ class Report:
         ]
 
 
-def inspect_clips(clips: Clips, *, workers: int | None = None, progress: bool = True) -> Report:
+FILES_AT_ONCE = 100
+"""Files that a worker of a cluster is given at a time."""
+
+
+def inspect_clips(
+    clips: Clips, *, workers: int | None = None, scheduler: str | None = None, progress: bool = True
+) -> Report:
     """Read every file of a set of clips once and report what cannot be used.
 
     Of files with the same content one is kept, the first by clip id; where their labels differ, none. In a published data
@@ -61,14 +69,15 @@ def inspect_clips(clips: Clips, *, workers: int | None = None, progress: bool = 
     clips : Clips
     workers : int, optional
         Threads; by default one per core.
+    scheduler : str, optional
+        Of a Dask cluster whose workers read the files, see `dha_utils.cluster.connect`; by default threads of this process.
     progress : bool
         Show a progress bar on stderr.
     """
-    paths = clips.table["path"]
-    with ThreadPoolExecutor(workers or len(os.sched_getaffinity(0))) as pool:
-        read = pool.map(_read_one, paths)
-        bar = tqdm(read, total=len(paths), unit="file", desc="inspect", disable=not progress, file=sys.stderr)
-        found = list(bar)
+    paths = clips.table["path"].tolist()
+    with tqdm(total=len(paths), unit="file", desc="inspect", disable=not progress, file=sys.stderr) as bar:
+        read = _read_in_threads if scheduler is None else partial(_read_on_cluster, scheduler=scheduler)
+        found = read(paths, workers, bar)
     names, labels = clips.table["clip"].tolist(), clips.table["label"].tolist()
     faults = {name: fault for name, (fault, _, _) in zip(names, found, strict=True) if fault}
     notes = []
@@ -101,7 +110,12 @@ def inspect_clips(clips: Clips, *, workers: int | None = None, progress: bool = 
 
 
 def usable_clips(
-    clips: Clips, *, skip_bad: bool = False, workers: int | None = None, progress: bool = True
+    clips: Clips,
+    *,
+    skip_bad: bool = False,
+    workers: int | None = None,
+    scheduler: str | None = None,
+    progress: bool = True,
 ) -> Clips:
     """Return the clips if all can be used, or, with `skip_bad`, those that can, with the others in ``left_out``.
 
@@ -109,7 +123,7 @@ def usable_clips(
     ----------
     clips : Clips
     skip_bad : bool
-    workers, progress
+    workers, scheduler, progress
         As in `inspect_clips`.
 
     Raises
@@ -117,7 +131,7 @@ def usable_clips(
     DataError
         Clips cannot be used and are not to be skipped, or too little is left of a class; names it.
     """
-    report = inspect_clips(clips, workers=workers, progress=progress)
+    report = inspect_clips(clips, workers=workers, scheduler=scheduler, progress=progress)
     clips = replace(clips, notes=(*clips.notes, *report.notes))
     if not report.faults:
         return clips
@@ -141,6 +155,29 @@ def usable_clips(
     except DataError as error:
         raise DataError(f"after leaving out {len(left_out)} clips that cannot be used, {error}") from error
     return replace(kept, left_out=left_out)
+
+
+def _read_in_threads(paths: list[str], workers: int | None, bar: tqdm) -> list[tuple]:
+    found = []
+    with ThreadPoolExecutor(workers or len(os.sched_getaffinity(0))) as pool:
+        for one in pool.map(_read_one, paths):
+            found.append(one)
+            bar.update()
+    return found
+
+
+def _read_on_cluster(paths: list[str], workers: int | None, bar: tqdm, scheduler: str) -> list[tuple]:
+    parts = [(i, paths[i : i + FILES_AT_ONCE]) for i in range(0, len(paths), FILES_AT_ONCE)]
+    found = {}
+    with connect(scheduler, workers) as client:
+        for (first, part), results in run_items(client, _read_part, parts):
+            found[first] = results
+            bar.update(len(part))
+    return [one for first, _ in parts for one in found[first]]
+
+
+def _read_part(item: tuple[int, list[str]]) -> list[tuple]:
+    return [_read_one(path) for path in item[1]]
 
 
 def _read_one(path: str) -> tuple[str, int, str]:

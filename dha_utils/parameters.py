@@ -122,6 +122,12 @@ PARAMETERS: Mapping[str, Parameter] = {
         "a whole number >= 1 or None",
         "Worker processes; None: one per core. Never changes a result",
     ),
+    "scheduler": Parameter(
+        (str, NoneType),
+        _none_or_text,
+        "the address of a Dask scheduler, such as 'tcp://node1:8786', 'local' or None",
+        "Address of a Dask scheduler whose workers extract and sweep; None: this machine. Never changes a result",
+    ),
     "results": Parameter(
         (str, NoneType),
         _none_or_text,

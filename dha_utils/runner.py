@@ -110,8 +110,10 @@ def run_notebooks(
             output = executed / source.name
             if source in chosen:
                 given = {name: value for name, value in parameters.items() if name in takes[source]}
-                # The number of workers never changes a result, so it is no reason to run again.
-                decisive = {name: value for name, value in given.items() if name != "workers"}
+                # Who does the work never changes a result, so it is no reason to run again.
+                decisive = {
+                    name: value for name, value in given.items() if name not in ("workers", "scheduler")
+                }
                 fingerprint = hash_object(
                     [inputs, source.read_text("utf-8"), decisive, str(results), previous]
                 )

@@ -8,7 +8,7 @@ was killed goes on where it stopped, and what is committed under ``data/DATASET/
 import hashlib
 import json
 import time
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable
 from dataclasses import fields
 from pathlib import Path
 from typing import TypeVar
@@ -20,6 +20,9 @@ from dha_utils.paths import atomic_write, bundled
 from dha_utils.responses import Responses
 
 C = TypeVar("C")
+
+ANNOUNCE_CELLS, ANNOUNCE_SECONDS = 8, 60
+"""After so many cells, or so much time, it is known how long the others will take."""
 
 
 def identity(responses: Responses) -> dict:
@@ -43,13 +46,12 @@ def committed_file(kind: str, responses: Responses) -> Path:
 
 def evaluate(
     cells: Iterable[C],
-    compute: Callable[[list[C]], Sequence[dict]],
+    compute: Callable[[list[C]], Iterable[tuple[C, dict]]],
     responses: Responses,
     *,
     committed: Path,
     full: bool = False,
     store: Path | None = None,
-    chunk: int = 1,
     progress: bool = True,
 ) -> list[dict]:
     """Return the result of every cell: from the store, from what is committed, or computed now.
@@ -58,7 +60,7 @@ def evaluate(
     ----------
     cells : iterable of dataclass instances, all of one class
     compute : callable
-        Some cells -> their results, in order.
+        Some cells -> each with its result, as they are done.
     responses : Responses
         What the results hang on.
     committed : Path
@@ -67,10 +69,8 @@ def evaluate(
         Compute also what is committed.
     store : Path, optional
         A file to which what is computed is appended.
-    chunk : int
-        Cells that are computed together, and at most lost to a kill.
     progress : bool
-        Show a progress bar on stderr while cells are computed; if not, say on stdout how many there are and, once the first
+        Show a progress bar on stderr while cells are computed; if not, say on stdout how many there are and, once some
         are done, how long the others will take.
 
     Returns
@@ -97,18 +97,21 @@ def evaluate(
         print(f"{title}: {len(missing)} of {len(cells)} cells are to be computed", flush=True)
     hidden = not progress or not missing
     with tqdm(total=len(missing), unit="cell", desc=title, disable=hidden) as bar:
-        for start in range(0, len(missing), chunk):
-            part = missing[start : start + chunk]
-            results = dict(zip(part, compute(part), strict=True))
+        announced = False
+        for number, (cell, result) in enumerate(compute(missing) if missing else (), 1):
             if store is not None:
                 with store.open("a", encoding="utf-8") as file:
-                    file.writelines(json.dumps(result) + "\n" for result in results.values())
-            done |= results
-            bar.update(len(part))
-            left = len(missing) - len(part)
-            if start == 0 and left and not progress:
-                minutes = (time.perf_counter() - began) / len(part) * left / 60
-                print(f"{title}: about {minutes:.1f} minutes for the other {left}", flush=True)
+                    file.write(json.dumps(result) + "\n")
+            done[cell] = result
+            bar.update()
+            spent, left = time.perf_counter() - began, len(missing) - number
+            known = number >= ANNOUNCE_CELLS or spent > ANNOUNCE_SECONDS
+            if known and left and not progress and not announced:
+                print(
+                    f"{title}: about {spent / number * left / 60:.1f} minutes for the other {left}",
+                    flush=True,
+                )
+                announced = True
     return [done[cell] for cell in cells]
 
 

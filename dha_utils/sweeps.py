@@ -4,12 +4,14 @@ A *cell* is one selection: a criterion, the fraction of maps kept, a seed, and a
 result.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import asdict, dataclass
+from functools import partial
 from pathlib import Path
 
 import numpy as np
 
+from dha_utils.cluster import connect, run_items
 from dha_utils.ensemble import fusions
 from dha_utils.errors import DataError
 from dha_utils.evaluation import CrossValidation, Selector, cross_validate_many
@@ -94,6 +96,7 @@ def sweep(
     full: bool = False,
     store: Path | None = None,
     workers: int | None = None,
+    scheduler: str | None = None,
     progress: bool = True,
 ) -> list[dict]:
     """Return the result of every cell: from the store, from the bundled sweep, or computed now.
@@ -110,8 +113,11 @@ def sweep(
         A sweep file to which what is computed is appended.
     workers : int, optional
         Processes; the result does not depend on it.
+    scheduler : str, optional
+        Address of a Dask scheduler whose workers evaluate one cell each, or ``local`` (see `dha_utils.cluster`); by default
+        the folds of several cells are divided among processes of this machine. The result does not depend on it.
     progress : bool
-        Show a progress bar on stderr while cells are computed; if not, say on stdout how many there are and, once the first
+        Show a progress bar on stderr while cells are computed; if not, say on stdout how many there are and, once some
         are done, how long the others will take.
 
     Returns
@@ -123,12 +129,18 @@ def sweep(
     ------
     DataError
         If `store` is damaged.
+    DhaError
+        If no scheduler answers, or it is lost.
     """
 
-    def compute(part: list[Cell]) -> list[dict]:
-        selectors = {str(number): selector(cell, responses, fold_scores) for number, cell in enumerate(part)}
-        runs = cross_validate_many(responses, selectors, workers=workers)
-        return [describe_cell(cell, run) for cell, run in zip(part, runs.values(), strict=True)]
+    def compute(missing: Sequence[Cell]) -> Iterator[tuple[Cell, dict]]:
+        if scheduler is not None:
+            with connect(scheduler, workers) as client:
+                yield from run_items(client, partial(_evaluate_cell, responses, fold_scores), missing)
+            return
+        for start in range(0, len(missing), CHUNK):
+            part = missing[start : start + CHUNK]
+            yield from zip(part, _evaluate_cells(responses, fold_scores, part, workers), strict=True)
 
     return evaluate(
         cells,
@@ -137,9 +149,21 @@ def sweep(
         committed=committed_file("sweep", responses),
         full=full,
         store=store,
-        chunk=CHUNK,
         progress=progress,
     )
+
+
+def _evaluate_cells(
+    responses: Responses, fold_scores: FoldScores | None, cells: Sequence[Cell], workers: int | None
+) -> list[dict]:
+    selectors = {str(number): selector(cell, responses, fold_scores) for number, cell in enumerate(cells)}
+    runs = cross_validate_many(responses, selectors, workers=workers)
+    return [describe_cell(cell, run) for cell, run in zip(cells, runs.values(), strict=True)]
+
+
+def _evaluate_cell(responses: Responses, fold_scores: FoldScores | None, cell: Cell) -> dict:
+    (result,) = _evaluate_cells(responses, fold_scores, [cell], workers=1)
+    return result
 
 
 def describe_cell(cell: Cell, run: CrossValidation) -> dict:

@@ -19,7 +19,7 @@ from dha_utils.errors import DataError, DhaError, FetchError, ParameterError
 
 REPOSITORY = Path(__file__).resolve().parents[1]
 COMMANDS = (
-    *(["run"], ["book"], ["check"], ["extract"], ["inspect"], ["bundle"], ["fetch"]),
+    *(["run"], ["book"], ["check"], ["extract"], ["grid"], ["inspect"], ["bundle"], ["fetch"]),
     *(["fetch", name] for name in ("weights", "esc10", "esc50", "dcase2016")),
 )
 
@@ -162,7 +162,7 @@ def test_extract(monkeypatch):
     assert (result.exit_code, result.stdout) == (0, "3 clips: out.st\n")
     options = {
         "rate": 44100, "duration": 5.0, "channel": "mean", "batch_size": 2, "workers": None, "device": "auto",
-        "precision": "float32",
+        "precision": "float32", "scheduler": None,
     }  # fmt: skip
     loaded = ("esc10", "audio", {"allow_missing": False})
     assert calls == [loaded, (["clip"] * 3, options | {"out": "out.st"})]
@@ -186,10 +186,12 @@ def test_extract_into_a_store(monkeypatch, tmp_path):
         assert invoke("extract", "mine", "-o", folder, *choices.split()).exit_code == 0
     options = {
         "rate": 22050, "duration": None, "channel": "left", "batch_size": 8, "workers": 3, "device": "cpu",
-        "precision": "bfloat16",
+        "precision": "bfloat16", "scheduler": "local",
     }  # fmt: skip
-    inspected = {"skip_bad": True, "workers": 3}
+    inspected = {"skip_bad": True, "workers": 3, "scheduler": "local"}
     assert calls == [inspected, ("new/", options), inspected, (str(tmp_path), options)]
+    invoke("extract", "mine", "-o", "new/", "--scheduler", "tcp://node1:8786")
+    assert {call["scheduler"] for call in (calls[-2], calls[-1][1])} == {"tcp://node1:8786"}
 
 
 @pytest.mark.parametrize(

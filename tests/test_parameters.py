@@ -21,6 +21,7 @@ GOOD = {
     "alpha": [0.05, 0.999],
     "seeds": [1, 20],
     "workers": [None, 1, 64],
+    "scheduler": [None, "local", "tcp://node1:8786"],
     "results": [None, "out"],
 }
 BAD = {
@@ -38,6 +39,7 @@ BAD = {
     "alpha": [0, 1, 0.0, 1.0, "0.05", False],
     "seeds": [0, -1, 1.0, True, "20", None],
     "workers": [0, 1.0, True, "2"],
+    "scheduler": ["", " ", 8786],
     "results": ["", 1],
 }
 

@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from dha_utils import sweeps
+from dha_utils import sweep_store, sweeps
 from dha_utils.criteria import MapScores
 from dha_utils.errors import DataError
 from dha_utils.evaluation import cross_validate
@@ -95,7 +95,7 @@ def test_sample_has_every_control_and_kind_of_criterion(esc10):
 
 
 def test_without_a_bar_it_says_how_much_there_is_to_do(make_responses, tmp_path, capsys, monkeypatch):
-    monkeypatch.setattr(sweeps, "CHUNK", 2)
+    monkeypatch.setattr(sweep_store, "ANNOUNCE_CELLS", 2)
     store = tmp_path / "sweep.jsonl"
     run(make_responses(), random_cells(0.3, 3), store=store)
     first, second = capsys.readouterr().out.splitlines()

@@ -1,0 +1,58 @@
+"""The ``dha grid`` command."""
+
+from typing import Annotated
+
+import typer
+
+from dha_utils.cli_options import Root, SkipBad
+from dha_utils.parameters import PARAMETERS, check_value
+
+
+def grid(
+    datasets: Annotated[
+        list[str], typer.Argument(help="Names, folders of classes, or CSV/TSV tables, one or several.")
+    ],
+    criterion: Annotated[
+        list[str] | None, typer.Option(metavar="NAME", help="Only this one; repeatable. Default: all.")
+    ] = None,
+    keep: Annotated[list[float], typer.Option(help=PARAMETERS["keep"].help + "; repeatable.")] = [0.11],  # noqa: B006
+    seeds: Annotated[int, typer.Option(help=PARAMETERS["seeds"].help + ".")] = 20,
+    control: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="NAME", help="Instead of the plain selection: shuffled, leaky or ignored; repeatable."
+        ),
+    ] = None,
+    rate: Annotated[int, typer.Option(help="Sampling rate in Hz.")] = 22050,
+    root: Root = None,
+    skip_bad: SkipBad = False,
+    full: Annotated[bool, typer.Option("--full", help="Compute also what is bundled.")] = False,
+    workers: Annotated[int | None, typer.Option(min=1, help="Local processes; default one per core.")] = None,
+    scheduler: Annotated[
+        str,
+        typer.Option(metavar="ADDRESS", help="Of a Dask scheduler, or 'local': processes of this machine."),
+    ] = "local",
+) -> None:
+    """Evaluate data sets x criteria x fractions x seeds on a Dask cluster.
+
+    Results go to results/DATASET, where the notebooks find them. What was killed goes on where it stopped.
+    """
+    for name, values in {"keep": keep, "rate": [rate], "seeds": [seeds]}.items():
+        for value in values:
+            check_value(name, value)
+    from dha_utils.criteria import CRITERIA
+    from dha_utils.grid import grid_cells, run_grid
+
+    cells = grid_cells(criterion or list(CRITERIA), keep, seeds, control or [""])
+    typer.echo(f"grid: {len(cells)} cells for each of {len(datasets)} data sets")
+    table = run_grid(
+        datasets,
+        cells,
+        root=root,
+        rate=rate,
+        skip_bad=skip_bad,
+        full=full,
+        scheduler=scheduler,
+        workers=workers,
+    )
+    typer.echo(table.to_string(index=False, float_format="{:.4f}".format))

@@ -1,0 +1,186 @@
+"""Work on a Dask cluster: processes of this machine, or a scheduler with workers on as many machines as there are.
+
+Conventions: *work* is a function of one item, the same for all items. Workers get the function once and items one by one, and
+send results back; only the client writes, so that workers need to see the sounds and this package, and no results folder.
+A result hangs on its item alone: neither the number of workers nor the order in which they end is seen in it. When a
+worker dies, the scheduler gives its items to others; when the client dies, what it has written is there for the next run.
+"""
+
+import hashlib
+import logging
+import socket
+import sys
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import CancelledError
+from contextlib import contextmanager, suppress
+from functools import cache
+from itertools import count, islice
+from pathlib import Path
+from typing import TypeVar
+from urllib.parse import urlsplit
+from uuid import uuid4
+
+import dask
+import joblib
+from distributed import Client, KilledWorker, LocalCluster, WorkerPlugin, as_completed, get_worker
+from tqdm import tqdm
+
+from dha_utils.errors import DhaError, ParameterError
+from dha_utils.hardware import choose_workers
+
+Item = TypeVar("Item")
+Result = TypeVar("Result")
+
+LOCAL = "local"
+"""In place of an address: processes of this machine, for as long as the work takes."""
+
+PATIENCE = 10
+"""Seconds in which a scheduler has to answer."""
+
+AHEAD = 2
+"""Items per thread that are at the workers: enough that none is idle, few enough that results do not pile up."""
+
+ENVIRONMENT = {"OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1", "MKL_NUM_THREADS": "1"}
+"""Of local processes. Dask's default also makes malloc give memory back at once, which costs page faults at every step."""
+
+
+@contextmanager
+def connect(scheduler: str, workers: int | None = None) -> Iterator[Client]:
+    """Give a client of a cluster, and close it in the end; a local cluster ends with it.
+
+    Parameters
+    ----------
+    scheduler : str
+        Address of a Dask scheduler, such as ``tcp://node1:8786``, or ``local``: processes of this machine.
+    workers : int, optional
+        Local processes, of one thread each; by default one per core.
+
+    Yields
+    ------
+    distributed.Client
+
+    Raises
+    ------
+    DhaError
+        If no scheduler answers at the address.
+    ParameterError
+        If the address is none, or a number of workers is.
+    """
+    if scheduler == LOCAL:
+        n = choose_workers(workers) if workers is not None else joblib.cpu_count()
+        how = {"n_workers": n, "threads_per_worker": 1, "host": "127.0.0.1", "memory_limit": 0}
+        with (
+            dask.config.set({"distributed.nanny.pre-spawn-environ": ENVIRONMENT}),
+            LocalCluster(**how, dashboard_address="127.0.0.1:0", silence_logs=logging.CRITICAL) as cluster,
+            Client(cluster, set_as_default=False) as client,
+        ):
+            yield client
+        return
+    _check_answers(scheduler)
+    logging.getLogger("distributed.client").setLevel(logging.CRITICAL)  # `run_items` says it in one line
+    try:
+        client = Client(scheduler, timeout=PATIENCE, set_as_default=False)
+    except (OSError, ValueError) as error:
+        raise DhaError(f"{scheduler}: what answers is no Dask scheduler of this version ({error})") from error
+    with client:
+        if not client.nthreads():
+            hint = f"{scheduler}: no workers yet, waiting; start some with `dask worker {scheduler}`"
+            tqdm.write(hint, file=sys.stderr)
+            client.wait_for_workers(1)
+        yield client
+
+
+def _check_answers(scheduler: str) -> None:
+    """Raise unless something answers at an address; Dask itself would leave a traceback behind."""
+    try:
+        parts = urlsplit(scheduler)
+        place = parts.hostname, parts.port
+    except ValueError:
+        place = None, None
+    if not all(place):
+        raise ParameterError(
+            f"scheduler is {scheduler!r}, expected an address such as 'tcp://node1:8786', or 'local'"
+        )
+    try:
+        socket.create_connection(place, timeout=PATIENCE).close()
+    except OSError as error:
+        raise DhaError(
+            f"{scheduler}: no Dask scheduler answers ({error.strerror or error}); start one with `dask scheduler`, "
+            "or use 'local'"
+        ) from error
+
+
+@cache
+def package_sha256() -> str:
+    """Return the sha256 over the source of this package."""
+    files = sorted(Path(__file__).parent.rglob("*.py"))
+    return hashlib.sha256(b"".join(path.read_bytes() for path in files)).hexdigest()
+
+
+class Work(WorkerPlugin):
+    """A function that every worker has, those that come later too: sent once, not with every item."""
+
+    def __init__(self, function: Callable):
+        self.function, self.code = function, package_sha256()
+
+    def setup(self, worker) -> None:
+        """Refuse to work with other code, whose results would be mixed with ours."""
+        if package_sha256() != self.code:
+            raise DhaError(
+                f"worker {worker.address} runs another version of this package; install the same everywhere"
+            )
+
+
+def _call(name: str, item: Item) -> Result:
+    return get_worker().plugins[name].function(item)
+
+
+def run_items(
+    client: Client, function: Callable[[Item], Result], items: Iterable[Item]
+) -> Iterator[tuple[Item, Result]]:
+    """Yield every item with its result, in the order in which results come.
+
+    Parameters
+    ----------
+    client : distributed.Client
+    function : callable
+        Item -> result; both are pickled, with all that the function refers to.
+    items : iterable
+        Asked for as workers need them.
+
+    Raises
+    ------
+    DhaError
+        If `function` raises one, workers run other code, an item ends the workers that it is given to, or the scheduler is lost.
+    """
+    name = f"dha-{uuid4().hex}"
+    client.register_plugin(Work(function), name=name)
+    waiting, numbers, under_way, done = iter(items), count(), {}, as_completed([], loop=client.loop)
+
+    def submit() -> None:
+        room = max(AHEAD * sum(client.nthreads().values()), 1) - len(under_way)
+        for item in islice(waiting, max(room, 0)):
+            future = client.submit(_call, name, item, key=f"{name}-{next(numbers)}")
+            under_way[future] = item
+            done.add(future)
+
+    try:
+        submit()
+        for future in done:
+            result = future.result()
+            item = under_way.pop(future)
+            submit()
+            yield item, result
+    except KilledWorker as error:
+        raise DhaError(
+            f"the same piece of work has ended {error.allowed_failures + 1} workers (too little memory?); what is finished "
+            "is kept: run the same again, with fewer threads per worker"
+        ) from error
+    except (CancelledError, OSError) as error:
+        raise DhaError(
+            f"{client.scheduler.address}: the scheduler is gone; what is finished is kept: start it and run the same again"
+        ) from error
+    finally:
+        with suppress(Exception):  # a scheduler that is gone holds nothing any more
+            client.cancel(list(under_way))
+            client.unregister_worker_plugin(name)

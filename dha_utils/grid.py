@@ -1,0 +1,137 @@
+"""The grid: data sets x criteria x fractions x seeds, evaluated cell by cell on a Dask cluster.
+
+Results lie where the notebooks look for them, ``results/DATASET/``: what the grid has computed, they read. Responses are kept
+block by block and cells one by one, so a grid that was killed goes on where it stopped.
+"""
+
+from collections.abc import Sequence
+from itertools import product
+from pathlib import Path
+
+import pandas as pd
+
+from dha_utils.cluster import connect
+from dha_utils.errors import ParameterError
+from dha_utils.inputs import load_inputs
+from dha_utils.naming import closest
+from dha_utils.responses import Responses
+from dha_utils.results import Results
+from dha_utils.scores import load_fold_scores
+from dha_utils.selection import find_criterion
+from dha_utils.sweeps import CONTROLS, Cell, sweep
+
+
+def grid_cells(
+    criteria: Sequence[str], fractions: Sequence[float], seeds: int, controls: Sequence[str] = ("",)
+) -> list[Cell]:
+    """Return the cells of a grid: every seed where something is drawn (random maps, shuffled labels), else one.
+
+    Parameters
+    ----------
+    criteria : sequence of str
+        Names in `dha_utils.CRITERIA`.
+    fractions : sequence of float
+        Of the maps kept per tap.
+    seeds : int
+    controls : sequence of str
+        Of `dha_utils.sweeps.CONTROLS`.
+
+    Raises
+    ------
+    ParameterError
+        If a criterion or a control is unknown, or the two do not go together.
+
+    Examples
+    --------
+    >>> len(grid_cells(["anova", "random"], [0.11, 0.25], seeds=20))
+    42
+    """
+    cells = []
+    for criterion, control, fraction in product(criteria, controls, fractions):
+        if control not in CONTROLS:
+            raise ParameterError(
+                f"unknown control {control!r}{closest(control, CONTROLS)}; there are: {', '.join(filter(None, CONTROLS))}"
+            )
+        if find_criterion(criterion).needs != "responses" and control in ("shuffled", "leaky"):
+            raise ParameterError(
+                f"criterion {criterion!r} looks at no labelled responses: no control {control!r}"
+            )
+        drawn = criterion == "random" or control == "shuffled"
+        cells += [Cell(criterion, fraction, seed, control) for seed in range(seeds if drawn else 1)]
+    return cells
+
+
+def run_grid(
+    datasets: Sequence[str],
+    cells: Sequence[Cell],
+    *,
+    root: str | Path | None = None,
+    rate: int,
+    results: str | Path | None = None,
+    skip_bad: bool = False,
+    full: bool = False,
+    scheduler: str = "local",
+    workers: int | None = None,
+) -> pd.DataFrame:
+    """Evaluate every cell on every data set, and return what came out.
+
+    Parameters
+    ----------
+    datasets : sequence of str
+        Names, folders or tables, as for `dha_utils.load_clips`.
+    cells : sequence of Cell
+    root : path, optional
+        Folder of the audio; by default ``$DHA_DATA``.
+    rate : int
+        Hz.
+    results : path, optional
+        Folder above those of the data sets; by default the repository's ``results/``.
+    skip_bad : bool
+        Leave out clips that cannot be used, instead of stopping.
+    full : bool
+        Compute also what is bundled.
+    scheduler : str
+        As in `dha_utils.cluster.connect`.
+    workers : int, optional
+        Local processes; by default one per core.
+
+    Returns
+    -------
+    DataFrame
+        One row per data set, criterion, fraction and control: how many cells, and mean, lowest and highest accuracy of the
+        sum over all taps.
+
+    Raises
+    ------
+    DhaError
+        As `load_inputs`, `dha_utils.sweep` and `dha_utils.cluster.connect`.
+    """
+    by_responses = all(find_criterion(cell.criterion).needs == "responses" for cell in cells)
+    rows = []
+    with connect(scheduler, workers) as client:
+        address = client.scheduler.address
+        for dataset in datasets:
+            place = Results(dataset, results)
+            responses = _responses(
+                place, rate, dataset=dataset, root=root, skip_bad=skip_bad, scheduler=address
+            )
+            scores = None
+            if not by_responses:
+                scores, _, _ = load_fold_scores(responses, place.folder, dataset=dataset, root=root)
+            store = place.folder / f"sweep_{rate}.jsonl"
+            done = sweep(responses, cells, fold_scores=scores, full=full, store=store, scheduler=address)
+            total = f"{len(responses.taps)} taps"
+            rows += [
+                vars(cell) | {"dataset": dataset, "accuracy": result["accuracy"][total]}
+                for cell, result in zip(cells, done, strict=True)
+            ]
+    groups = pd.DataFrame(rows).groupby(["dataset", "criterion", "keep", "control"], sort=False)["accuracy"]
+    return groups.agg(cells="size", mean="mean", lowest="min", highest="max").reset_index()
+
+
+def _responses(place: Results, rate: int, dataset: str, **options) -> Responses:
+    """Return the responses that notebook 01 or an earlier grid has left, or make them as notebook 01 does."""
+    if not place.responses_file(rate).is_file():
+        inputs = load_inputs(dataset, rates=[rate], folder=place.folder, **options)
+        inputs.save(place.folder)
+    return Responses.load(place.responses_file(rate))

@@ -1,0 +1,83 @@
+import re
+
+import pandas as pd
+import pytest
+from miniatures import write_clip
+from typer.testing import CliRunner
+
+from dha_utils import evaluation, grid
+from dha_utils.cli import app
+from dha_utils.errors import ParameterError
+from dha_utils.grid import grid_cells, run_grid
+from dha_utils.responses import Responses
+from dha_utils.selection import select
+from dha_utils.sweeps import Cell
+
+
+def test_cells():
+    cells = grid_cells(["anova", "random"], [0.1, 0.5], 3)
+    assert cells == [Cell("anova", 0.1), Cell("anova", 0.5)] + [
+        Cell("random", keep, seed) for keep in (0.1, 0.5) for seed in range(3)
+    ]
+    assert len(grid_cells(["anova"], [0.1], 3, ["", "shuffled", "ignored"])) == 1 + 3 + 1
+
+
+@pytest.mark.parametrize(
+    ("criterion", "control", "message"),
+    [
+        ("anovva", "", "unknown criterion 'anovva'"),
+        ("anova", "shufled", "unknown control 'shufled'"),
+        ("l1", "leaky", "criterion 'l1' looks at no labelled responses: no control 'leaky'"),
+    ],
+)
+def test_cells_that_do_not_exist(criterion, control, message):
+    with pytest.raises(ParameterError, match=re.escape(message)):
+        grid_cells([criterion], [0.1], 1, [control])
+
+
+@pytest.fixture
+def own_sounds(tmp_path):
+    """A folder of two classes, six clips each."""
+    for label, name in enumerate(("dog", "rain")):
+        for i in range(6):
+            write_clip(tmp_path / "mine" / name / f"{i}.wav", label, 10 * label + i, 0.5, 1)
+    return tmp_path / "mine"
+
+
+def test_two_data_sets_from_nothing_and_again(own_sounds, tmp_path, monkeypatch):
+    cells = grid_cells(["anova", "random"], [0.11], 2)
+    datasets = ["esc10", str(own_sounds)]  # the first is bundled, responses and cells
+    how = {"rate": 22_050, "results": tmp_path / "results", "workers": 1}
+    table = run_grid(datasets, cells, **how)
+    assert table["dataset"].tolist() == [datasets[0]] * 2 + [datasets[1]] * 2
+    assert table["cells"].tolist() == [1, 2, 1, 2]
+    responses = Responses.load(tmp_path / "results" / "mine" / "responses_22050.safetensors")
+    expected = evaluation.cross_validate(responses, lambda part: select(part, "anova", keep=0.11), workers=1)
+    assert table["mean"][2] == expected.accuracy()
+    stored = (tmp_path / "results" / "mine" / "sweep_22050.jsonl").read_text()
+    monkeypatch.setattr(grid, "load_inputs", None)  # nothing is extracted or evaluated twice
+    assert run_grid(datasets, cells, **how).equals(table)
+    assert (tmp_path / "results" / "mine" / "sweep_22050.jsonl").read_text() == stored
+
+
+def test_command(monkeypatch):
+    calls = []
+
+    def run(datasets, cells, **options):
+        calls.append((datasets, len(cells), options["scheduler"], options["full"]))
+        return pd.DataFrame({"dataset": datasets, "mean": 0.5})
+
+    monkeypatch.setattr(grid, "run_grid", run)
+    runner = CliRunner()
+    result = runner.invoke(
+        app, ["grid", "esc10", "mine", "--criterion", "random", "--seeds", "3", "--keep", "0.5"]
+    )
+    assert result.exit_code == 0
+    assert result.stdout.startswith("grid: 3 cells for each of 2 data sets\n")
+    assert calls == [(["esc10", "mine"], 3, "local", False)]
+    result = runner.invoke(app, ["grid", "esc10", "--keep", "2"])
+    assert (result.exit_code, result.stderr) == (
+        1,
+        "dha: parameter keep: expected a number in (0, 1], got 2.0 (float)\n",
+    )
+    assert len(calls) == 1
