@@ -4,6 +4,7 @@ Exit code 0 means done; an error is one line on stderr (code 1; 2 for a wrong co
 Modules that take long to import are imported by the command that needs them.
 """
 
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Annotated
 
@@ -121,6 +122,7 @@ def extract(
     check_value("rate", rate)
     check_value("channel", channel)
     import dha_utils
+    from dha_utils.cluster import connect
     from dha_utils.datasets import default_duration
     from dha_utils.hardware import choose_device, choose_precision
     from dha_utils.inspection import usable_clips
@@ -131,20 +133,22 @@ def extract(
     is_store = output.endswith("/") or Path(output).is_dir()
     if scheduler is None and is_store and place.type == "cpu":
         scheduler = "local"
-    clips = usable_clips(
-        dha_utils.load_clips(dataset, root, allow_missing=skip_bad),
-        skip_bad=skip_bad,
-        workers=workers,
-        scheduler=scheduler,
-    )
-    options = {
-        "rate": rate, "duration": seconds, "channel": channel, "batch_size": batch_size, "workers": workers,
-        "scheduler": scheduler, "device": device, "precision": precision,
-    }  # fmt: skip
-    if is_store:
-        dha_utils.extract_to_store(clips, output, **options)
-    else:
-        dha_utils.extract_responses(clips, out=output, **options)
+    with connect(scheduler, workers) if scheduler else nullcontext() as client:
+        scheduler = client and client.scheduler.address  # one cluster for both steps
+        clips = usable_clips(
+            dha_utils.load_clips(dataset, root, allow_missing=skip_bad),
+            skip_bad=skip_bad,
+            workers=workers,
+            scheduler=scheduler,
+        )
+        options = {
+            "rate": rate, "duration": seconds, "channel": channel, "batch_size": batch_size, "workers": workers,
+            "scheduler": scheduler, "device": device, "precision": precision,
+        }  # fmt: skip
+        if is_store:
+            dha_utils.extract_to_store(clips, output, **options)
+        else:
+            dha_utils.extract_responses(clips, out=output, **options)
     typer.echo(f"{len(clips)} clips: {output}")
 
 

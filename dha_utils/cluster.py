@@ -8,6 +8,7 @@ worker dies, the scheduler gives its items to others; when the client dies, what
 
 import hashlib
 import logging
+import signal
 import socket
 import sys
 from collections.abc import Callable, Iterable, Iterator
@@ -71,9 +72,10 @@ def connect(scheduler: str, workers: int | None = None) -> Iterator[Client]:
         how = {"n_workers": n, "threads_per_worker": 1, "host": "127.0.0.1", "memory_limit": 0}
         with (
             dask.config.set({"distributed.nanny.pre-spawn-environ": ENVIRONMENT}),
-            LocalCluster(**how, dashboard_address="127.0.0.1:0", silence_logs=logging.CRITICAL) as cluster,
-            Client(cluster, set_as_default=False) as client,
+            _children_ignore_interrupts(),
         ):
+            cluster = LocalCluster(**how, dashboard_address="127.0.0.1:0", silence_logs=logging.CRITICAL)
+        with cluster, Client(cluster, set_as_default=False) as client:
             yield client
         return
     _check_answers(scheduler)
@@ -88,6 +90,16 @@ def connect(scheduler: str, workers: int | None = None) -> Iterator[Client]:
             tqdm.write(hint, file=sys.stderr)
             client.wait_for_workers(1)
         yield client
+
+
+@contextmanager
+def _children_ignore_interrupts() -> Iterator[None]:
+    """Let what is started inherit that Ctrl-C, which reaches all processes of a terminal, is for this one alone."""
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
 def _check_answers(scheduler: str) -> None:
