@@ -257,6 +257,16 @@ WRONG = {
 }
 
 
+def test_what_benchmarks_measured_is_found_among_the_artifacts(tmp_path):
+    source = make_project(
+        tmp_path, {"page": "It does {result}`throughput.json:speed:.1f` per second."}, "esc10"
+    )
+    (tmp_path / "data" / "esc10").mkdir(parents=True)
+    (tmp_path / "data" / "esc10" / "throughput.json").write_text('{"speed": 61.25}', "utf-8")
+    assert build(source, DHA_BOOK_DATASET="esc10")[0] == 0
+    assert "It does 61.2 per second." in text_of(tmp_path / "html" / "page.html")
+
+
 def test_whatever_cannot_be_shown_fails_the_build(tmp_path):
     source = make_project(tmp_path, {name: text for name, (text, _, _) in WRONG.items()}, "esc10")
     (tmp_path / "results" / "esc10" / "broken.json").write_text('{"sum15": ', "utf-8")

@@ -4,7 +4,9 @@ import signal
 import subprocess
 import sys
 import time
+from contextlib import nullcontext
 from pathlib import Path
+from types import SimpleNamespace
 
 import nbformat
 import pytest
@@ -12,7 +14,7 @@ from nbformat.v4 import new_code_cell, new_notebook
 from typer.testing import CliRunner
 
 import dha_utils
-from dha_utils import book, check, inspection, runner, weights
+from dha_utils import book, check, cluster, inspection, runner, weights
 from dha_utils.cli import app
 from dha_utils.cli_options import collect_parameters, parse_value
 from dha_utils.errors import DataError, DhaError, FetchError, ParameterError
@@ -174,6 +176,10 @@ def test_extract(monkeypatch):
     assert len(calls) == 2
 
 
+def client_of(address):
+    return SimpleNamespace(scheduler=SimpleNamespace(address=address))
+
+
 def test_extract_into_a_store(monkeypatch, tmp_path):
     calls = []
     monkeypatch.setitem(vars(dha_utils), "load_clips", lambda dataset, root, **options: ["clip"])
@@ -181,6 +187,7 @@ def test_extract_into_a_store(monkeypatch, tmp_path):
     monkeypatch.setitem(
         vars(dha_utils), "extract_to_store", lambda clips, folder, **options: calls.append((folder, options))
     )
+    monkeypatch.setattr(cluster, "connect", lambda scheduler, workers: nullcontext(client_of(scheduler)))
     choices = "--duration whole --channel left --skip-bad --workers 3 --device cpu --precision bfloat16"
     for folder in ("new/", str(tmp_path)):
         assert invoke("extract", "mine", "-o", folder, *choices.split()).exit_code == 0

@@ -1,8 +1,8 @@
 """Numbers in the prose come from results files: the role ``result`` and the directive ``result-table``.
 
-Conventions. A *reference* is ``FILE.json:KEY``; the file is looked for in ``RESULTS/DATASET/``, the key is a
-dotted path in which a number counts into a list (``folds.0.accuracy``). A *format* is Python's, less
-what prose has no use for: ``[+][,][.DIGITS][TYPE]`` with TYPE one of
+Conventions. A *reference* is ``FILE.json:KEY``; the file is looked for in ``RESULTS/DATASET/``, then among the bundled
+artifacts of the data set (what benchmarks have measured); the key is a dotted path in which a number counts into a list
+(``folds.0.accuracy``). A *format* is Python's, less what prose has no use for: ``[+][,][.DIGITS][TYPE]`` with TYPE one of
 
 ==========  ==========================================================  ================
 ``%``       a fraction as a percentage                                  ``92.3 %``
@@ -110,8 +110,10 @@ def lookup(document: object, key: str) -> object:
 
 
 def read_result(env: BuildEnvironment, file: str, key: str) -> object:
-    """Read one value of ``RESULTS/DATASET/FILE`` and make the present page depend on that file."""
-    path = Path(env.srcdir, env.config.dha_results, env.config.dha_dataset, file).resolve()
+    """Read one value of ``RESULTS/DATASET/FILE``, or of the bundled artifact, and make the present page depend on that file."""
+    folders = (env.config.dha_results, env.config.dha_artifacts)
+    paths = [Path(env.srcdir, folder, env.config.dha_dataset, file).resolve() for folder in folders]
+    path = next((path for path in paths if path.is_file()), paths[0])
     env.note_dependency(str(path))
     try:
         document = json.loads(path.read_text(encoding="utf-8"))
@@ -212,9 +214,10 @@ def fill(text: str, record: object, index: int) -> str:
 
 
 def setup(app: Sphinx) -> dict[str, bool | str]:
-    """Register the role, the directive and the two settings; a change of either rereads every page."""
+    """Register the role, the directive and the three settings; a change of any rereads every page."""
     app.add_config_value("dha_dataset", os.environ.get("DHA_BOOK_DATASET", "esc10"), "env", [str])
     app.add_config_value("dha_results", "../results", "env", [str])
+    app.add_config_value("dha_artifacts", "../data", "env", [str])
     app.add_role("result", ResultRole())
     app.add_directive("result-table", ResultTable)
     return {"version": "1", "parallel_read_safe": True, "parallel_write_safe": True}
