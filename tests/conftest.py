@@ -1,3 +1,14 @@
+import os
+
+# With `make test` several processes test at once. Each takes its share of the cores: threads for all of them in every process
+# would mostly wait for one another. NumPy and PyTorch ask for the number when they are imported, kernels and commands that
+# tests start inherit it.
+if "PYTEST_XDIST_WORKER" in os.environ:
+    share = max(1, len(os.sched_getaffinity(0)) // int(os.environ["PYTEST_XDIST_WORKER_COUNT"]))
+    os.environ.setdefault("OMP_NUM_THREADS", str(share))
+    os.environ.setdefault("LOKY_MAX_CPU_COUNT", str(share))
+
+import joblib
 import numpy as np
 import pandas as pd
 import pytest
@@ -5,6 +16,21 @@ import pytest
 from dha_utils.paths import bundled
 from dha_utils.responses import Responses
 from dha_utils.soundnet import SoundNet
+
+LONGEST = ("test_notebooks.py", "test_pipeline.py")
+"""Files that take minutes."""
+
+
+@pytest.hookimpl(optionalhook=True)  # there is no such hook without pytest-xdist
+def pytest_xdist_auto_num_workers():
+    """One process per core; more than four would wait for the longest file."""
+    return min(joblib.cpu_count(), 4)
+
+
+def pytest_collection_modifyitems(items):
+    """Where several processes test at once, the longest files begin, so that none is left over when all others are done."""
+    if "PYTEST_XDIST_WORKER" in os.environ:
+        items.sort(key=lambda item: item.path.name not in LONGEST)
 
 
 @pytest.fixture(scope="session")
