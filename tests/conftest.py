@@ -1,13 +1,5 @@
 import os
 
-# With `make test` several processes test at once. Each takes its share of the cores: threads for all of them in every process
-# would mostly wait for one another. NumPy and PyTorch ask for the number when they are imported, kernels and commands that
-# tests start inherit it.
-if "PYTEST_XDIST_WORKER" in os.environ:
-    share = max(1, len(os.sched_getaffinity(0)) // int(os.environ["PYTEST_XDIST_WORKER_COUNT"]))
-    os.environ.setdefault("OMP_NUM_THREADS", str(share))
-    os.environ.setdefault("LOKY_MAX_CPU_COUNT", str(share))
-
 import joblib
 import numpy as np
 import pandas as pd
@@ -23,8 +15,19 @@ LONGEST = ("test_notebooks.py", "test_pipeline.py")
 
 @pytest.hookimpl(optionalhook=True)  # there is no such hook without pytest-xdist
 def pytest_xdist_auto_num_workers():
-    """One process per core; more than four would wait for the longest file."""
+    """One process per core; more than four would only wait for the longest file."""
     return min(joblib.cpu_count(), 4)
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_setupnodes(specs):
+    """Give every process its share of the cores: with a thread per core in each, threads would wait for one another.
+
+    NumPy and PyTorch read the first when they are imported; the kernels and commands that tests start inherit both.
+    """
+    share = str(max(1, joblib.cpu_count() // len(specs)))
+    os.environ.setdefault("OMP_NUM_THREADS", share)
+    os.environ["LOKY_MAX_CPU_COUNT"] = share
 
 
 def pytest_collection_modifyitems(items):
