@@ -4,7 +4,7 @@ BIN := .venv/bin
 
 .PHONY: book test check clean
 book: .venv/.ready ; @$(BIN)/dha book
-test: .venv/.ready ; @$(BIN)/dha fetch weights && $(BIN)/python -m pytest
+test: .venv/.ready ; @$(BIN)/dha fetch weights && $(BIN)/python -m pytest --numprocesses auto --dist loadfile --no-loadscope-reorder
 check: .venv/.ready ; @$(BIN)/dha check
 clean: ; rm -rf build book/executed .pytest_cache .ruff_cache
 

@@ -1,3 +1,6 @@
+import os
+
+import joblib
 import numpy as np
 import pandas as pd
 import pytest
@@ -5,6 +8,32 @@ import pytest
 from dha_utils.paths import bundled
 from dha_utils.responses import Responses
 from dha_utils.soundnet import SoundNet
+
+LONGEST = ("test_notebooks.py", "test_pipeline.py")
+"""Files that take minutes."""
+
+
+@pytest.hookimpl(optionalhook=True)  # there is no such hook without pytest-xdist
+def pytest_xdist_auto_num_workers():
+    """One process per core; more than four would only wait for the longest file."""
+    return min(joblib.cpu_count(), 4)
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_setupnodes(specs):
+    """Give every process its share of the cores: with a thread per core in each, threads would wait for one another.
+
+    NumPy and PyTorch read the first when they are imported; the kernels and commands that tests start inherit both.
+    """
+    share = str(max(1, joblib.cpu_count() // len(specs)))
+    os.environ.setdefault("OMP_NUM_THREADS", share)
+    os.environ["LOKY_MAX_CPU_COUNT"] = share
+
+
+def pytest_collection_modifyitems(items):
+    """Where several processes test at once, the longest files begin, so that none is left over when all others are done."""
+    if "PYTEST_XDIST_WORKER" in os.environ:
+        items.sort(key=lambda item: item.path.name not in LONGEST)
 
 
 @pytest.fixture(scope="session")

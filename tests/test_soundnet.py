@@ -10,21 +10,18 @@ from dha_utils.weights import FILE
 
 
 def scipy_stages(model, waveform):
-    """An independent SoundNet in float64: SciPy's correlation per pair of channels, NumPy for the rest."""
+    """An independent SoundNet in float64: SciPy's correlation per map, NumPy for the rest."""
     weights = {name: tensor.double().numpy() for name, tensor in model.state_dict().items()}
     x = waveform.astype(np.float64)[None] * model.input_scale
     for number, layer in enumerate(LAYERS, 1):
         kernel, bias = weights[f"conv{number}.weight"], weights[f"conv{number}.bias"]
         padded = np.pad(x, ((0, 0), (layer.padding, layer.padding)))
-        x = np.stack(
-            [
-                sum(signal.correlate(padded[i], kernel[o, i], mode="valid") for i in range(layer.maps_in))[
-                    ::2
-                ]
-                + bias[o]
-                for o in range(layer.maps_out)
-            ]
-        )
+        # A correlation in two dimensions that is as high as the input: it sums over the channels.
+        maps = [
+            signal.correlate(padded, kernel[o], mode="valid", method="direct")[0, ::2]
+            for o in range(layer.maps_out)
+        ]
+        x = np.stack(maps) + bias[:, None]
         yield f"conv{number}", x
         scale = weights[f"bn{number}.weight"] / np.sqrt(weights[f"bn{number}.running_var"] + 1e-5)
         x = (x - weights[f"bn{number}.running_mean"][:, None]) * scale[:, None]
