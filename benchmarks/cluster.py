@@ -10,6 +10,7 @@ numbers for the book.
 
 import argparse
 import json
+import resource
 import tempfile
 import time
 from itertools import product
@@ -40,6 +41,10 @@ def as_files(clips, folder, rate, kind, **how):
     return dha.Clips("benchmark", Path(folder), clips.table.assign(path=paths))
 
 
+def peak_gigabytes():
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024 / 1e9
+
+
 def seconds_of(function, *arguments, **options):
     start = time.perf_counter()
     function(*arguments, progress=False, **options)
@@ -62,9 +67,10 @@ def measure(sets, turns):
                     spent.setdefault((name, "inspect", n), []).append(inspection)
                     spent.setdefault((name, "extract", n), []).append(extraction)
                 stored = sum(path.stat().st_size for path in out.iterdir()) / len(clips)
+            memory = max(client.run(peak_gigabytes).values())
     counts = {name: len(clips) for name, (clips, _) in sets.items()}
     speeds = {key: counts[key[0]] / np.median(seconds) / key[2] for key, seconds in spent.items()}
-    return speeds, stored
+    return speeds, stored, memory
 
 
 def main():
@@ -81,7 +87,7 @@ def main():
             "WAV, 10 s": (as_files(clips, folder, 48_000, "wav", subtype="PCM_24"), 10.0),
             "FLAC, 10 s": (as_files(clips, folder, 44_100, "flac"), 10.0),
         }
-        speeds, stored = measure(sets, given.turns)
+        speeds, stored, memory = measure(sets, given.turns)
     rows = []
     for name in sets:
         row = {"files": name}
@@ -99,7 +105,8 @@ def main():
         print(f"{name}: a million: {row['core_hours']:.1f} core hours, {row['hours']:.2f} h on {CORES} cores")
     result = {"clips": given.clips, "turns": given.turns, "cores": CORES, "rows": rows}
     result["gigabytes"] = stored * MILLION / 1e9
-    print(f"responses of a million clips: {result['gigabytes']:.1f} GB")
+    result["worker_gigabytes"] = memory
+    print(f"responses of a million clips: {result['gigabytes']:.1f} GB; a worker takes {memory:.2f} GB")
     if given.bundle:
         with atomic_write(bundled("esc10") / "throughput.json") as part:
             part.write_text(json.dumps(result, indent=1) + "\n", encoding="utf-8")

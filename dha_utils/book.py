@@ -9,8 +9,8 @@ from importlib.util import find_spec
 from pathlib import Path
 
 from dha_utils.errors import DhaError
+from dha_utils.fingerprint import hash_files, hash_object
 from dha_utils.paths import repository
-from dha_utils.runner import hash_files, hash_object
 
 # Its console script may lie outside $PATH, and the package cannot be run with -m.
 JUPYTER_BOOK = [sys.executable, "-c", "from jupyter_book.cli.main import main; main()"]

@@ -4,18 +4,15 @@ Exit code 0 means done; an error is one line on stderr (code 1; 2 for a wrong co
 Modules that take long to import are imported by the command that needs them.
 """
 
-from contextlib import nullcontext
-from pathlib import Path
 from typing import Annotated
 
 import typer
 from typer.core import TyperCommand, TyperGroup
 
+from dha_utils.cli_audio import bundle, extract, inspect
 from dha_utils.cli_fetch import fetch
 from dha_utils.cli_grid import grid
 from dha_utils.cli_options import (
-    Channel,
-    DataArgument,
     Dataset,
     Force,
     Pairs,
@@ -24,11 +21,10 @@ from dha_utils.cli_options import (
     SkipBad,
     Workers,
     collect_parameters,
-    parse_duration,
 )
 from dha_utils.cli_prune import predict, prune
-from dha_utils.errors import DataError, DhaError, FetchError
-from dha_utils.parameters import PARAMETERS, check_value
+from dha_utils.errors import DhaError, FetchError
+from dha_utils.parameters import PARAMETERS
 
 
 class OneLineErrors(TyperGroup):
@@ -72,131 +68,10 @@ app = typer.Typer(
     help="Companion to Deep Hidden Analysis: which feature maps of SoundNet are redundant?",
 )
 app.add_typer(fetch, name="fetch")
-app.command()(grid)
+for command in (extract, inspect, bundle, grid):
+    app.command()(command)
 app.command()(prune)
 app.command()(predict)
-
-
-@app.command()
-def extract(
-    dataset: DataArgument,
-    output: Annotated[
-        str,
-        typer.Option(
-            "-o",
-            "--output",
-            help="File to write (safetensors), or, ending in /, a folder: a store of blocks.",
-        ),
-    ],
-    root: Root = None,
-    rate: Annotated[int, typer.Option(help="Sampling rate in Hz.")] = 22050,
-    duration: Annotated[
-        str | None,
-        typer.Option(
-            help="Seconds that every clip is padded or cut to, by default 30 for DCASE-16, else 5; 'whole' for each one's "
-            "own length."
-        ),
-    ] = None,
-    channel: Channel = "mean",
-    skip_bad: SkipBad = False,
-    batch_size: Annotated[int, typer.Option(min=1, help="Clips per forward pass; changes no result.")] = 8,
-    workers: Annotated[
-        int | None, typer.Option(min=1, help="Threads, or local processes; default one per core.")
-    ] = None,
-    scheduler: Annotated[
-        str | None,
-        typer.Option(
-            metavar="ADDRESS",
-            help="Of a Dask scheduler, or 'local': processes of this machine, the default for a folder; for a file the "
-            "default is threads.",
-        ),
-    ] = None,
-    device: Annotated[str, typer.Option(help="auto, cpu or cuda.")] = "auto",
-    precision: Annotated[str, typer.Option(help="float32, bfloat16 or float16.")] = "float32",
-) -> None:
-    """Compute the pooled responses to all clips.
-
-    For all 15 taps of SoundNet-8. A run that was killed goes on where it stopped. Long recordings take no
-    more memory than short ones.
-    """
-    check_value("rate", rate)
-    check_value("channel", channel)
-    import dha_utils
-    from dha_utils.cluster import connect
-    from dha_utils.datasets import default_duration
-    from dha_utils.hardware import choose_device, choose_precision
-    from dha_utils.inspection import usable_clips
-
-    seconds = default_duration(dataset) if duration is None else parse_duration(duration)
-    place = choose_device(device)  # before all files are read
-    choose_precision(precision)
-    is_store = output.endswith("/") or Path(output).is_dir()
-    if scheduler is None and is_store and place.type == "cpu":
-        scheduler = "local"
-    with connect(scheduler, workers) if scheduler else nullcontext() as client:
-        scheduler = client and client.scheduler.address  # one cluster for both steps
-        clips = usable_clips(
-            dha_utils.load_clips(dataset, root, allow_missing=skip_bad),
-            skip_bad=skip_bad,
-            workers=workers,
-            scheduler=scheduler,
-        )
-        options = {
-            "rate": rate, "duration": seconds, "channel": channel, "batch_size": batch_size, "workers": workers,
-            "scheduler": scheduler, "device": device, "precision": precision,
-        }  # fmt: skip
-        if is_store:
-            dha_utils.extract_to_store(clips, output, **options)
-        else:
-            dha_utils.extract_responses(clips, out=output, **options)
-    typer.echo(f"{len(clips)} clips: {output}")
-
-
-@app.command()
-def inspect(dataset: DataArgument, root: Root = None) -> None:
-    """Say what is wrong with a set of clips.
-
-    Missing and unreadable files, the same content twice, mixed rates, classes that are too small. Exit code 1 if clips cannot
-    be used.
-    """
-    from dha_utils.datasets import load_clips
-    from dha_utils.inspection import inspect_clips
-
-    report = inspect_clips(load_clips(dataset, root, allow_missing=True))
-    typer.echo("\n".join(report.lines()))
-    if report.faults:
-        raise DataError(
-            f"{len(report.faults)} of the {len(report.clips)} clips of {report.clips.name} cannot be used"
-        )
-
-
-@app.command()
-def bundle(
-    dataset: DataArgument,
-    root: Root = None,
-) -> None:
-    """Compute the artifacts under data/ from audio.
-
-    The book is built from them where there is no audio.
-    """
-    from dha_utils.datasets import load_clips
-    from dha_utils.examples import compute_examples
-    from dha_utils.inputs import BUNDLED_RATES, compute_inputs, provenance_json
-    from dha_utils.paper import KEEP
-    from dha_utils.paths import atomic_write, bundled
-    from dha_utils.scores import bundle_scores
-    from dha_utils.soundnet import NATIVE_RATE
-
-    clips = load_clips(dataset, root)
-    inputs = compute_inputs(clips, BUNDLED_RATES, duration=5.0)
-    folder = bundled(clips.name)
-    inputs.save(folder)
-    bundle_scores(clips, folder, rate=NATIVE_RATE, duration=5.0, keep=KEEP)
-    examples = compute_examples(clips, rate=NATIVE_RATE, duration=5.0)
-    examples.save(folder / f"examples_{NATIVE_RATE}.safetensors")
-    with atomic_write(folder / "provenance.json") as temporary:
-        temporary.write_text(provenance_json(inputs), encoding="utf-8")
-    typer.echo(f"{len(clips)} clips: {folder}")
 
 
 @app.command(cls=PairedParameters)

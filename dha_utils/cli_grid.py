@@ -16,7 +16,7 @@ def grid(
         list[str] | None, typer.Option(metavar="NAME", help="Only this one; repeatable. Default: all.")
     ] = None,
     keep: Annotated[list[float], typer.Option(help=PARAMETERS["keep"].help + "; repeatable.")] = [0.11],  # noqa: B006
-    seeds: Annotated[int, typer.Option(help=PARAMETERS["seeds"].help + ".")] = 20,
+    seeds: Annotated[int, typer.Option(min=1, help=PARAMETERS["seeds"].help + ".")] = 20,
     control: Annotated[
         list[str] | None,
         typer.Option(
@@ -37,7 +37,7 @@ def grid(
 
     Results go to results/DATASET, where the notebooks find them. What was killed goes on where it stopped.
     """
-    for name, values in {"keep": keep, "rate": [rate], "seeds": [seeds]}.items():
+    for name, values in {"keep": keep, "rate": [rate]}.items():
         for value in values:
             check_value(name, value)
     from dha_utils.criteria import CRITERIA

@@ -57,7 +57,7 @@ def run_blocks(
     scheduler : str, optional
         As in `dha_utils.cluster.connect`; by default threads of this process do the work.
     """
-    todo = sum(len(_block(clips, number)) for number in numbers)
+    todo = sum(min(BLOCK, len(clips) - number * BLOCK) for number in numbers)
     bar = tqdm(
         total=len(clips), initial=len(clips) - todo, unit="clip", disable=not progress, file=sys.stderr, desc=clips.name
     )  # fmt: skip

@@ -5,13 +5,15 @@ block by block and cells one by one, so a grid that was killed goes on where it 
 """
 
 from collections.abc import Sequence
-from itertools import product
+from contextlib import suppress
+from itertools import combinations, product
 from pathlib import Path
 
 import pandas as pd
 
 from dha_utils.cluster import connect
-from dha_utils.errors import ParameterError
+from dha_utils.datasets import load_clips
+from dha_utils.errors import DataError, ParameterError
 from dha_utils.inputs import load_inputs
 from dha_utils.naming import closest
 from dha_utils.responses import Responses
@@ -107,16 +109,25 @@ def run_grid(
         As `load_inputs`, `dha_utils.sweep` and `dha_utils.cluster.connect`.
     """
     by_responses = all(find_criterion(cell.criterion).needs == "responses" for cell in cells)
+    places = {dataset: Results(dataset, results) for dataset in datasets}
+    for one, other in combinations(places, 2):
+        if places[one].folder == places[other].folder:
+            raise ParameterError(
+                f"{one} and {other} would share the results folder {places[one].folder}; rename one"
+            )
     rows = []
     with connect(scheduler, workers) as client:
         address = client.scheduler.address
-        for dataset in datasets:
-            place = Results(dataset, results)
+        for dataset, place in places.items():
             responses = _responses(
                 place, rate, dataset=dataset, root=root, skip_bad=skip_bad, scheduler=address
             )
             scores = None
             if not by_responses:
+                print(
+                    f"{dataset}: scores from full feature maps and weights; minutes, where none are kept",
+                    flush=True,
+                )
                 scores, _, _ = load_fold_scores(responses, place.folder, dataset=dataset, root=root)
             store = place.folder / f"sweep_{rate}.jsonl"
             done = sweep(responses, cells, fold_scores=scores, full=full, store=store, scheduler=address)
@@ -130,8 +141,22 @@ def run_grid(
 
 
 def _responses(place: Results, rate: int, dataset: str, **options) -> Responses:
-    """Return the responses that notebook 01 or an earlier grid has left, or make them as notebook 01 does."""
-    if not place.responses_file(rate).is_file():
+    """Return the responses that notebook 01 or an earlier grid has left, or make them as notebook 01 does.
+
+    Raises
+    ------
+    ParameterError
+        If what is there holds clips that the data set does not, as that of another folder of the same name does.
+    """
+    file = place.responses_file(rate)
+    if not file.is_file():
         inputs = load_inputs(dataset, rates=[rate], folder=place.folder, **options)
         inputs.save(place.folder)
-    return Responses.load(place.responses_file(rate))
+    held = Responses.load(file)
+    with suppress(DataError):  # no audio: nothing to compare with
+        clips = load_clips(dataset, options["root"], allow_missing=True)
+        if strange := {*held.table["clip"]} - {*clips.table["clip"]}:
+            raise ParameterError(
+                f"{file}: holds {min(strange)}, which is not in {dataset}; run notebook 01 again (`dha run`)"
+            )
+    return held

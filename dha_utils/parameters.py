@@ -108,7 +108,7 @@ PARAMETERS: Mapping[str, Parameter] = {
         (int, float), lambda value: 0 < value < 1, "a number in (0, 1)", "False discovery rate of the tests"
     ),
     "seeds": Parameter(
-        (int,), lambda value: value >= 1, "a whole number >= 1", "Number of random repetitions"
+        (int,), lambda value: value >= 2, "a whole number >= 2", "Number of random repetitions"
     ),
     "full": Parameter(
         (bool,),

@@ -6,14 +6,13 @@ fingerprint of all it depends on and the hashes of the results it wrote; while b
 """
 
 import fcntl
-import hashlib
 import json
 import logging
 import os
 import signal
 import tempfile
 import time
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
@@ -24,10 +23,10 @@ from jupyter_client.kernelspec import KernelSpecManager
 from papermill.exceptions import PapermillExecutionError
 from traitlets.config import Config
 
-from dha_utils.datasets.table import load_table
 from dha_utils.errors import DhaError
+from dha_utils.fingerprint import fingerprint_inputs, hash_files, hash_object, list_files
 from dha_utils.parameters import check_value, unknown_parameter
-from dha_utils.paths import data_dir, repository
+from dha_utils.paths import repository
 
 # papermill logs what the errors below say; without a handler Python would print it on stderr as well.
 logging.getLogger("papermill").addHandler(logging.NullHandler())
@@ -102,7 +101,7 @@ def run_notebooks(
         check_value(name, value)
 
     results = Path(parameters.get("results") or repository() / "results").resolve()
-    inputs = _fingerprint_inputs(parameters)
+    inputs = fingerprint_inputs(parameters)
     width = max(len(source.stem) for source in chosen)
     with _alone(executed):
         previous: dict = {}
@@ -141,17 +140,6 @@ def _alone(executed: Path) -> Iterator[None]:
         yield
 
 
-def hash_files(paths: Iterable[Path], root: Path) -> dict[str, str]:
-    """Return path relative to `root` -> sha256 of the content, for the files among `paths`, sorted."""
-    files = [path for path in sorted(paths) if path.is_file()]
-    return {str(path.relative_to(root)): hashlib.sha256(path.read_bytes()).hexdigest() for path in files}
-
-
-def hash_object(value: object) -> str:
-    """Return the sha256 of a JSON-serialisable object."""
-    return hashlib.sha256(json.dumps(value, sort_keys=True).encode()).hexdigest()
-
-
 def _choose(sources: list[Path], only: Sequence[str]) -> list[Path]:
     chosen = set()
     for wanted in only:
@@ -160,38 +148,6 @@ def _choose(sources: list[Path], only: Sequence[str]) -> list[Path]:
             raise DhaError(f"no notebook {wanted!r}; there are: {', '.join(path.stem for path in sources)}")
         chosen.update(found)
     return [source for source in sources if source in chosen or not only]
-
-
-def _fingerprint_inputs(parameters: dict) -> str:
-    """Hash what all notebooks depend on: code, bundled artifacts, versions, and the audio by its listing."""
-    root = repository()
-    package = root / "dha_utils"
-    files = [
-        *package.rglob("*.py"),
-        *package.rglob("*.csv"),
-        *package.rglob("*.json"),
-        *(root / "data").rglob("*"),
-    ]
-    folders = [parameters.get("root") or data_dir(), parameters.get("dataset")]
-    audio = [_listing(Path(folder)) for folder in folders if folder]
-    audio.append(_table_listing(parameters))
-    return hash_object([hash_files([*files, root / "requirements.lock"], root), audio])
-
-
-def _table_listing(parameters: dict) -> list:
-    """Return the content of a table of clips, where that is the data set, and the state of the files that it lists."""
-    table = Path(parameters.get("root") or "", parameters.get("dataset", "")).expanduser()
-    if not table.is_file():
-        return []
-    stats = [os.stat(path) for path in load_table(table).table["path"] if os.path.exists(path)]
-    return [table.read_text("utf-8-sig"), [[stat.st_size, stat.st_mtime_ns] for stat in stats]]
-
-
-def _listing(folder: Path) -> dict[str, list[int]]:
-    """Return relative path -> (size, time of change in ns) of all files below `folder`, if any."""
-    files = [path for path in sorted(folder.rglob("*")) if path.is_file()]
-    stats = {str(path.relative_to(folder)): path.stat() for path in files}
-    return {name: [stat.st_size, stat.st_mtime_ns] for name, stat in stats.items()}
 
 
 def _record(output: Path) -> dict:
@@ -213,7 +169,7 @@ def _run(source: Path, output: Path, given: dict, fingerprint: str, results: Pat
     """Execute one notebook and, once it has proved complete, move it to `output`."""
     unfinished = output.parent / ".failed" / output.name
     unfinished.parent.mkdir(parents=True, exist_ok=True)
-    before = _listing(results)
+    before = list_files(results)
     try:
         notebook = _execute(source, unfinished, given)
         fault = "" if _is_complete(notebook) else "the notebook ended before its last cell"
@@ -228,7 +184,7 @@ def _run(source: Path, output: Path, given: dict, fingerprint: str, results: Pat
         print("failed", flush=True)
         raise _failure(unfinished, fault)
 
-    after = _listing(results)
+    after = list_files(results)
     # A sweep file is a store that several notebooks add to: no notebook is out of date because another added to it.
     changed = [
         name for name, stat in after.items() if before.get(name) != stat and not name.endswith(".jsonl")

@@ -60,6 +60,17 @@ def test_two_data_sets_from_nothing_and_again(own_sounds, tmp_path, monkeypatch)
     assert (tmp_path / "results" / "mine" / "sweep_22050.jsonl").read_text() == stored
 
 
+def test_data_sets_of_the_same_name(own_sounds, tmp_path, make_responses):
+    other = tmp_path / "other" / "mine"
+    how = {"rate": 22_050, "results": tmp_path / "results", "workers": 1}
+    with pytest.raises(ParameterError, match="would share the results folder"):
+        run_grid([str(own_sounds), str(other)], [Cell("anova", 0.11)], **how)
+    (tmp_path / "results" / "mine").mkdir(parents=True)
+    make_responses().save(tmp_path / "results" / "mine" / "responses_22050.safetensors")
+    with pytest.raises(ParameterError, match="holds clip000, which is not in"):
+        run_grid([str(own_sounds)], [Cell("anova", 0.11)], **how)
+
+
 def test_command(monkeypatch):
     calls = []
 

@@ -6,7 +6,7 @@ import pytest
 from nbformat.v4 import new_code_cell, new_notebook
 from papermill.exceptions import PapermillExecutionError
 
-from dha_utils import runner
+from dha_utils import fingerprint, runner
 from dha_utils.errors import DhaError, ParameterError
 from dha_utils.runner import run_notebooks
 
@@ -23,7 +23,8 @@ def repo(tmp_path, monkeypatch):
     root = tmp_path / "repo"
     for folder in ("notebooks", "dha_utils", "data/esc10"):
         (root / folder).mkdir(parents=True)
-    monkeypatch.setattr(runner, "repository", lambda: root)
+    for module in (runner, fingerprint):
+        monkeypatch.setattr(module, "repository", lambda: root)
     monkeypatch.setenv("DHA_DATA", "")
     return root
 
@@ -89,27 +90,6 @@ def test_runs_what_is_out_of_date_and_no_more(repo, capsys):
 
     run_notebooks(given, only=["01_first"], force=True)
     assert ran(capsys) == ["01_first"]
-
-
-def test_fingerprint_sees_code_artifacts_versions_and_audio(repo, monkeypatch):
-    audio = repo / "audio"
-    changes = [
-        (repo / "dha_utils" / "criteria" / "anova.py", {}),
-        (repo / "dha_utils" / "datasets" / "classes.csv", {}),
-        (repo / "data" / "esc10" / "responses.safetensors", {}),
-        (repo / "requirements.lock", {}),
-        (audio / "dog" / "1.ogg", {"root": str(audio)}),
-        (audio / "dog" / "2.ogg", {"dataset": str(audio)}),
-    ]
-    for path, given in changes:
-        before = runner._fingerprint_inputs(given)
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_text("new")
-        assert runner._fingerprint_inputs(given) != before, path
-        assert runner._fingerprint_inputs(given) == runner._fingerprint_inputs(given)
-    without = runner._fingerprint_inputs({})
-    monkeypatch.setenv("DHA_DATA", str(audio))
-    assert runner._fingerprint_inputs({}) != without
 
 
 @pytest.mark.parametrize(

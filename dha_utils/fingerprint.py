@@ -1,0 +1,53 @@
+"""What the notebooks depend on, as one hash: code, bundled artifacts, versions, and the audio by its listing."""
+
+import hashlib
+import json
+import os
+from collections.abc import Iterable
+from pathlib import Path
+
+from dha_utils.datasets.table import load_table
+from dha_utils.paths import data_dir, repository
+
+
+def hash_files(paths: Iterable[Path], root: Path) -> dict[str, str]:
+    """Return path relative to `root` -> sha256 of the content, for the files among `paths`, sorted."""
+    files = [path for path in sorted(paths) if path.is_file()]
+    return {str(path.relative_to(root)): hashlib.sha256(path.read_bytes()).hexdigest() for path in files}
+
+
+def hash_object(value: object) -> str:
+    """Return the sha256 of a JSON-serialisable object."""
+    return hashlib.sha256(json.dumps(value, sort_keys=True).encode()).hexdigest()
+
+
+def fingerprint_inputs(parameters: dict) -> str:
+    """Hash what all notebooks depend on: code, bundled artifacts, versions, and the audio by its listing."""
+    root = repository()
+    package = root / "dha_utils"
+    files = [
+        *package.rglob("*.py"),
+        *package.rglob("*.csv"),
+        *package.rglob("*.json"),
+        *(root / "data").rglob("*"),
+    ]
+    folders = [parameters.get("root") or data_dir(), parameters.get("dataset")]
+    audio = [list_files(Path(folder)) for folder in folders if folder]
+    audio.append(_list_table(parameters))
+    return hash_object([hash_files([*files, root / "requirements.lock"], root), audio])
+
+
+def _list_table(parameters: dict) -> list:
+    """Return the content of a table of clips, where that is the data set, and the state of the files that it lists."""
+    table = Path(parameters.get("root") or "", parameters.get("dataset", "")).expanduser()
+    if not table.is_file():
+        return []
+    stats = [os.stat(path) for path in load_table(table).table["path"] if os.path.exists(path)]
+    return [table.read_text("utf-8-sig"), [[stat.st_size, stat.st_mtime_ns] for stat in stats]]
+
+
+def list_files(folder: Path) -> dict[str, list[int]]:
+    """Return relative path -> (size, time of change in ns) of all files below `folder`, if any."""
+    files = [path for path in sorted(folder.rglob("*")) if path.is_file()]
+    stats = {str(path.relative_to(folder)): path.stat() for path in files}
+    return {name: [stat.st_size, stat.st_mtime_ns] for name, stat in stats.items()}
