@@ -59,7 +59,8 @@ def _fingerprint(root: Path) -> str:
     """Hash all that the book is made of: pages, executed notebooks, results, code, settings, versions."""
     book, results, code = root / "book", root / "results", root / "dha_utils"
     pages = [path for path in book.rglob("*") if not {".failed", "_build", "__pycache__"} & {*path.parts}]
-    shown = [*results.rglob("*.json"), *results.rglob("*.svg"), *code.rglob("*.py")]
+    measured = (root / "data").rglob("*.json")
+    shown = [*measured, *results.rglob("*.json"), *results.rglob("*.svg"), *code.rglob("*.py")]
     return hash_object(hash_files([*pages, *shown, root / "_config.yml", root / "requirements.lock"], root))
 
 

@@ -61,6 +61,18 @@ def test_channels_are_averaged(tmp_path):
     np.testing.assert_array_equal(y, np.full(1000, 0.125, np.float32))
 
 
+@pytest.mark.parametrize(
+    ("suffix", "subtype"), [("wav", "PCM_16"), ("flac", "PCM_16"), ("aiff", "PCM_16"), ("wav", "PCM_24")]
+)
+def test_samples_are_those_of_libsndfile(tmp_path, suffix, subtype):
+    extremes = np.array([[-1.0, 1.0], [1.0, 1.0], [-1.0, -1.0]])
+    samples = np.concatenate([extremes, np.random.default_rng(0).uniform(-1, 1, (5000, 2))])
+    path = write(tmp_path / f"a.{suffix}", samples, 22050, subtype=subtype)
+    expected = soundfile.read(path, dtype="float32")[0]
+    np.testing.assert_array_equal(load_audio(path, 22050), librosa.to_mono(expected.T))
+    np.testing.assert_array_equal(load_audio(path, 22050, channel="right"), expected[:, 1])
+
+
 def test_silence_is_legal(tmp_path):
     y = load_audio(write(tmp_path / "a.wav", np.zeros(44100)), 22050)
     np.testing.assert_array_equal(y, np.zeros(22050, np.float32))

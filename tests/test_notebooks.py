@@ -39,6 +39,7 @@ def built(tmp_path_factory):
     shutil.copytree(repository() / "book", root / "book", ignore=shutil.ignore_patterns("executed", "_build"))
     shutil.copy(repository() / "_config.yml", root)
     shutil.copytree(repository() / "results" / "reference", root / "results" / "reference")
+    (root / "data").symlink_to(repository() / "data")
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("DHA_DATA", "")
         run_notebooks({"results": str(root / "results")}, executed=root / "book" / "executed")
