@@ -143,6 +143,19 @@ class Work(WorkerPlugin):
             )
 
 
+def _hand_out(client: Client, work: Work, name: str) -> None:
+    """Send the work to all workers; whatever fails there is raised here, as Dask does, and not always understood."""
+    try:
+        client.register_plugin(work, name=name)
+    except DhaError:
+        raise
+    except Exception as error:
+        raise DhaError(
+            f"{client.scheduler.address}: its workers cannot load this package ({type(error).__name__}: {error}); install the "
+            "same version, on the same Python, on every machine"
+        ) from error
+
+
 def _call(name: str, item: Item) -> Result:
     return get_worker().plugins[name].function(item)
 
@@ -166,7 +179,7 @@ def run_items(
         If `function` raises one, workers run other code, an item ends the workers that it is given to, or the scheduler is lost.
     """
     name = f"dha-{uuid4().hex}"
-    client.register_plugin(Work(function), name=name)
+    _hand_out(client, Work(function), name)
     waiting, numbers, under_way, done = iter(items), count(), {}, as_completed([], loop=client.loop)
 
     def submit() -> None:
@@ -189,6 +202,8 @@ def run_items(
             "is kept: run the same again, with fewer threads per worker"
         ) from error
     except (CancelledError, OSError) as error:
+        if client.status == "running":  # then it is an error of the work
+            raise
         raise DhaError(
             f"{client.scheduler.address}: the scheduler is gone; what is finished is kept: start it and run the same again"
         ) from error

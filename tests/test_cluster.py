@@ -42,13 +42,16 @@ class Cluster:
 
     def _start(self, module, *arguments):
         command = [sys.executable, "-m", f"distributed.cli.{module}", "--no-dashboard", "--host", "127.0.0.1"]
+        return self.start([*command, *arguments])
+
+    def start(self, command):
         how = {
             "cwd": self.folder,
             "env": self.environment,
             "stdout": subprocess.DEVNULL,
             "stderr": subprocess.DEVNULL,
         }
-        self.processes.append(subprocess.Popen([*command, *arguments], **how))
+        self.processes.append(subprocess.Popen(command, **how))
         return self.processes[-1]
 
     def add_worker(self):
@@ -225,6 +228,28 @@ def test_other_code(running, monkeypatch):
         pytest.raises(DhaError, match="runs another version of this package"),
     ):
         list(run_items(client, lambda i: i, [0]))
+
+
+def test_workers_without_the_package(fragile):
+    script = (
+        "import sys; sys.modules['dha_utils'] = None\nfrom distributed.cli.dask_worker import main\nmain()\n"
+    )
+    (fragile.folder / "bare.py").write_text(script)
+    how = ["--no-dashboard", "--host", "127.0.0.1", "--nthreads", "1", "--no-nanny", "--memory-limit", "0"]
+    fragile.start([sys.executable, "bare.py", fragile.address, *how])
+    with (
+        connect(fragile.address) as client,
+        pytest.raises(DhaError, match="its workers cannot load this package"),
+    ):
+        list(run_items(client, lambda i: i, [0]))
+
+
+def test_errors_of_the_system_are_not_taken_for_a_lost_scheduler(running):
+    def work(item):
+        raise PermissionError("may not be read")
+
+    with connect(running.address) as client, pytest.raises(PermissionError, match="may not be read"):
+        list(run_items(client, work, [0]))
 
 
 def test_addresses(running, tmp_path):
