@@ -9,9 +9,12 @@ import sys
 from html.parser import HTMLParser
 from pathlib import Path
 
+import pandas as pd
 import pytest
 import yaml
+from miniatures import write_clip
 
+from dha_utils.datasets import load_clips
 from dha_utils.parameters import PARAMETERS
 from dha_utils.paths import repository
 
@@ -421,3 +424,34 @@ def test_mathjax_is_vendored_with_its_licence():
 def test_every_notebook_parameter_is_explained():
     page = (BOOK / "reproduce.md").read_text("utf-8")
     assert [name for name in PARAMETERS if f"`{name}`" not in page] == []
+
+
+def test_the_table_of_tau_2019_can_be_made_as_the_page_says(tmp_path, monkeypatch):
+    page = (BOOK / "scale.md").read_text("utf-8")
+    (code,) = [
+        block for block in re.findall(r"```python\n(.*?)```", page, re.S) if "evaluation_setup" in block
+    ]
+    rows = [
+        (f"audio/{scene}-{city}-{place}-{i}-a.wav", scene, f"{city}-{place}", f"{scene}-{city}-{place}-{i}")
+        for scene in ("airport", "bus")
+        for city in ("lyon", "milan")
+        for place in range(2)
+        for i in range(2)
+    ]
+    meta = pd.DataFrame(rows, columns=["filename", "scene_label", "identifier", "source_label"])
+    for path in meta["filename"]:
+        write_clip(tmp_path / path, 0, 0)
+    meta.to_csv(tmp_path / "meta.csv", sep="\t", index=False)
+    (tmp_path / "evaluation_setup").mkdir()
+    here = meta["identifier"].str.startswith("lyon")
+    lists = {"train": meta[here & meta["identifier"].str.endswith("0")], "evaluate": meta[~here]}
+    for name, part in lists.items():
+        columns = part[["filename", "scene_label"]]
+        columns.to_csv(tmp_path / "evaluation_setup" / f"fold1_{name}.csv", sep="\t", index=False)
+    monkeypatch.chdir(tmp_path)
+    exec(code, {})
+    clips = load_clips("tau2019.csv")
+    assert clips.table.groupby("fold")["clip"].count().to_dict() == {0: 4, 1: 8}
+    assert clips.classes == ["airport", "bus"]
+    assert clips.test_folds == [1]
+    assert set(clips.table["recording"]) == {"lyon-0", "milan-0", "milan-1"}
