@@ -60,13 +60,16 @@ def extract(
     import dha_utils
     from dha_utils.cluster import connect
     from dha_utils.datasets import default_duration
+    from dha_utils.filling import probe_file
     from dha_utils.hardware import choose_device, choose_precision
     from dha_utils.inspection import usable_clips
+    from dha_utils.store import claim_folder
 
     seconds = default_duration(dataset) if duration is None else parse_duration(duration)
     place = choose_device(device)  # before all files are read
     choose_precision(precision)
     is_store = output.endswith("/") or Path(output).is_dir()
+    (claim_folder if is_store else probe_file)(Path(output))
     if scheduler is None and is_store and place.type == "cpu":
         scheduler = "local"
     with connect(scheduler, workers) if scheduler else nullcontext() as client:

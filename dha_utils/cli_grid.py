@@ -26,6 +26,7 @@ def grid(
     rate: Annotated[int, typer.Option(help="Sampling rate in Hz.")] = 22050,
     root: Root = None,
     skip_bad: SkipBad = False,
+    results: Annotated[str | None, typer.Option(help=PARAMETERS["results"].help + ".")] = None,
     full: Annotated[bool, typer.Option("--full", help="Compute also what is bundled.")] = False,
     workers: Annotated[int | None, typer.Option(min=1, help="Local processes; default one per core.")] = None,
     scheduler: Annotated[
@@ -44,12 +45,15 @@ def grid(
     from dha_utils.grid import grid_cells, run_grid
 
     cells = grid_cells(criterion or list(CRITERIA), keep, seeds, control or [""])
-    typer.echo(f"grid: {len(cells)} cells for each of {len(datasets)} data sets")
+    typer.echo(
+        f"grid: {len(cells)} cells on {', '.join(datasets)}; those that are kept or bundled are not computed again"
+    )
     table = run_grid(
         datasets,
         cells,
         root=root,
         rate=rate,
+        results=results,
         skip_bad=skip_bad,
         full=full,
         scheduler=scheduler,

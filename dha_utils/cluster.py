@@ -16,6 +16,7 @@ from concurrent.futures import CancelledError
 from contextlib import contextmanager, suppress
 from functools import cache
 from itertools import count, islice
+from multiprocessing import resource_tracker
 from pathlib import Path
 from typing import TypeVar
 from urllib.parse import urlsplit
@@ -95,6 +96,7 @@ def connect(scheduler: str, workers: int | None = None) -> Iterator[Client]:
 @contextmanager
 def _children_ignore_interrupts() -> Iterator[None]:
     """Let what is started inherit that Ctrl-C, which reaches all processes of a terminal, is for this one alone."""
+    resource_tracker.ensure_running()  # whoever starts it is open to interrupts again afterwards
     before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
     try:
         yield
@@ -205,7 +207,8 @@ def run_items(
         if client.status == "running":  # then it is an error of the work
             raise
         raise DhaError(
-            f"{client.scheduler.address}: the scheduler is gone; what is finished is kept: start it and run the same again"
+            f"{client.scheduler.address}: the scheduler is gone; what is finished is kept: start it and its workers, and run "
+            "the same again"
         ) from error
     finally:
         with suppress(Exception):  # a scheduler that is gone holds nothing any more

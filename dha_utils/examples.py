@@ -64,7 +64,9 @@ class Examples:
         return cls(maps, header["provenance"])
 
 
-def compute_examples(clips: Clips, *, rate: int, duration: float, model: SoundNet | None = None) -> Examples:
+def compute_examples(
+    clips: Clips, *, rate: int, duration: float, channel: str = "mean", model: SoundNet | None = None
+) -> Examples:
     """Run the first clip of every class through the network.
 
     Parameters
@@ -74,6 +76,8 @@ def compute_examples(clips: Clips, *, rate: int, duration: float, model: SoundNe
         Hz.
     duration : float
         Seconds per clip.
+    channel : {"mean", "left", "right"}
+        What clips of several channels are brought down to.
     model : SoundNet, optional
         By default the pretrained network.
     """
@@ -83,14 +87,21 @@ def compute_examples(clips: Clips, *, rate: int, duration: float, model: SoundNe
     maps = {
         tap: dict(zip(first.table["label"], values.astype(np.float16), strict=True))
         for tap, values in iterate_maps(
-            first, EXAMPLE_TAPS, model=model, rate=rate, duration=duration, progress=False
+            first, EXAMPLE_TAPS, model=model, rate=rate, duration=duration, channel=channel, progress=False
         )
     }
-    parameters = {"rate": rate, "duration": duration, "clips": first.table["clip"].tolist()}
+    parameters = {
+        "rate": rate,
+        "duration": duration,
+        "channel": channel,
+        "clips": first.table["clip"].tolist(),
+    }
     return Examples(maps, extraction_provenance(clips, parameters, model))
 
 
-def load_examples(responses: Responses, folder: Path, *, root: str | Path | None = None) -> Examples:
+def load_examples(
+    responses: Responses, folder: Path, *, dataset: str | None = None, root: str | Path | None = None
+) -> Examples:
     """Return the examples that go with responses: bundled ones, those in `folder`, or, after seconds, new ones.
 
     Parameters
@@ -98,6 +109,8 @@ def load_examples(responses: Responses, folder: Path, *, root: str | Path | None
     responses : Responses
     folder : Path
         Where new ones are kept.
+    dataset : str, optional
+        The data set, by name or as a path, if they have to be computed; by default the name that the responses bear.
     root : path, optional
         Folder of the audio, if they have to be computed.
 
@@ -107,17 +120,19 @@ def load_examples(responses: Responses, folder: Path, *, root: str | Path | None
         If they have to be computed and there is no audio.
     """
     provenance = responses.provenance
-    dataset, rate = provenance["dataset"], provenance["parameters"]["rate"]
-    duration = provenance["parameters"]["duration"]
+    rate, duration = provenance["parameters"]["rate"], provenance["parameters"]["duration"]
+    channel = provenance["parameters"].get("channel", "mean")
     name = f"examples_{rate}.safetensors"
-    for path in (bundled(dataset) / name, folder / name):
+    for path in (bundled(provenance["dataset"]) / name, folder / name):
         if path.is_file():
             examples = Examples.load(path)
             same = ("clip_list_sha256", "weights_sha256")
-            if examples.provenance["parameters"]["duration"] == duration and all(
-                examples.provenance[key] == provenance[key] for key in same
-            ):
+            made_with = examples.provenance["parameters"]
+            as_now = made_with["duration"] == duration and made_with.get("channel", "mean") == channel
+            if as_now and all(examples.provenance[key] == provenance[key] for key in same):
                 return examples
-    examples = compute_examples(load_clips(dataset, root), rate=rate, duration=duration)
+    clips = load_clips(dataset or provenance["dataset"], root, allow_missing=True)
+    clips = clips.take(clips.table["clip"].isin(responses.table["clip"]).to_numpy())  # some may be left out
+    examples = compute_examples(clips, rate=rate, duration=duration, channel=channel)
     examples.save(folder / name)
     return examples

@@ -156,17 +156,21 @@ def extract(
     return responses
 
 
-def _check_output(out: Path, clips: Clips, provenance: dict) -> Responses | None:
-    """Return what `out` holds if it is this extraction, None if it is not there; raise if it is anything else."""
+def probe_file(out: Path) -> bool:
+    """Return whether a file is there; raise a DataError unless it can be written: before hours of work are done for it."""
     try:
         out.parent.mkdir(parents=True, exist_ok=True)
         with atomic_write(out.with_name(f"{out.name}.probe")):
             pass
         out.with_name(f"{out.name}.probe").unlink()
-        exists = out.exists()
+        return out.exists()
     except OSError as error:
         raise DataError(f"{out}: cannot be written ({error.strerror}); choose another file") from error
-    if not exists:
+
+
+def _check_output(out: Path, clips: Clips, provenance: dict) -> Responses | None:
+    """Return what `out` holds if it is this extraction, None if it is not there; raise if it is anything else."""
+    if not probe_file(out):
         return None
     held = Responses.load(out) if out.is_file() else None
     if (

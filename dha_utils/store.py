@@ -21,6 +21,7 @@ from dha_utils.blocks import Block, names_sha256, read_arrays, read_table, write
 from dha_utils.errors import DataError
 from dha_utils.manifest import MANIFEST, OF_THE_CLIPS, Manifest
 from dha_utils.naming import closest
+from dha_utils.paths import atomic_write
 from dha_utils.responses import Responses
 
 
@@ -69,15 +70,8 @@ class ResponseStore(Manifest):
                     "choose another output"
                 )
             return held
-        try:
-            folder.mkdir(parents=True, exist_ok=True)
-            if any(folder.glob("[!.]*")):
-                raise DataError(f"{folder} exists and is not ours: move it away, or choose another output")
-            planned.save()
-        except OSError as error:
-            raise DataError(
-                f"{folder}: cannot be written ({error.strerror}); choose another folder"
-            ) from error
+        claim_folder(folder)
+        planned.save()
         return planned
 
     @classmethod
@@ -244,3 +238,22 @@ class ResponseStore(Manifest):
         return Responses(
             read_arrays(path, taps or self.taps), read_table(path, self.taps), dict(self.provenance)
         )
+
+
+def claim_folder(folder: Path) -> None:
+    """Make the folder of a store, or see that it can be one: before hours of work are done for it.
+
+    Raises
+    ------
+    DataError
+        If it cannot be written, or holds what is not a store.
+    """
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        if not (folder / MANIFEST).exists() and any(folder.glob("[!.]*")):
+            raise DataError(f"{folder} exists and is not ours: move it away, or choose another output")
+        with atomic_write(folder / ".probe"):
+            pass
+        (folder / ".probe").unlink()
+    except OSError as error:
+        raise DataError(f"{folder}: cannot be written ({error.strerror}); choose another folder") from error

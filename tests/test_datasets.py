@@ -203,7 +203,7 @@ def test_any_folder(tmp_path, monkeypatch):
     assert clips.name == "mine"
     assert clips.table["clip"].tolist() == ["dog/c.ogg", "dog/d.mp3", "rain/a.wav", "rain/b.FLAC"]
     assert clips.table["path"].tolist() == [str(tmp_path / "mine" / clip) for clip in clips.table["clip"]]
-    assert clips.table["recording"].tolist() == ["c", "d", "a", "b"]
+    assert clips.table["recording"].tolist() == ["dog/c", "dog/d", "rain/a", "rain/b"]
     assert clips.classes == ["dog", "rain"]
     assert clips.y.tolist() == [0, 0, 1, 1]
     pd.testing.assert_frame_equal(load_clips("mine", tmp_path).table, clips.table)
@@ -225,6 +225,12 @@ def test_files_of_one_recording_stay_in_one_fold(tmp_path):
     clips = load_clips(make_folder(tmp_path, dog=names, rain=[f"r{name}" for name in names]))
     assert (clips.table.groupby("recording")["fold"].nunique() == 1).all()
     assert (clips.table.groupby(["label", "fold"]).size() == 6).all()
+
+
+def test_files_of_one_name_in_two_classes_are_two_recordings(tmp_path):
+    names = [f"{i}.wav" for i in range(5)]
+    clips = load_clips(make_folder(tmp_path, dog=names, rain=names))
+    assert clips.table["recording"].nunique() == 10
 
 
 def test_a_small_class_makes_fewer_folds(tmp_path):

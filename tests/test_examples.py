@@ -50,10 +50,15 @@ def test_bundled_go_with_the_bundled_responses(esc10, tmp_path):
 def test_others_are_computed_once(esc10, clips, random_network, tmp_path, monkeypatch):
     provenance = esc10.provenance | {"dataset": "made-up"}
     provenance["parameters"] = provenance["parameters"] | {"duration": 0.4}
-    responses = Responses(esc10.arrays, esc10.table, provenance)
-    monkeypatch.setattr(module, "load_clips", lambda dataset, root: clips)
+    some = esc10.take(range(3))  # c0 was left out
+    table = clips.table.drop(columns="path").iloc[1:].reset_index(drop=True)
+    responses = Responses(some.arrays, table, provenance)
+    asked = []
+    monkeypatch.setattr(module, "load_clips", lambda *where, **how: asked.append(where) or clips)
     monkeypatch.setattr(module, "load_soundnet", lambda: random_network)
-    first = load_examples(responses, tmp_path)
+    first = load_examples(responses, tmp_path, dataset="path/to/made-up")
+    assert asked == [("path/to/made-up", None)]  # where it lies, not the name that the responses bear
+    assert first.provenance["parameters"]["clips"] == ["c1", "c2"]
     responses.provenance.update(
         {key: first.provenance[key] for key in ("clip_list_sha256", "weights_sha256")}
     )

@@ -84,7 +84,7 @@ def test_command(monkeypatch):
         app, ["grid", "esc10", "mine", "--criterion", "random", "--seeds", "3", "--keep", "0.5"]
     )
     assert result.exit_code == 0
-    assert result.stdout.startswith("grid: 3 cells for each of 2 data sets\n")
+    assert result.stdout.startswith("grid: 3 cells on esc10, mine; those")
     assert calls == [(["esc10", "mine"], 3, "local", False)]
     result = runner.invoke(app, ["grid", "esc10", "--keep", "2"])
     assert (result.exit_code, result.stderr) == (

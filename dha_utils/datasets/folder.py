@@ -15,8 +15,8 @@ SUFFIXES = (".wav", ".flac", ".ogg", ".opus", ".mp3", ".aif", ".aiff")
 def load_folder(folder: str | Path) -> Clips:
     """Return the clips of a folder with one subfolder per class.
 
-    The label is the name of the subfolder, the clip id ``label/file``, and the recording the file's name
-    without suffix: files of one name are held to be of one recording and stay in one fold. There are 5
+    The label is the name of the subfolder, the clip id ``label/file``, and the recording the same
+    without suffix: files of one name in one subfolder are held to be of one recording and stay in one fold. There are 5
     folds, stratified by class (fewer where a class has fewer recordings), always the same for the same files.
     Hidden files and folders, files that are not sound, and folders inside the subfolders are skipped.
 
@@ -53,7 +53,10 @@ def load_folder(folder: str | Path) -> Clips:
                 f"class {subfolder.name!r} of {root} has {n_recordings} recording(s); at least 2 sound files "
                 f"({' '.join(SUFFIXES)}) of different names are needed: add some, or move the folder away"
             )
-        rows += [(f"{subfolder.name}/{file.name}", str(file), subfolder.name, file.stem) for file in files]
+        rows += [
+            (f"{subfolder.name}/{file.name}", str(file), subfolder.name, f"{subfolder.name}/{file.stem}")
+            for file in files
+        ]
     table = pd.DataFrame(rows, columns=["clip", "path", "label", "recording"])
     table = table.sort_values("clip", ignore_index=True)
     return Clips(root.name, root, table.assign(fold=make_folds(table, root))[COLUMNS])
