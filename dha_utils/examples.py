@@ -90,12 +90,9 @@ def compute_examples(
             first, EXAMPLE_TAPS, model=model, rate=rate, duration=duration, channel=channel, progress=False
         )
     }
-    parameters = {
-        "rate": rate,
-        "duration": duration,
-        "channel": channel,
-        "clips": first.table["clip"].tolist(),
-    }
+    parameters = {"rate": rate, "duration": duration, "clips": first.table["clip"].tolist()}
+    if channel != "mean":  # as in `dha_utils.sweep_store.identity`
+        parameters["channel"] = channel
     return Examples(maps, extraction_provenance(clips, parameters, model))
 
 
