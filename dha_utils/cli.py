@@ -68,10 +68,8 @@ app = typer.Typer(
     help="Companion to Deep Hidden Analysis: which feature maps of SoundNet are redundant?",
 )
 app.add_typer(fetch, name="fetch")
-for command in (extract, inspect, bundle, grid):
+for command in (extract, inspect, bundle, grid, prune, predict):
     app.command()(command)
-app.command()(prune)
-app.command()(predict)
 
 
 @app.command(cls=PairedParameters)

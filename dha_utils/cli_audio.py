@@ -9,7 +9,7 @@ from typing import Annotated
 
 import typer
 
-from dha_utils.cli_options import Channel, DataArgument, Root, SkipBad, parse_duration
+from dha_utils.cli_options import Channel, DataArgument, Rate, Root, SkipBad, parse_duration
 from dha_utils.errors import DataError
 from dha_utils.parameters import check_value
 
@@ -25,7 +25,7 @@ def extract(
         ),
     ],
     root: Root = None,
-    rate: Annotated[int, typer.Option(help="Sampling rate in Hz.")] = 22050,
+    rate: Rate = 22050,
     duration: Annotated[
         str | None,
         typer.Option(

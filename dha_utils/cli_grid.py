@@ -4,7 +4,7 @@ from typing import Annotated
 
 import typer
 
-from dha_utils.cli_options import Root, SkipBad
+from dha_utils.cli_options import Rate, Root, SkipBad
 from dha_utils.parameters import PARAMETERS, check_value
 
 
@@ -23,7 +23,7 @@ def grid(
             metavar="NAME", help="Instead of the plain selection: shuffled, leaky or ignored; repeatable."
         ),
     ] = None,
-    rate: Annotated[int, typer.Option(help="Sampling rate in Hz.")] = 22050,
+    rate: Rate = 22050,
     root: Root = None,
     skip_bad: SkipBad = False,
     results: Annotated[str | None, typer.Option(help=PARAMETERS["results"].help + ".")] = None,

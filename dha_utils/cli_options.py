@@ -14,6 +14,7 @@ DataArgument = Annotated[
     typer.Argument(help="A name (esc10, esc50, dcase2016, ...), a folder of classes, or a CSV/TSV table."),
 ]
 Root = Annotated[str | None, typer.Option(help="Folder that holds the audio; default $DHA_DATA.")]
+Rate = Annotated[int, typer.Option(help="Sampling rate in Hz.")]
 Channel = Annotated[str, typer.Option(help=PARAMETERS["channel"].help + ": mean, left or right.")]
 SkipBad = Annotated[bool, typer.Option("--skip-bad", help=PARAMETERS["skip_bad"].help + ".")]
 Pairs = Annotated[

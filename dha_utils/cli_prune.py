@@ -5,6 +5,7 @@ from typing import Annotated
 
 import typer
 
+from dha_utils.cli_options import Rate, Root
 from dha_utils.errors import DataError
 from dha_utils.parameters import check_value
 
@@ -30,8 +31,8 @@ def prune(
     compensation: Annotated[
         str, typer.Option(help="removed, recalibrated, merged or refitted.")
     ] = "refitted",
-    root: Annotated[str | None, typer.Option(help="Folder that holds the audio; default $DHA_DATA.")] = None,
-    rate: Annotated[int, typer.Option(help="Sampling rate in Hz.")] = 22050,
+    root: Root = None,
+    rate: Rate = 22050,
     seed: Annotated[int, typer.Option(help="Of criteria that draw.")] = 0,
     force: Annotated[bool, typer.Option("--force", help="Overwrite files that are there.")] = False,
 ) -> None:

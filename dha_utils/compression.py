@@ -24,7 +24,7 @@ from dha_utils.criteria.filters import psnet_kept_filters
 from dha_utils.datasets import Clips, load_clips
 from dha_utils.errors import DataError, ParameterError
 from dha_utils.evaluation import CrossValidation, cross_validate_networks
-from dha_utils.extraction import pool_maps
+from dha_utils.extraction import BATCH_SIZE, pool_maps
 from dha_utils.finetuning import fine_tune
 from dha_utils.fused import FusedTaps
 from dha_utils.paths import data_dir
@@ -124,13 +124,17 @@ class Compressor:
 def network_responses(model: SoundNet, waveforms: np.ndarray, like: Responses) -> Responses:
     """Return the responses of a network to waveforms (clips, samples); the clip table is that of `like`.
 
-    As in `dha_utils.extract_responses`, eight clips share a pass, in threads of one core each.
+    As in `dha_utils.extract_responses`, several clips share a pass, in threads of one core each.
     """
     taps = FusedTaps(model)
     with ThreadPoolExecutor(
         len(os.sched_getaffinity(0)), initializer=torch.set_num_threads, initargs=(1,)
     ) as pool:
-        parts = list(pool.map(lambda i: pool_maps(taps, waveforms[i : i + 8]), range(0, len(waveforms), 8)))
+        parts = list(
+            pool.map(
+                lambda i: pool_maps(taps, waveforms[i : i + BATCH_SIZE]), range(0, len(waveforms), BATCH_SIZE)
+            )
+        )
     arrays = {tap: np.concatenate([part[tap] for part in parts]) for tap in TAPS}
     return Responses(arrays, like.table, like.provenance)
 

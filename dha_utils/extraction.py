@@ -25,6 +25,9 @@ from dha_utils.streaming import one_ahead, pool_stream, stream_audio
 STREAM_SECONDS = 60.0
 """Sounds longer than this go through the network piece by piece, in constant memory; the responses are the same."""
 
+BATCH_SIZE = 8
+"""Clips per forward pass: fewer carry the weights of the deepest layers through the cache more often, more fall out of it."""
+
 TapsFunction = Callable[[torch.Tensor], Iterable[tuple[str, torch.Tensor]]]
 
 
@@ -111,7 +114,7 @@ class Extraction:
     """
 
     def __init__(
-        self, clips, *, model=None, rate=NATIVE_RATE, duration=5.0, channel="mean", batch_size=8, workers=None,
+        self, clips, *, model=None, rate=NATIVE_RATE, duration=5.0, channel="mean", batch_size=BATCH_SIZE, workers=None,
         progress=True, device="auto", precision="float32", scheduler=None,
     ):  # fmt: skip
         place, dtype = choose_device(device), choose_precision(precision)
@@ -136,7 +139,7 @@ def extract_responses(
     rate: int = NATIVE_RATE,
     duration: float | None = 5.0,
     channel: str = "mean",
-    batch_size: int = 8,
+    batch_size: int = BATCH_SIZE,
     workers: int | None = None,
     progress: bool = True,
     device: str = "auto",
@@ -162,8 +165,7 @@ def extract_responses(
     channel : {"mean", "left", "right"}
         What clips of several channels are brought down to.
     batch_size : int
-        Clips per forward pass; more costs memory and changes no result. Fewer are slower, as the weights of the
-        deepest layers pass through the cache for every batch. Clips of their own length go one by one.
+        Clips per forward pass; more costs memory and changes no result. Clips of their own length go one by one.
     workers : int, optional
         Threads, or local processes; by default one per available core, see `dha_utils.hardware.choose_workers`.
     progress : bool

@@ -20,7 +20,7 @@ from dha_utils.cluster import connect, run_items
 from dha_utils.datasets import Clips
 from dha_utils.errors import DataError
 from dha_utils.hardware import choose_workers
-from dha_utils.paths import atomic_write
+from dha_utils.paths import probe_folder
 from dha_utils.responses import Responses
 from dha_utils.store import ResponseStore
 
@@ -159,10 +159,7 @@ def extract(
 def probe_file(out: Path) -> bool:
     """Return whether a file is there; raise a DataError unless it can be written: before hours of work are done for it."""
     try:
-        out.parent.mkdir(parents=True, exist_ok=True)
-        with atomic_write(out.with_name(f"{out.name}.probe")):
-            pass
-        out.with_name(f"{out.name}.probe").unlink()
+        probe_folder(out.parent)
         return out.exists()
     except OSError as error:
         raise DataError(f"{out}: cannot be written ({error.strerror}); choose another file") from error

@@ -5,7 +5,6 @@ block by block and cells one by one, so a grid that was killed goes on where it 
 """
 
 from collections.abc import Sequence
-from contextlib import suppress
 from itertools import combinations, product
 from pathlib import Path
 
@@ -125,7 +124,7 @@ def run_grid(
             scores = None
             if not by_responses:
                 print(
-                    f"{dataset}: scores from full feature maps and weights; minutes, where none are kept",
+                    f"{dataset}: scores that need the audio, computed where none are kept (minutes)",
                     flush=True,
                 )
                 scores, _, _ = load_fold_scores(responses, place.folder, dataset=dataset, root=root)
@@ -145,7 +144,7 @@ def _responses(place: Results, rate: int, dataset: str, **options) -> Responses:
 
     Raises
     ------
-    ParameterError
+    DataError
         If what is there holds clips that the data set does not, as that of another folder of the same name does.
     """
     file = place.responses_file(rate)
@@ -153,10 +152,12 @@ def _responses(place: Results, rate: int, dataset: str, **options) -> Responses:
         inputs = load_inputs(dataset, rates=[rate], folder=place.folder, **options)
         inputs.save(place.folder)
     held = Responses.load(file)
-    with suppress(DataError):  # no audio: nothing to compare with
+    try:
         clips = load_clips(dataset, options["root"], allow_missing=True)
-        if strange := {*held.table["clip"]} - {*clips.table["clip"]}:
-            raise ParameterError(
-                f"{file}: holds {min(strange)}, which is not in {dataset}; run notebook 01 again (`dha run`)"
-            )
+    except DataError:  # no audio: nothing to compare with
+        return held
+    if strange := {*held.table["clip"]} - {*clips.table["clip"]}:
+        raise DataError(
+            f"{file}: holds {min(strange)}, which is not in {dataset}; run notebook 01 again (`dha run`)"
+        )
     return held

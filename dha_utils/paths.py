@@ -40,6 +40,14 @@ def bundled(dataset: str) -> Path:
     return repository() / "data" / Path(dataset).name
 
 
+def probe_folder(folder: Path) -> None:
+    """Make a folder, and write to it: an OSError is wanted before hours of work are done for it, not after."""
+    folder.mkdir(parents=True, exist_ok=True)
+    with atomic_write(folder / ".probe") as probe:
+        probe.write_bytes(b"probe")
+    (folder / ".probe").unlink()
+
+
 @contextmanager
 def atomic_write(path: str | os.PathLike) -> Iterator[Path]:
     """Yield a temporary path beside `path`; move it there on success, remove it on any error.

@@ -21,7 +21,7 @@ from dha_utils.blocks import Block, names_sha256, read_arrays, read_table, write
 from dha_utils.errors import DataError
 from dha_utils.manifest import MANIFEST, OF_THE_CLIPS, Manifest
 from dha_utils.naming import closest
-from dha_utils.paths import atomic_write
+from dha_utils.paths import probe_folder
 from dha_utils.responses import Responses
 
 
@@ -71,7 +71,10 @@ class ResponseStore(Manifest):
                 )
             return held
         claim_folder(folder)
-        planned.save()
+        try:
+            planned.save()
+        except OSError as error:
+            raise _cannot_be_written(folder, error) from error
         return planned
 
     @classmethod
@@ -249,11 +252,12 @@ def claim_folder(folder: Path) -> None:
         If it cannot be written, or holds what is not a store.
     """
     try:
-        folder.mkdir(parents=True, exist_ok=True)
-        if not (folder / MANIFEST).exists() and any(folder.glob("[!.]*")):
-            raise DataError(f"{folder} exists and is not ours: move it away, or choose another output")
-        with atomic_write(folder / ".probe"):
-            pass
-        (folder / ".probe").unlink()
+        probe_folder(folder)
     except OSError as error:
-        raise DataError(f"{folder}: cannot be written ({error.strerror}); choose another folder") from error
+        raise _cannot_be_written(folder, error) from error
+    if not (folder / MANIFEST).exists() and any(folder.glob("[!.]*")):
+        raise DataError(f"{folder} exists and is not ours: move it away, or choose another output")
+
+
+def _cannot_be_written(folder: Path, error: OSError) -> DataError:
+    return DataError(f"{folder}: cannot be written ({error.strerror}); choose another folder")

@@ -9,7 +9,7 @@ import pytest
 import soundfile
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from miniatures import DEVELOPMENT, EVALUATION, make_dcase2016, write_clip
+from miniatures import DEVELOPMENT, EVALUATION, make_dcase2016, make_sounds
 from typer.testing import CliRunner
 
 from dha_utils.cli import app
@@ -34,11 +34,7 @@ def answer(*arguments) -> str:
 
 @pytest.fixture
 def sounds(tmp_path):
-    """Two classes of six sounds."""
-    for label, name in enumerate(("dog", "rain")):
-        for i in range(6):
-            write_clip(tmp_path / "sounds" / name / f"{name}{i}.wav", label, 10 * label + i, 0.1, 1)
-    return tmp_path / "sounds"
+    return make_sounds(tmp_path / "sounds", seconds=0.1)
 
 
 def files_below(folder):

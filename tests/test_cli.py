@@ -150,6 +150,13 @@ def test_fetch_weights_says_where_they_are(monkeypatch):
     assert (result.exit_code, result.stdout) == (0, "cache/soundnet8.safetensors\n")
 
 
+@pytest.fixture
+def elsewhere(tmp_path, monkeypatch):
+    """An empty working directory: extraction tries its output before anything else."""
+    monkeypatch.chdir(tmp_path)
+
+
+@pytest.mark.usefixtures("elsewhere")
 def test_extract(monkeypatch):
     calls = []
     names = vars(dha_utils)
@@ -180,6 +187,7 @@ def client_of(address):
     return SimpleNamespace(scheduler=SimpleNamespace(address=address))
 
 
+@pytest.mark.usefixtures("elsewhere")
 def test_extract_into_a_store(monkeypatch, tmp_path):
     calls = []
     monkeypatch.setitem(vars(dha_utils), "load_clips", lambda dataset, root, **options: ["clip"])
@@ -189,18 +197,20 @@ def test_extract_into_a_store(monkeypatch, tmp_path):
     )
     monkeypatch.setattr(cluster, "connect", lambda scheduler, workers: nullcontext(client_of(scheduler)))
     choices = "--duration whole --channel left --skip-bad --workers 3 --device cpu --precision bfloat16"
-    for folder in ("new/", str(tmp_path)):
+    (tmp_path / "old").mkdir()
+    for folder in ("new/", "old"):
         assert invoke("extract", "mine", "-o", folder, *choices.split()).exit_code == 0
     options = {
         "rate": 22050, "duration": None, "channel": "left", "batch_size": 8, "workers": 3, "device": "cpu",
         "precision": "bfloat16", "scheduler": "local",
     }  # fmt: skip
     inspected = {"skip_bad": True, "workers": 3, "scheduler": "local"}
-    assert calls == [inspected, ("new/", options), inspected, (str(tmp_path), options)]
+    assert calls == [inspected, ("new/", options), inspected, ("old", options)]
     invoke("extract", "mine", "-o", "new/", "--scheduler", "tcp://node1:8786")
     assert {call["scheduler"] for call in (calls[-2], calls[-1][1])} == {"tcp://node1:8786"}
 
 
+@pytest.mark.usefixtures("elsewhere")
 @pytest.mark.parametrize(
     ("dataset", "given", "seconds"),
     [("dcase2016", (), 30.0), ("mine", (), 5.0), ("dcase2016", ("--duration", "2"), 2.0)],
@@ -237,6 +247,21 @@ def test_extract_refuses(options, fault, monkeypatch, tmp_path):
     assert result.exit_code == 1
     assert fault in result.stderr
     assert result.stderr.count("\n") == 1
+
+
+@pytest.mark.parametrize(
+    ("output", "fault"),
+    [("mine/", "mine exists and is not ours"), ("mine/notes/out.st", "cannot be written")],
+)
+def test_outputs_are_refused_before_the_files_are_read(output, fault, monkeypatch, tmp_path):
+    monkeypatch.setattr(inspection, "usable_clips", None)
+    (tmp_path / "mine").mkdir()
+    (tmp_path / "mine" / "notes").write_text("words")
+    result = invoke("extract", "esc10", "-o", f"{tmp_path}/{output}")
+    assert result.exit_code == 1
+    assert fault in result.stderr
+    assert result.stderr.count("\n") == 1
+    assert [path.name for path in tmp_path.rglob("*")] == ["mine", "notes"]
 
 
 def test_closed_pipe_is_quiet():

@@ -252,6 +252,14 @@ def test_errors_of_the_system_are_not_taken_for_a_lost_scheduler(running):
         list(run_items(client, work, [0]))
 
 
+def test_local_workers_leave_interrupts_to_the_client():
+    with connect("local", 2) as client:
+        blocked = client.run(lambda: signal.pthread_sigmask(signal.SIG_BLOCK, []))
+        assert len(blocked) == 2
+        assert all(signal.SIGINT in mask for mask in blocked.values())
+    assert signal.SIGINT not in signal.pthread_sigmask(signal.SIG_BLOCK, [])
+
+
 def test_addresses(running, tmp_path):
     for address in ("node1", "8786", "tcp://", "tcp://node1:port", ""):
         with (

@@ -2,12 +2,12 @@ import re
 
 import pandas as pd
 import pytest
-from miniatures import write_clip
+from miniatures import make_sounds
 from typer.testing import CliRunner
 
 from dha_utils import evaluation, grid
 from dha_utils.cli import app
-from dha_utils.errors import ParameterError
+from dha_utils.errors import DataError, ParameterError
 from dha_utils.grid import grid_cells, run_grid
 from dha_utils.responses import Responses
 from dha_utils.selection import select
@@ -37,11 +37,7 @@ def test_cells_that_do_not_exist(criterion, control, message):
 
 @pytest.fixture
 def own_sounds(tmp_path):
-    """A folder of two classes, six clips each."""
-    for label, name in enumerate(("dog", "rain")):
-        for i in range(6):
-            write_clip(tmp_path / "mine" / name / f"{i}.wav", label, 10 * label + i, 0.5, 1)
-    return tmp_path / "mine"
+    return make_sounds(tmp_path / "mine", seconds=0.5)
 
 
 def test_two_data_sets_from_nothing_and_again(own_sounds, tmp_path, monkeypatch):
@@ -67,7 +63,7 @@ def test_data_sets_of_the_same_name(own_sounds, tmp_path, make_responses):
         run_grid([str(own_sounds), str(other)], [Cell("anova", 0.11)], **how)
     (tmp_path / "results" / "mine").mkdir(parents=True)
     make_responses().save(tmp_path / "results" / "mine" / "responses_22050.safetensors")
-    with pytest.raises(ParameterError, match="holds clip000, which is not in"):
+    with pytest.raises(DataError, match="holds clip000, which is not in"):
         run_grid([str(own_sounds)], [Cell("anova", 0.11)], **how)
 
 
