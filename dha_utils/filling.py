@@ -9,6 +9,7 @@ import sys
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
+from itertools import chain
 from pathlib import Path
 
 import numpy as np
@@ -66,12 +67,13 @@ def run_blocks(
         yield from run(clips, numbers, batch, batch_size, workers, bar)
 
 
-def _block(clips: Clips, number: int) -> Clips:
-    return clips.take(range(len(clips))[number * BLOCK : (number + 1) * BLOCK])
+def _rows(clips: Clips, number: int) -> range:
+    """Return which clips make a block."""
+    return range(len(clips))[number * BLOCK : (number + 1) * BLOCK]
 
 
-def _batches(block: Clips, batch_size: int) -> list[Clips]:
-    return [block.take(range(len(block))[i : i + batch_size]) for i in range(0, len(block), batch_size)]
+def _batches(rows: range, batch_size: int) -> list[range]:
+    return [rows[i : i + batch_size] for i in range(0, len(rows), batch_size)]
 
 
 def _joined(parts: Sequence[dict[str, np.ndarray]]) -> dict[str, np.ndarray]:
@@ -79,18 +81,19 @@ def _joined(parts: Sequence[dict[str, np.ndarray]]) -> dict[str, np.ndarray]:
 
 
 def _run_in_threads(clips, numbers, batch, batch_size, workers, bar) -> Iterator:
-    batches = {number: _batches(_block(clips, number), batch_size) for number in numbers}
+    # Numbers of rows only: the workers take the clips out of the table, since for a large set that takes a while.
+    batches = {number: _batches(_rows(clips, number), batch_size) for number in numbers}
     # One network thread per worker: threads of the network on top of them would contend for the same cores.
     with ThreadPoolExecutor(
         choose_workers(workers), initializer=torch.set_num_threads, initargs=(1,)
     ) as pool:
         try:
-            results = pool.map(batch, [one for several in batches.values() for one in several])
+            results = pool.map(lambda rows: batch(clips.take(rows)), chain.from_iterable(batches.values()))
             for number, several in batches.items():
                 parts = []
-                for one in several:
+                for rows in several:
                     parts.append(next(results))
-                    bar.update(len(one))
+                    bar.update(len(rows))
                 yield number, _joined(parts)
         except BaseException:
             pool.shutdown(cancel_futures=True)
@@ -98,7 +101,7 @@ def _run_in_threads(clips, numbers, batch, batch_size, workers, bar) -> Iterator
 
 
 def _run_on_cluster(clips, numbers, batch, batch_size, workers, bar, scheduler) -> Iterator:
-    items = ((number, _block(clips, number)) for number in numbers)
+    items = ((number, clips.take(_rows(clips, number))) for number in numbers)
     with connect(scheduler, workers) as client:
         for (number, block), arrays in run_items(client, partial(_run_block, batch, batch_size), items):
             bar.update(len(block))
@@ -107,7 +110,8 @@ def _run_on_cluster(clips, numbers, batch, batch_size, workers, bar, scheduler) 
 
 def _run_block(batch: Batch, batch_size: int, item: tuple[int, Clips]) -> dict[str, np.ndarray]:
     torch.set_num_threads(1)
-    return _joined([batch(clips) for clips in _batches(item[1], batch_size)])
+    _number, block = item
+    return _joined([batch(block.take(rows)) for rows in _batches(range(len(block)), batch_size)])
 
 
 def described(clips: Clips) -> pd.DataFrame:
@@ -126,7 +130,7 @@ def fill_store(store: ResponseStore, clips: Clips, batch: Batch, **how) -> Respo
     if store.complete and not missing:
         return store
     for number, arrays in run_blocks(clips, missing, batch, **how):
-        store.write(number, described(_block(clips, number)), arrays)
+        store.write(number, described(clips.take(_rows(clips, number))), arrays)
     return store.finish()
 
 

@@ -4,6 +4,7 @@ No date and no machine name: the same inputs give the same provenance, so that f
 """
 
 import hashlib
+from functools import cache
 from importlib.metadata import version
 from pathlib import Path
 
@@ -21,6 +22,14 @@ def code_sha256(modules: tuple[str, ...] = CODE) -> str:
     """Return the sha256 over the source of some modules of this package."""
     folder = Path(__file__).parent
     return hashlib.sha256(b"".join((folder / module).read_bytes() for module in modules)).hexdigest()
+
+
+@cache
+def versions() -> dict[str, str]:
+    """Return the versions of the libraries that decide what an extraction computes; they stay those of the process."""
+    return {package: version(package) for package in PACKAGES} | {
+        "libsndfile": soundfile.__libsndfile_version__
+    }
 
 
 def weights_sha256(model) -> str:
@@ -48,9 +57,6 @@ def extraction_provenance(clips: Clips, parameters: dict, model=None) -> dict:
     dict
         Where there are any also: notes on the copy, the clips left_out, and the seconds cut out of clips.
     """
-    versions = {package: version(package) for package in PACKAGES} | {
-        "libsndfile": soundfile.__libsndfile_version__
-    }
     # Lists, as they come back from JSON: provenance that was read must equal provenance that is made.
     cuts = zip(clips.table["clip"], clips.cuts, strict=True)
     cut = {clip: [list(pair) for pair in pairs] for clip, pairs in cuts if pairs}
@@ -63,5 +69,5 @@ def extraction_provenance(clips: Clips, parameters: dict, model=None) -> dict:
         "parameters": parameters,
         "weights_sha256": None if model is None else weights_sha256(model),
         "code_sha256": code_sha256(),
-        "versions": versions,
+        "versions": dict(versions()),
     } | {key: value for key, value in further.items() if value}

@@ -56,13 +56,13 @@ def mono_pieces(
     """
     n_read = n_kept = 0
     while (samples := read_frames(path, file, frames)).size:
-        check_finite(path, samples)
         piece = _less_cut(_to_mono(samples, channel), n_read, file.samplerate, cut)
         n_read += samples.shape[-1]
         n_kept += len(piece)
         if len(piece):
             yield piece
-    check_all_read(path, file, n_read)
+    if n_read < file.frames:
+        raise AudioError(_truncated(path, n_read))
     if not n_read:
         raise AudioError(f"{path}: holds no samples")
     if not n_kept:
@@ -88,7 +88,7 @@ def _less_cut(piece: np.ndarray, first: int, rate: int, cut: Cut) -> np.ndarray:
 
 
 def open_sound(path: Path) -> soundfile.SoundFile:
-    """Return a sound file, opened, or say why it cannot be."""
+    """Return a sound file, opened, or say why it cannot be; that its end is missing shows here, before hours of work."""
     if path.is_dir():
         raise AudioError(f"{path}: is a folder, not a sound file")
     if not path.exists():
@@ -96,37 +96,42 @@ def open_sound(path: Path) -> soundfile.SoundFile:
     if path.stat().st_size == 0:
         raise AudioError(f"{path}: is empty (0 bytes); get the file again")
     try:
-        return soundfile.SoundFile(path)
+        file = soundfile.SoundFile(path)
     except (soundfile.LibsndfileError, TypeError) as error:  # TypeError: a .raw file, which has no header
         reason = getattr(error, "error_string", error)
         raise AudioError(f"{path}: is not a sound file that can be read ({reason})") from error
+    if _is_cut_short(path, file):
+        file.close()
+        raise AudioError(_truncated(path, file.frames))
+    return file
 
 
 def read_frames(path: Path, file: soundfile.SoundFile, n: int = -1) -> np.ndarray:
-    """Return the next `n` frames (default: all), shape (n,) or (channels, n), float32; fewer at the end."""
+    """Return the next `n` frames (default: all), shape (n,) or (channels, n), float32; fewer at the end.
+
+    Raises
+    ------
+    AudioError
+        They cannot be decoded, or some are NaN or infinite.
+    """
     try:
         if file.subtype == "PCM_16":  # the numbers that libsndfile makes of them, in a third of the time
             return file.read(n, dtype="int16").T * np.float32(2.0**-15)
-        return file.read(n, dtype="float32").T
+        samples = file.read(n, dtype="float32").T
     except soundfile.LibsndfileError as error:
         raise AudioError(f"{path}: is truncated or damaged ({error.error_string}); get it again") from error
-
-
-def check_all_read(path: Path, file: soundfile.SoundFile, n_read: int) -> None:
-    """Raise an AudioError where a file that was read to its end is shorter than it says."""
-    if n_read < file.frames or _is_cut_short(path, file):
-        raise AudioError(
-            f"{path}: is truncated: {n_read} frames are there and its header promises more; get the file again"
-        )
-
-
-def check_finite(path: Path, samples: np.ndarray) -> None:
-    """Raise an AudioError where samples are NaN or infinite."""
     if not np.isfinite(samples).all():
         bad = np.count_nonzero(~np.isfinite(samples))
         raise AudioError(
             f"{path}: {bad} of {samples.size} samples are NaN or infinite; repair or drop the file"
         )
+    return samples
+
+
+def _truncated(path: Path, n_frames: int) -> str:
+    return (
+        f"{path}: is truncated: {n_frames} frames are there and its header promises more; get the file again"
+    )
 
 
 def check_request(path: Path, rate: float, duration: float | None, channel: str) -> None:

@@ -10,6 +10,7 @@ Conventions: as in `dha_utils.audio`; inside the network time-major, as in `dha_
 import math
 from collections.abc import Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from itertools import chain, islice
 from pathlib import Path
 
 import librosa
@@ -21,7 +22,7 @@ from torch.nn import functional as F
 
 from dha_utils.audio import RESAMPLER
 from dha_utils.fused import FusedTaps, Step
-from dha_utils.sound_files import FRAMES, Cut, check_all_read, check_request, mono_pieces, open_sound
+from dha_utils.sound_files import FRAMES, Cut, check_request, mono_pieces, open_sound
 from dha_utils.soundnet import check_waveforms
 
 
@@ -57,8 +58,6 @@ def stream_audio(
     check_request(path, rate, duration, channel)
     with open_sound(path) as file:
         own_rate = file.samplerate
-        # A missing end shows at once: before an hour of work, and also where a duration stops short of it.
-        check_all_read(path, file, file.frames)
         pieces = mono_pieces(path, file, frames, channel, cut)
         if duration is not None:
             pieces = _fit_pieces(pieces, max(1, round(duration * own_rate)), frames)
@@ -85,20 +84,30 @@ def _fit_pieces(pieces: Iterable[np.ndarray], n: int, frames: int) -> Iterator[n
 
 
 def _resample_pieces(pieces: Iterable[np.ndarray], own_rate: float, rate: float) -> Iterator[np.ndarray]:
-    """Resample as `librosa.resample` does; one state over all pieces."""
+    """Resample as `librosa.resample` does; one state over all pieces, or one call, which is faster, for a single one."""
+    pieces = iter(pieces)
+    ahead = list(islice(pieces, 2))
+    if len(ahead) == 1:
+        whole = soxr.resample(ahead[0], own_rate, rate, quality=RESAMPLER)
+        yield librosa.util.fix_length(whole, size=_resampled_length(len(ahead[0]), own_rate, rate))
+        return
     resampler = soxr.ResampleStream(own_rate, rate, 1, dtype="float32", quality=RESAMPLER)
     n_in = n_out = 0
-    for piece in pieces:
+    for piece in chain(ahead, pieces):
         n_in += len(piece)
         resampled = resampler.resample_chunk(piece)
         n_out += len(resampled)
         if len(resampled):
             yield resampled
     rest = resampler.resample_chunk(np.empty(0, np.float32), last=True)
-    # librosa's length of the whole, which may be a sample more than the resampler's.
-    n_left = math.ceil(n_in * (float(rate) / own_rate)) - n_out
+    n_left = _resampled_length(n_in, own_rate, rate) - n_out
     if n_left > 0:
         yield librosa.util.fix_length(rest, size=n_left)
+
+
+def _resampled_length(n: int, own_rate: float, rate: float) -> int:
+    """Return librosa's length of the whole, which may be a sample more than the resampler's."""
+    return math.ceil(n * (float(rate) / own_rate))
 
 
 def one_ahead(pieces: Iterator[np.ndarray]) -> Iterator[np.ndarray]:
