@@ -27,19 +27,40 @@ from dha_utils.errors import DhaError, FetchError
 from dha_utils.parameters import PARAMETERS
 
 
+UsageError = typer.BadParameter.__base__
+"""Of a wrong command line; Typer has no name for it."""
+
+
 class OneLineErrors(TyperGroup):
-    """Print what is meant for the user without a traceback; let everything else through."""
+    """Print what is meant for the user in one line, without a traceback; let everything else through."""
+
+    def make_context(self, *args, **kwargs):
+        """Read what stands before the command."""
+        try:
+            return super().make_context(*args, **kwargs)
+        except UsageError as error:
+            self.explain(error)
 
     def invoke(self, ctx):
         """Run the command."""
         try:
             return super().invoke(ctx)
+        except UsageError as error:
+            self.explain(error)
         except DhaError as error:
             typer.echo(f"dha: {error}", err=True)
             raise typer.Exit(1) from error
         except KeyboardInterrupt as error:
             typer.echo("\ndha: interrupted", err=True)  # ends the progress line that was interrupted
             raise typer.Exit(130) from error
+
+    def explain(self, error):
+        """End with one line on a wrong command line, or with the help where there was none."""
+        if type(error).show is not UsageError.show:
+            raise error
+        message = error.format_message().rstrip(".")
+        typer.echo(f"dha: {message}; see `{error.ctx.command_path} --help`", err=True)
+        raise typer.Exit(2) from error
 
 
 class PairedParameters(TyperCommand):

@@ -69,7 +69,7 @@ def connect(scheduler: str, workers: int | None = None) -> Iterator[Client]:
         If the address is none, or a number of workers is.
     """
     if scheduler == LOCAL:
-        n = choose_workers(workers) if workers is not None else joblib.cpu_count()
+        n = joblib.cpu_count() if workers is None else choose_workers(workers)
         how = {"n_workers": n, "threads_per_worker": 1, "host": "127.0.0.1", "memory_limit": 0}
         with (
             dask.config.set({"distributed.nanny.pre-spawn-environ": ENVIRONMENT}),
@@ -183,9 +183,15 @@ def run_items(
     name = f"dha-{uuid4().hex}"
     _hand_out(client, Work(function), name)
     waiting, numbers, under_way, done = iter(items), count(), {}, as_completed([], loop=client.loop)
+    seen: set[str] = set()
 
     def submit() -> None:
-        room = max(AHEAD * sum(client.nthreads().values()), 1) - len(under_way)
+        threads = client.nthreads()
+        for worker in sorted(seen - threads.keys()):
+            tqdm.write(f"{worker}: this worker is gone; its work is given to others", file=sys.stderr)
+        seen.clear()
+        seen.update(threads)
+        room = max(AHEAD * sum(threads.values()), 1) - len(under_way)
         for item in islice(waiting, max(room, 0)):
             future = client.submit(_call, name, item, key=f"{name}-{next(numbers)}")
             under_way[future] = item

@@ -6,7 +6,6 @@ the training clips. Results are kept by `dha_utils.sweep_store`.
 """
 
 import math
-import os
 from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from functools import cache, cached_property
@@ -27,6 +26,7 @@ from dha_utils.evaluation import CrossValidation, cross_validate_networks
 from dha_utils.extraction import BATCH_SIZE, pool_maps
 from dha_utils.finetuning import fine_tune
 from dha_utils.fused import FusedTaps
+from dha_utils.hardware import choose_workers
 from dha_utils.paths import data_dir
 from dha_utils.responses import Responses
 from dha_utils.soundnet import TAPS, SoundNet, load_soundnet
@@ -43,7 +43,7 @@ def load_waveforms(
     def decode(path: str, cut: tuple) -> np.ndarray:
         return load_audio(path, rate, duration, channel=channel, cut=cut)
 
-    with ThreadPoolExecutor(workers or len(os.sched_getaffinity(0))) as pool:
+    with ThreadPoolExecutor(choose_workers(workers)) as pool:
         return np.stack(list(pool.map(decode, clips.table["path"], clips.cuts)))
 
 
@@ -127,9 +127,7 @@ def network_responses(model: SoundNet, waveforms: np.ndarray, like: Responses) -
     As in `dha_utils.extract_responses`, several clips share a pass, in threads of one core each.
     """
     taps = FusedTaps(model)
-    with ThreadPoolExecutor(
-        len(os.sched_getaffinity(0)), initializer=torch.set_num_threads, initargs=(1,)
-    ) as pool:
+    with ThreadPoolExecutor(choose_workers(None), initializer=torch.set_num_threads, initargs=(1,)) as pool:
         parts = list(
             pool.map(
                 lambda i: pool_maps(taps, waveforms[i : i + BATCH_SIZE]), range(0, len(waveforms), BATCH_SIZE)

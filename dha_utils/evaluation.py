@@ -5,7 +5,6 @@ other folds, and every decision about maps is made on those other folds alone un
 are always trained on and never tested; no prediction is made of them.
 """
 
-import os
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
@@ -116,7 +115,7 @@ def cross_validate_many(
         return None if selection is None else np.concatenate([selection.masks[tap] for tap in responses.taps])
 
     jobs = [(name, fold) for name in selectors for fold in folds]
-    parts = Parallel(n_jobs=workers or len(os.sched_getaffinity(0)))(
+    parts = Parallel(n_jobs=workers or -1)(
         delayed(evaluate_fold)(x, y, responses.folds == fold, layers, keep(chosen[name].get(fold)))
         for name, fold in jobs
     )
@@ -148,7 +147,7 @@ def cross_validate_networks(
     layers = {
         fold: soundnet_layers({tap: r[tap].shape[1] for tap in r.taps}) for fold, r in responses.items()
     }
-    parts = Parallel(n_jobs=workers or len(os.sched_getaffinity(0)))(
+    parts = Parallel(n_jobs=workers or -1)(
         delayed(evaluate_fold)(r.matrix(), r.y, r.folds == fold, layers[fold])
         for fold, r in responses.items()
     )

@@ -5,7 +5,6 @@ sampling rates are mentioned and no fault: clips are resampled.
 """
 
 import hashlib
-import os
 import sys
 from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
@@ -19,6 +18,7 @@ from dha_utils.cluster import connect, run_items
 from dha_utils.datasets import DATASETS, Clips
 from dha_utils.datasets.clips import check_folds
 from dha_utils.errors import AudioError, DataError
+from dha_utils.hardware import choose_workers
 from dha_utils.sound_files import check_sound
 
 
@@ -159,7 +159,7 @@ def usable_clips(
 
 def _read_in_threads(paths: list[str], workers: int | None, bar: tqdm) -> list[tuple]:
     found = []
-    with ThreadPoolExecutor(workers or len(os.sched_getaffinity(0))) as pool:
+    with ThreadPoolExecutor(choose_workers(workers)) as pool:
         for one in pool.map(_read_one, paths):
             found.append(one)
             bar.update()

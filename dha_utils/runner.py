@@ -97,7 +97,8 @@ def run_notebooks(
     known = list(dict.fromkeys(name for names in takes.values() for name in names))
     for name, value in parameters.items():
         if name not in known:
-            raise unknown_parameter(name, known, "the notebooks take")
+            takers = f"{chosen[0].stem} takes" if len(chosen) == 1 else "the notebooks take"
+            raise unknown_parameter(name, known, takers)
         check_value(name, value)
 
     results = Path(parameters.get("results") or repository() / "results").resolve()

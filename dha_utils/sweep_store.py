@@ -92,7 +92,6 @@ def evaluate(
         _open_store(store, responses)
         done |= load_results(store, kind, responses)
     missing = [cell for cell in cells if cell not in done]
-    began = time.perf_counter()
     if missing and not progress:
         print(f"{title}: {len(missing)} of {len(cells)} cells are to be computed", flush=True)
     hidden = not progress or not missing
@@ -104,13 +103,13 @@ def evaluate(
                     file.write(json.dumps(result) + "\n")
             done[cell] = result
             bar.update()
-            spent, left = time.perf_counter() - began, len(missing) - number
-            known = number >= ANNOUNCE_CELLS or spent > ANNOUNCE_SECONDS
+            left, now = len(missing) - number, time.perf_counter()
+            if number == 1:
+                first = now  # with it came what all share, such as loading the audio
+            known = number >= ANNOUNCE_CELLS or (number > 1 and now - first > ANNOUNCE_SECONDS)
             if known and left and not progress and not announced:
-                print(
-                    f"{title}: about {spent / number * left / 60:.1f} minutes for the other {left}",
-                    flush=True,
-                )
+                minutes = (now - first) / (number - 1) * left / 60
+                print(f"{title}: about {minutes:.1f} minutes for the other {left}", flush=True)
                 announced = True
     return [done[cell] for cell in cells]
 

@@ -111,10 +111,25 @@ def test_parameter_given_twice():
         collect_parameters(["dataset=mine"], dataset="esc10", workers=None)
 
 
-def test_pair_without_a_value_is_a_usage_error():
-    result = invoke("run", "-p", "keep")
-    assert result.exit_code == 2
-    assert "-p needs a name and a value: -p keep 0.11" in result.stderr
+@pytest.mark.parametrize(
+    ("line", "fault"),
+    [
+        ("--nope", "No such option: --nope; see `root --help`"),
+        ("frobnicate", "No such command 'frobnicate'; see `root --help`"),
+        ("fetch nope", "No such command 'nope'; see `root fetch --help`"),
+        ("extract", "Missing argument 'dataset'; see `root extract --help`"),
+        ("extract esc10 --nope", "No such option: --nope; see `root extract --help`"),
+        ("run -p keep", "Invalid value: -p needs a name and a value: -p keep 0.11; see `root run --help`"),
+    ],
+)
+def test_a_wrong_command_line_is_one_line_too(line, fault):
+    result = invoke(*line.split())
+    assert (result.exit_code, result.stdout, result.stderr) == (2, "", f"dha: {fault}\n")
+
+
+@pytest.mark.parametrize("command", [[], ["fetch"]])
+def test_without_a_command_there_is_help(command):
+    assert "Commands:" in invoke(*command).output
 
 
 def test_errors_for_the_user_are_one_line(monkeypatch):

@@ -137,7 +137,7 @@ def test_an_error_of_the_work_is_that_of_the_client(running, tmp_path, narrow_ne
         assert sorted(run_items(client, lambda i: i * i, range(7))) == [(i, i * i) for i in range(7)]
 
 
-def test_killed_worker(fragile, tmp_path):
+def test_killed_worker(fragile, tmp_path, capsys):
     log = tmp_path / "log"
     log.write_text("")
 
@@ -163,6 +163,7 @@ def test_killed_worker(fragile, tmp_path):
     assert len({pid for _, pid in lines}) == 2
     # Done twice is at most what the killed worker had and had not handed over.
     assert len(lines) <= 20 + 2 * cluster.AHEAD
+    assert capsys.readouterr().err.count(": this worker is gone; its work is given to others\n") == 1
 
 
 def test_work_that_kills_its_worker(fragile):
