@@ -26,7 +26,6 @@ from dha_utils.cli_prune import predict, prune
 from dha_utils.errors import DhaError, FetchError
 from dha_utils.parameters import PARAMETERS
 
-
 UsageError = typer.BadParameter.__base__
 """Of a wrong command line; Typer has no name for it."""
 
