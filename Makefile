@@ -10,8 +10,8 @@ clean: ; rm -rf build book/executed .pytest_cache .ruff_cache
 
 .venv/.ready: requirements.lock pyproject.toml
 	@$(PYTHON) -c 'import sys; sys.exit("dha: Python 3.11 or newer is needed, this is " + sys.version.split()[0] + "; try: make PYTHON=python3.11" if sys.version_info < (3, 11) else 0)'
-	@echo "Installing into .venv (about 2.5 GB; once) ..."
+	@echo "Installing into .venv (about 2.5 GB, some minutes; once) ..."
 	$(PYTHON) -m venv .venv
-	$(BIN)/python -m pip install --quiet --requirement requirements.lock
+	$(BIN)/python -m pip install --requirement requirements.lock
 	$(BIN)/python -m pip install --quiet --no-deps --no-build-isolation --editable .
 	@touch $@
