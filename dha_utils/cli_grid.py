@@ -20,7 +20,8 @@ def grid(
     control: Annotated[
         list[str] | None,
         typer.Option(
-            metavar="NAME", help="Instead of the plain selection: shuffled, leaky or ignored; repeatable."
+            metavar="NAME",
+            help="Instead of the plain selection: shuffled, leaky, ignored or perturbed; repeatable.",
         ),
     ] = None,
     rate: Rate = 22050,

@@ -5,7 +5,7 @@ other folds, and every decision about maps is made on those other folds alone un
 are always trained on and never tested; no prediction is made of them.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Hashable, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -93,9 +93,9 @@ def cross_validate(
 
 
 def cross_validate_many(
-    responses: Responses, selectors: Mapping[str, Selector | None], *, workers: int | None = None
-) -> dict[str, CrossValidation]:
-    """Evaluate the ensemble once per selector; arguments as in `cross_validate`.
+    responses: Responses, selectors: Mapping[Hashable, Selector | None], *, workers: int | None = None
+) -> dict[Hashable, CrossValidation]:
+    """Evaluate the ensemble once per selector, whatever they are named by; arguments as in `cross_validate`.
 
     Raises
     ------
@@ -119,7 +119,7 @@ def cross_validate_many(
         delayed(evaluate_fold)(x, y, responses.folds == fold, layers, keep(chosen[name].get(fold)))
         for name, fold in jobs
     )
-    done: dict[str, dict[int, FoldResult]] = {name: {} for name in selectors}
+    done: dict[Hashable, dict[int, FoldResult]] = {name: {} for name in selectors}
     for (name, fold), part in zip(jobs, parts, strict=True):
         done[name][fold] = part
     return {name: _collect(responses, done[name], chosen[name]) for name in selectors}

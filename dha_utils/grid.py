@@ -25,7 +25,7 @@ from dha_utils.sweeps import CONTROLS, Cell, sweep
 def grid_cells(
     criteria: Sequence[str], fractions: Sequence[float], seeds: int, controls: Sequence[str] = ("",)
 ) -> list[Cell]:
-    """Return the cells of a grid: every seed where something is drawn (random maps, shuffled labels), else one.
+    """Return the cells of a grid: every seed where something is drawn (random maps, shuffled labels, perturbations), else one.
 
     Parameters
     ----------
@@ -57,7 +57,7 @@ def grid_cells(
             raise ParameterError(
                 f"criterion {criterion!r} looks at no labelled responses: no control {control!r}"
             )
-        drawn = criterion == "random" or control == "shuffled"
+        drawn = criterion == "random" or control in ("shuffled", "perturbed")
         cells += [Cell(criterion, fraction, seed, control) for seed in range(seeds if drawn else 1)]
     return cells
 

@@ -115,6 +115,13 @@ class Responses:
         labels = np.random.default_rng(seed).permutation(self.table["label"].to_numpy())
         return Responses(self.arrays, self.table.assign(label=labels), self.provenance)
 
+    def perturb(self, seed: int, by: float = 1e-6) -> "Responses":
+        """Return the same responses, each times 1 plus a normal deviate of `by`: as another machine might give them."""
+        rng = np.random.default_rng(seed)
+        noise = {tap: 1 + by * rng.standard_normal(array.shape) for tap, array in self.arrays.items()}
+        arrays = {tap: (array * noise[tap]).astype(np.float32) for tap, array in self.arrays.items()}
+        return Responses(arrays, self.table, self.provenance)
+
     def matrix(self, taps: Sequence[str] | None = None) -> np.ndarray:
         """Return the responses of several taps side by side, shape (clips, sum of maps); default: all taps."""
         return np.concatenate([self[tap] for tap in taps or self.taps], axis=1)

@@ -20,9 +20,9 @@ from dha_utils.scores import FoldScores
 from dha_utils.selection import Selection, apply_rule, find_criterion, score_maps
 from dha_utils.sweep_store import committed_file, evaluate
 
-CONTROLS = ("", "shuffled", "leaky", "ignored")
-"""What may be done to a selection: nothing; labels shuffled before it; made on all clips, the test fold included; or
-its complement, the ignored maps alone."""
+CONTROLS = ("", "shuffled", "leaky", "ignored", "perturbed")
+"""What may be done to a selection: nothing; labels shuffled before it; made on all clips, the test fold included;
+its complement, the ignored maps alone; or selected and evaluated on responses that are off by a millionth."""
 
 CHUNK = 8
 """Cells that are computed together: enough to keep the cores busy, few enough to lose little to a kill."""
@@ -39,7 +39,7 @@ class Cell:
     keep : float
         Fraction of maps kept per tap.
     seed : int
-        Of the criterion's draws, and of the shuffling of labels.
+        Of the criterion's draws, of the shuffling of labels and of the perturbation.
     control : str
         One of `CONTROLS`.
     """
@@ -156,9 +156,18 @@ def sweep(
 def _evaluate_cells(
     responses: Responses, fold_scores: FoldScores | None, cells: Sequence[Cell], workers: int | None
 ) -> list[dict]:
-    selectors = {str(number): selector(cell, responses, fold_scores) for number, cell in enumerate(cells)}
-    runs = cross_validate_many(responses, selectors, workers=workers)
-    return [describe_cell(cell, run) for cell, run in zip(cells, runs.values(), strict=True)]
+    results = {}
+    for seed in dict.fromkeys(map(_noise, cells)):  # those that see the same responses go together
+        seen = responses if seed is None else responses.perturb(seed)
+        selectors = {cell: selector(cell, seen, fold_scores) for cell in cells if _noise(cell) == seed}
+        runs = cross_validate_many(seen, selectors, workers=workers)
+        results |= {cell: describe_cell(cell, run) for cell, run in runs.items()}
+    return [results[cell] for cell in cells]
+
+
+def _noise(cell: Cell) -> int | None:
+    """Return the seed of the perturbation of the responses that a cell sees, None for none."""
+    return cell.seed if cell.control == "perturbed" else None
 
 
 def _evaluate_cell(responses: Responses, fold_scores: FoldScores | None, cell: Cell) -> dict:

@@ -19,7 +19,7 @@ def test_cells():
     assert cells == [Cell("anova", 0.1), Cell("anova", 0.5)] + [
         Cell("random", keep, seed) for keep in (0.1, 0.5) for seed in range(3)
     ]
-    assert len(grid_cells(["anova"], [0.1], 3, ["", "shuffled", "ignored"])) == 1 + 3 + 1
+    assert len(grid_cells(["anova"], [0.1], 3, ["", "shuffled", "ignored", "perturbed"])) == 1 + 3 + 1 + 3
 
 
 @pytest.mark.parametrize(

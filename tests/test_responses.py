@@ -41,6 +41,18 @@ def test_shuffled_labels_keep_everything_else(make_responses):
     np.testing.assert_array_equal(shuffled.y, responses.shuffle_labels(3).y)
 
 
+def test_perturbed_responses_are_off_by_a_millionth(make_responses):
+    responses = make_responses()
+    perturbed = responses.perturb(3)
+    ratio = perturbed["relu7"].astype(float) / responses["relu7"]
+    assert 0.8e-6 < (ratio - 1).std() < 1.2e-6
+    assert abs(ratio.mean() - 1) < 1e-6
+    assert perturbed["relu7"].dtype == np.float32
+    np.testing.assert_array_equal(perturbed["relu6"], responses.perturb(3)["relu6"])
+    assert (perturbed["relu6"] != responses.perturb(4)["relu6"]).any()
+    assert perturbed.table is responses.table
+
+
 def test_bad_files(tmp_path, make_responses):
     with pytest.raises(DataError, match=r"nothing\.safetensors: no such file; `dha extract` makes it"):
         Responses.load(tmp_path / "nothing.safetensors")

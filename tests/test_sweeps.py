@@ -37,6 +37,17 @@ def test_controls(make_responses):
     assert (kept["shuffled"] != kept[""]).any()
 
 
+def test_perturbed_cells_are_selected_and_evaluated_on_perturbed_responses(make_responses):
+    responses = make_responses()
+    cells = [Cell("anova", 0.25, seed, "perturbed") for seed in (1, 0)]
+    cells.insert(1, Cell("anova", 0.5))
+    seen = responses.perturb(1), responses, responses.perturb(0)
+    for got, cell, where in zip(run(responses, cells), cells, seen, strict=True):
+        expected = cross_validate(where, lambda part, k=cell.keep: select(part, "anova", keep=k), workers=1)
+        assert (got["seed"], got["keep"], got["control"]) == (cell.seed, cell.keep, cell.control)
+        np.testing.assert_array_equal(unpack_correct(got, "2 taps"), expected.correct())
+
+
 def test_store_is_used_and_goes_on_after_a_kill(make_responses, tmp_path, monkeypatch):
     responses, store = make_responses(), tmp_path / "sweep.jsonl"
     cells = random_cells(0.3, 3)
