@@ -169,6 +169,15 @@ def next_layer(statistics: LayerStatistics) -> tuple[np.ndarray, np.ndarray]:
     return np.array(order, np.int64), np.array(unexplained)
 
 
+def check_order(criterion: str) -> None:
+    """Raise a ParameterError unless a criterion orders filters: it is new here, or needs responses or weights only."""
+    known = [*ACTIVATION_ORDERS, *(name for name, c in CRITERIA.items() if c.needs != "maps")]
+    if criterion not in known:
+        raise ParameterError(
+            f"unknown criterion for filters {criterion!r}{closest(criterion, known)}; there are: {', '.join(known)}"
+        )
+
+
 def order_filters(
     criterion: str,
     *,
@@ -201,6 +210,7 @@ def order_filters(
     ParameterError
         If there is no such criterion, or it needs full maps.
     """
+    check_order(criterion)
     names = [f"conv{number}" for number in range(1, len(model.layers) + 1)]
     if criterion == "next_layer":
         return {name: next_layer(layer)[0] for name, layer in zip(names, statistics, strict=True)}
@@ -209,11 +219,6 @@ def order_filters(
             criterion
         ]
         return {name: way(layer.covariance)[0] for name, layer in zip(names, statistics, strict=True)}
-    known = [*ACTIVATION_ORDERS, *(name for name, c in CRITERIA.items() if c.needs != "maps")]
-    if criterion not in known:
-        raise ParameterError(
-            f"unknown criterion for filters {criterion!r}{closest(criterion, known)}; there are: {', '.join(known)}"
-        )
     if CRITERIA[criterion].needs == "weights":
         data = {tap: layer_weights(model, tap) for tap in LAST_TAPS}
     else:

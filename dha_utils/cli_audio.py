@@ -57,17 +57,20 @@ def extract(
     """
     check_value("rate", rate)
     check_value("channel", channel)
+    if Path(dataset).is_dir() and Path(output).resolve().is_relative_to(Path(dataset).resolve()):
+        raise DataError(f"{output}: lies among the sounds of {dataset}; choose a place outside")
     import dha_utils
     from dha_utils.cluster import connect
     from dha_utils.datasets import default_duration
     from dha_utils.filling import probe_file
     from dha_utils.hardware import choose_device, choose_precision
-    from dha_utils.inspection import usable_clips
+    from dha_utils.inspection import check_duration, usable_clips
     from dha_utils.store import claim_folder
 
     seconds = default_duration(dataset) if duration is None else parse_duration(duration)
     place = choose_device(device)  # before all files are read
     choose_precision(precision)
+    shortest = check_duration(seconds, rate)
     is_store = output.endswith("/") or Path(output).is_dir()
     (claim_folder if is_store else probe_file)(Path(output))
     if scheduler is None and is_store and place.type == "cpu":
@@ -77,6 +80,7 @@ def extract(
         clips = usable_clips(
             dha_utils.load_clips(dataset, root, allow_missing=skip_bad),
             skip_bad=skip_bad,
+            shortest=shortest,
             workers=workers,
             scheduler=scheduler,
         )

@@ -50,8 +50,10 @@ def prune(
         raise DataError(f"{there[0]}: is there already; choose another name, or --force")
     if not output.parent.is_dir():
         raise DataError(f"{output.parent}: no such folder; make it first")
+    from dha_utils.channels import check_order
     from dha_utils.trials import Trial, parse_size
 
+    check_order(criterion)
     trial = Trial(criterion, keep, compensation, seed)
     parse_size(keep)
     _make(trial, dataset, root, rate, files)

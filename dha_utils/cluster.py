@@ -11,7 +11,7 @@ import logging
 import signal
 import socket
 import sys
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from concurrent.futures import CancelledError
 from contextlib import contextmanager, suppress
 from functools import cache
@@ -24,7 +24,8 @@ from uuid import uuid4
 
 import dask
 import joblib
-from distributed import Client, KilledWorker, LocalCluster, WorkerPlugin, as_completed, get_worker
+from distributed import Client, KilledWorker, LocalCluster, WorkerPlugin, get_worker, wait
+from distributed.comm import CommClosedError
 from tqdm import tqdm
 
 from dha_utils.errors import DhaError, ParameterError
@@ -162,6 +163,17 @@ def _call(name: str, item: Item) -> Result:
     return get_worker().plugins[name].function(item)
 
 
+def _mention_lost(client: Client, before: Mapping[str, int], now: Mapping[str, int]) -> None:
+    """Say which workers are gone, and that it will not go on without any."""
+    for worker in sorted(before.keys() - now.keys()):
+        tqdm.write(f"{worker}: this worker is gone; its work is given to others", file=sys.stderr)
+    if before and not now:
+        address = client.scheduler.address
+        tqdm.write(
+            f"{address}: no workers left, waiting; start some with `dask worker {address}`", file=sys.stderr
+        )
+
+
 def run_items(
     client: Client, function: Callable[[Item], Result], items: Iterable[Item]
 ) -> Iterator[tuple[Item, Result]]:
@@ -182,35 +194,29 @@ def run_items(
     """
     name = f"dha-{uuid4().hex}"
     _hand_out(client, Work(function), name)
-    waiting, numbers, under_way, done = iter(items), count(), {}, as_completed([], loop=client.loop)
-    seen: set[str] = set()
-
-    def submit() -> None:
-        threads = client.nthreads()
-        for worker in sorted(seen - threads.keys()):
-            tqdm.write(f"{worker}: this worker is gone; its work is given to others", file=sys.stderr)
-        seen.clear()
-        seen.update(threads)
-        room = max(AHEAD * sum(threads.values()), 1) - len(under_way)
-        for item in islice(waiting, max(room, 0)):
-            future = client.submit(_call, name, item, key=f"{name}-{next(numbers)}")
-            under_way[future] = item
-            done.add(future)
-
+    waiting, numbers, under_way, workers = iter(items), count(), {}, {}
     try:
-        submit()
-        for future in done:
-            result = future.result()
-            item = under_way.pop(future)
-            submit()
-            yield item, result
+        while True:
+            before, workers = workers, client.nthreads()
+            _mention_lost(client, before, workers)
+            room = max(AHEAD * sum(workers.values()), 1) - len(under_way)
+            for item in islice(waiting, max(room, 0)):
+                under_way[client.submit(_call, name, item, key=f"{name}-{next(numbers)}")] = item
+            if not under_way:
+                return
+            with client.as_current(), suppress(TimeoutError):  # then see whether the workers are still there
+                wait(list(under_way), timeout=PATIENCE, return_when="FIRST_COMPLETED")
+            for future in [future for future in under_way if future.done()]:
+                yield under_way.pop(future), future.result()
     except KilledWorker as error:
         raise DhaError(
             f"the same piece of work has ended {error.allowed_failures + 1} workers (too little memory?); what is finished "
             "is kept: run the same again, with fewer threads per worker"
         ) from error
     except (CancelledError, OSError) as error:
-        if client.status == "running":  # then it is an error of the work
+        if client.status == "running" and not isinstance(
+            error, CommClosedError
+        ):  # it is an error of the work
             raise
         raise DhaError(
             f"{client.scheduler.address}: the scheduler is gone; what is finished is kept: start it and its workers, and run "

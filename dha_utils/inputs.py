@@ -18,7 +18,7 @@ from dha_utils.datasets import DATASETS, Clips, default_duration, load_clips
 from dha_utils.datasets.clips import check_folds
 from dha_utils.errors import DataError
 from dha_utils.extraction import extract_mfcc, extract_responses
-from dha_utils.inspection import usable_clips
+from dha_utils.inspection import check_duration, usable_clips
 from dha_utils.paths import atomic_write, bundled, data_dir
 from dha_utils.responses import Responses
 from dha_utils.soundnet import NATIVE_RATE, load_soundnet
@@ -130,8 +130,11 @@ def load_inputs(
     ------
     DataError
         If there is neither audio nor an artifact, the artifacts were made with another duration, or clips cannot be used.
+    ParameterError
+        If the duration is too short for the network.
     """
     duration = duration or default_duration(dataset)
+    check_duration(duration, min(rates))
     how = {"workers": workers, "scheduler": scheduler, "progress": progress}
     artifacts = bundled(dataset)
     is_bundled = dataset in DATASETS and artifacts.is_dir()

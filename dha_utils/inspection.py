@@ -7,19 +7,22 @@ sampling rates are mentioned and no fault: clips are resampled.
 import hashlib
 import sys
 from collections import Counter
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 
+import soundfile
 from tqdm import tqdm
 
 from dha_utils.cluster import connect, run_items
 from dha_utils.datasets import DATASETS, Clips
 from dha_utils.datasets.clips import check_folds
-from dha_utils.errors import AudioError, DataError
+from dha_utils.errors import AudioError, DataError, ParameterError
 from dha_utils.hardware import choose_workers
 from dha_utils.sound_files import check_sound
+from dha_utils.soundnet import MIN_SAMPLES
 
 
 @dataclass(frozen=True)
@@ -52,12 +55,38 @@ class Report:
         ]
 
 
+Reader = Callable[[str], tuple]
+"""Path of a file -> what is wrong with it, its rate and its hash."""
+
 FILES_AT_ONCE = 100
 """Files that a worker of a cluster is given at a time."""
 
 
+def check_duration(duration: float | None, rate: int) -> float:
+    """Return the seconds that a file must have at least: none where all are padded to a duration.
+
+    Raises
+    ------
+    ParameterError
+        If the duration (s) is too short for the network at a rate (Hz).
+    """
+    shortest = MIN_SAMPLES / rate
+    if duration is None:
+        return shortest
+    if round(duration * rate) < MIN_SAMPLES:
+        raise ParameterError(
+            f"a duration of {duration:g} s is too short for the network at {rate} Hz: give at least {shortest:.3f}"
+        )
+    return 0.0
+
+
 def inspect_clips(
-    clips: Clips, *, workers: int | None = None, scheduler: str | None = None, progress: bool = True
+    clips: Clips,
+    *,
+    shortest: float = 0.0,
+    workers: int | None = None,
+    scheduler: str | None = None,
+    progress: bool = True,
 ) -> Report:
     """Read every file of a set of clips once and report what cannot be used.
 
@@ -67,6 +96,8 @@ def inspect_clips(
     Parameters
     ----------
     clips : Clips
+    shortest : float
+        Seconds that a file must have; see `check_duration`.
     workers : int, optional
         Threads; by default one per core.
     scheduler : str, optional
@@ -77,7 +108,7 @@ def inspect_clips(
     paths = clips.table["path"].tolist()
     with tqdm(total=len(paths), unit="file", desc="inspect", disable=not progress, file=sys.stderr) as bar:
         read = _read_in_threads if scheduler is None else partial(_read_on_cluster, scheduler=scheduler)
-        found = read(paths, workers, bar)
+        found = read(partial(_read_one, shortest=shortest), paths, workers, bar)
     names, labels = clips.table["clip"].tolist(), clips.table["label"].tolist()
     faults = {name: fault for name, (fault, _, _) in zip(names, found, strict=True) if fault}
     notes = []
@@ -113,6 +144,7 @@ def usable_clips(
     clips: Clips,
     *,
     skip_bad: bool = False,
+    shortest: float = 0.0,
     workers: int | None = None,
     scheduler: str | None = None,
     progress: bool = True,
@@ -123,7 +155,7 @@ def usable_clips(
     ----------
     clips : Clips
     skip_bad : bool
-    workers, scheduler, progress
+    shortest, workers, scheduler, progress
         As in `inspect_clips`.
 
     Raises
@@ -131,7 +163,7 @@ def usable_clips(
     DataError
         Clips cannot be used and are not to be skipped, or too little is left of a class; names it.
     """
-    report = inspect_clips(clips, workers=workers, scheduler=scheduler, progress=progress)
+    report = inspect_clips(clips, shortest=shortest, workers=workers, scheduler=scheduler, progress=progress)
     clips = replace(clips, notes=(*clips.notes, *report.notes))
     if not report.faults:
         return clips
@@ -157,33 +189,41 @@ def usable_clips(
     return replace(kept, left_out=left_out)
 
 
-def _read_in_threads(paths: list[str], workers: int | None, bar: tqdm) -> list[tuple]:
+def _read_in_threads(read: Reader, paths: list[str], workers: int | None, bar: tqdm) -> list[tuple]:
     found = []
     with ThreadPoolExecutor(choose_workers(workers)) as pool:
-        for one in pool.map(_read_one, paths):
+        for one in pool.map(read, paths):
             found.append(one)
             bar.update()
     return found
 
 
-def _read_on_cluster(paths: list[str], workers: int | None, bar: tqdm, scheduler: str) -> list[tuple]:
+def _read_on_cluster(
+    read: Reader, paths: list[str], workers: int | None, bar: tqdm, scheduler: str
+) -> list[tuple]:
     parts = [(i, paths[i : i + FILES_AT_ONCE]) for i in range(0, len(paths), FILES_AT_ONCE)]
     found = {}
     with connect(scheduler, workers) as client:
-        for (first, part), results in run_items(client, _read_part, parts):
+        for (first, part), results in run_items(client, partial(_read_part, read), parts):
             found[first] = results
             bar.update(len(part))
     return [one for first, _ in parts for one in found[first]]
 
 
-def _read_part(item: tuple[int, list[str]]) -> list[tuple]:
-    return [_read_one(path) for path in item[1]]
+def _read_part(read: Reader, item: tuple[int, list[str]]) -> list[tuple]:
+    return [read(path) for path in item[1]]
 
 
-def _read_one(path: str) -> tuple[str, int, str]:
+def _read_one(path: str, shortest: float) -> tuple[str, int, str]:
     """Return what is wrong with a file (empty: nothing), its sampling rate (0: unknown) and the sha256 of its content."""
     try:
         rate = check_sound(Path(path))
+        if shortest and (seconds := soundfile.info(path).duration) < shortest:
+            return (
+                f"lasts {seconds:.3f} s, too short for the network: it needs {shortest:.3f}, or a duration to pad to",
+                0,
+                "",
+            )
         with open(path, "rb") as file:
             return "", rate, hashlib.file_digest(file, "sha256").hexdigest()
     except AudioError as error:

@@ -53,7 +53,10 @@ class Responses:
                 )
             if not np.isfinite(array).all():
                 clip = self.table["clip"].iloc[int(np.flatnonzero(~np.isfinite(array).all(axis=1))[0])]
-                raise DataError(f"responses of {tap} to clip {clip} are not finite: extract them again")
+                raise DataError(
+                    f"responses of {tap} to clip {clip} are not finite: are its samples far beyond full scale (1)? If not, "
+                    "extract them with precision float32"
+                )
 
     def __getitem__(self, tap: str) -> np.ndarray:
         """Return the responses of a tap, shape (clips, maps)."""

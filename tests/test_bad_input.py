@@ -83,6 +83,14 @@ def test_tables(tmp_path, case):
     assert files_below(tmp_path) == before
 
 
+@pytest.mark.parametrize("out", ["responses.safetensors", "store/", "dog/x.safetensors", "."])
+def test_an_output_among_the_sounds_is_refused_and_leaves_nothing(sounds, out):
+    before = files_below(sounds)
+    said = answer("extract", sounds, "-o", f"{sounds}/{out}")
+    assert said == f"dha: {sounds}/{out}: lies among the sounds of {sounds}; choose a place outside"
+    assert files_below(sounds) == before
+
+
 def truncate(path):
     path.write_bytes(path.read_bytes()[:-500])
 

@@ -36,6 +36,13 @@ def unbalanced(n_maps=12, seed=0):
     return x.astype(np.float32), y
 
 
+def test_of_maps_that_hardly_vary_there_is_no_warning():
+    y = np.repeat([0, 1], 10)
+    x = 1 + 1e-15 * np.random.default_rng(0).integers(0, 3, (20, 2))
+    for name in TESTS:
+        score(name, x, y)
+
+
 @pytest.mark.parametrize("name", TESTS)
 def test_statistic_and_p_are_scipys_map_by_map(name):
     x, y = unbalanced()

@@ -5,6 +5,7 @@ import os
 import signal
 import subprocess
 import sys
+import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
 
@@ -164,6 +165,22 @@ def test_killed_worker(fragile, tmp_path, capsys):
     # Done twice is at most what the killed worker had and had not handed over.
     assert len(lines) <= 20 + 2 * cluster.AHEAD
     assert capsys.readouterr().err.count(": this worker is gone; its work is given to others\n") == 1
+
+
+def test_without_workers_it_says_so_and_waits_for_others(fragile, capsys, monkeypatch):
+    monkeypatch.setattr(cluster, "PATIENCE", 1)
+    only = fragile.add_worker()
+    with connect(fragile.address) as client:
+        client.run_on_scheduler(lambda dask_scheduler: setattr(dask_scheduler, "allowed_failures", 3))
+        results = run_items(client, lambda item: time.sleep(0.05) or item, range(20))
+        done = [next(results)[0]]
+        only.kill()
+        threading.Timer(4, fragile.add_worker).start()
+        done += [item for item, _ in results]
+    assert sorted(done) == list(range(20))
+    gone, waiting = capsys.readouterr().err.splitlines()[-2:]
+    assert gone.endswith(": this worker is gone; its work is given to others")
+    assert waiting.endswith(f"no workers left, waiting; start some with `dask worker {fragile.address}`")
 
 
 def test_work_that_kills_its_worker(fragile):

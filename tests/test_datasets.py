@@ -8,6 +8,7 @@ import pytest
 from dha_utils.datasets import Clips, load_clips
 from dha_utils.datasets.esc import FOLDERS, read_index, read_index50
 from dha_utils.errors import DataError
+from dha_utils.inspection import inspect_clips
 from dha_utils.paths import data_dir
 
 NO_AUDIO = pytest.mark.skipif(data_dir() is None, reason="DHA_DATA is not set: no real audio at hand")
@@ -218,6 +219,18 @@ def test_folds_of_a_folder_are_stratified_and_always_the_same(tmp_path):
     assert len(sizes) == 3 * 5
     assert (sizes == 2).all()
     np.testing.assert_array_equal(clips.folds, load_clips(tmp_path).folds)
+
+
+def test_a_link_that_leads_nowhere_is_a_missing_clip(tmp_path):
+    for label in "ab":
+        (tmp_path / label).mkdir()
+        for number in range(3):
+            (tmp_path / label / f"{number}.wav").touch()
+    (tmp_path / "a" / "2.wav").unlink()
+    (tmp_path / "a" / "2.wav").symlink_to("elsewhere")
+    clips = load_clips(tmp_path)
+    assert len(clips) == 6
+    assert inspect_clips(clips, progress=False).faults["a/2.wav"] == "no such file"
 
 
 def test_files_of_one_recording_stay_in_one_fold(tmp_path):

@@ -10,6 +10,7 @@ is the first to be ignored and never significant. Every class-wise criterion get
 `where_defined`; no criterion writes its own.
 """
 
+import warnings
 from collections.abc import Callable
 from functools import wraps
 from typing import NamedTuple
@@ -117,9 +118,9 @@ def where_defined(condition: Callable[[np.ndarray, np.ndarray], np.ndarray], *, 
             scores = MapScores(np.full(len(defined), -np.inf), pvalue, np.zeros(len(defined)))
             if not defined.any():
                 return scores
-            with np.errstate(
-                divide="ignore", invalid="ignore"
-            ):  # NaN is dealt with here, inf is a legal score
+            with np.errstate(divide="ignore", invalid="ignore"), warnings.catch_warnings():
+                # NaN is dealt with here, inf is a legal score, and of maps that hardly vary SciPy warns at every turn.
+                warnings.filterwarnings("ignore", "Precision loss occurred")
                 part = function(x[:, defined], y, groups, rng)
             usable = ~np.isnan(part.score)
             if test:

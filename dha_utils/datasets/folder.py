@@ -63,4 +63,9 @@ def load_folder(folder: str | Path) -> Clips:
 
 
 def _is_sound(file: Path) -> bool:
-    return file.is_file() and file.suffix.lower() in SUFFIXES and not file.name.startswith(".")
+    # A link that leads nowhere counts, and is then reported as missing: so are the files of sets kept by git-annex.
+    return (
+        (file.is_file() or file.is_symlink())
+        and file.suffix.lower() in SUFFIXES
+        and not file.name.startswith(".")
+    )
