@@ -219,7 +219,8 @@ def test_extract_into_a_store(monkeypatch, tmp_path):
         "rate": 22050, "duration": None, "channel": "left", "batch_size": 8, "workers": 3, "device": "cpu",
         "precision": "bfloat16", "scheduler": "local",
     }  # fmt: skip
-    inspected = {"skip_bad": True, "workers": 3, "scheduler": "local"}
+    shortest = 4574 / 22050  # of a file of its own length
+    inspected = {"skip_bad": True, "shortest": shortest, "workers": 3, "scheduler": "local"}
     assert calls == [inspected, ("new/", options), inspected, ("old", options)]
     invoke("extract", "mine", "-o", "new/", "--scheduler", "tcp://node1:8786")
     assert {call["scheduler"] for call in (calls[-2], calls[-1][1])} == {"tcp://node1:8786"}
