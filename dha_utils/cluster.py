@@ -214,9 +214,8 @@ def run_items(
             "is kept: run the same again, with fewer threads per worker"
         ) from error
     except (CancelledError, OSError) as error:
-        if client.status == "running" and not isinstance(
-            error, CommClosedError
-        ):  # it is an error of the work
+        of_the_work = client.status == "running" and not isinstance(error, CommClosedError)
+        if of_the_work:
             raise
         raise DhaError(
             f"{client.scheduler.address}: the scheduler is gone; what is finished is kept: start it and its workers, and run "
