@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from dha_utils.errors import DataError
-from dha_utils.headlines import HEADLINES, Headline, accuracy_tolerance
+from dha_utils.headlines import FEW_MAPS_POINTS, HEADLINES, POINT, Headline
 from dha_utils.inputs import responses_file
 from dha_utils.paths import atomic_write, bundled, repository
 from dha_utils.responses import Responses
@@ -153,7 +153,8 @@ def recompute_cells(seed: int = 0) -> list[Comparison]:
         scores, _, _ = load_fold_scores(responses, folder)
         for cell, now in zip(cells, sweep(responses, cells, fold_scores=scores, full=True), strict=True):
             name = " ".join(map(str, vars(cell).values())).strip()
-            headline = Headline(file.name, name, accuracy_tolerance(cell.keep), "accuracy")
+            tolerance = POINT if cell.keep >= 0.1 else FEW_MAPS_POINTS
+            headline = Headline(file.name, name, tolerance, "accuracy")
             fusion = next(iter(now["correct"]))  # the sum over all taps
             before, after = stored[cell]["accuracy"][fusion], now["accuracy"][fusion]
             comparisons.append(Comparison(headline, before, after))
