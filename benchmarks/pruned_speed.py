@@ -16,7 +16,7 @@ from dha_utils.trials import BUDGETS, Trial
 folder = bundled("esc10")
 responses = Responses.load(folder / "responses_22050.safetensors")
 trials = load_results(committed_file("trials", responses), Trial, responses)
-widths = {f"{b:g}": trials[Trial("explained_variance", f"{b:g}")]["widths"][0] for b in BUDGETS}
+widths = {f"{b:g}": trials[Trial("explained_variance", f"{b:g}")]["layer_maps"][0] for b in BUDGETS}
 times = time_networks(widths, 110_250)
 table = speed_table(times)
 print(table.to_string(index=False, float_format="{:.3f}".format))

@@ -175,7 +175,7 @@ class CompressionStudy:
         """Return a trial with what was measured, in JSON types.
 
         As for a cell of a sweep, and ``macs`` and ``parameters``, of conv1 to conv7, as fractions of the full network's, the
-        mean over folds, and ``widths``, the maps of every layer in every fold.
+        mean over folds, and ``layer_maps``, the maps of every layer in every fold.
         """
         run, networks = self.run(trial, workers=workers)
         n_samples = self.waveforms.shape[1]
@@ -185,8 +185,7 @@ class CompressionStudy:
             kind: math.fsum(int(table[kind].sum()) for table in costs) / len(costs) / int(full[kind].sum())
             for kind in ("macs", "parameters")
         }
-        widths = [table["maps_out"].tolist() for table in costs]
-        return describe_cell(trial, run) | cost | {"widths": widths}
+        return describe_cell(trial, run) | cost | {"layer_maps": [t["maps_out"].tolist() for t in costs]}
 
 
 def has_audio(root: str | Path | None) -> bool:

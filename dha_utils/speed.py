@@ -98,7 +98,7 @@ def load_times(responses: Responses, folder: Path, trials: Iterable[Mapping]) ->
     """
     parameters = responses.provenance["parameters"]
     n_samples = round(parameters["rate"] * parameters["duration"])
-    widths = {r["size"]: r["widths"][0] for r in trials if r["criterion"] == "explained_variance"}
+    widths = {r["size"]: r["layer_maps"][0] for r in trials if r["criterion"] == "explained_variance"}
     for place in (bundled(responses.provenance["dataset"]), folder):
         path = place / f"speed_{parameters['rate']}.json"
         if path.is_file():

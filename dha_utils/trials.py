@@ -27,14 +27,19 @@ class Trial:
     criterion : str
         What orders the filters, see `dha_utils.channels.order_filters`; ``psnet`` keeps the published ones.
     size : str
-        How many maps each layer keeps: a budget of multiply-accumulates as a fraction of the full network's ("0.4"; the
-        division among layers is that of `dha_utils.allocation`), or seven numbers ("16-32-41-56-88-235-59").
+        How many maps each layer keeps: a budget of multiply-accumulates as a fraction of the full network's ("0.4"), or seven
+        numbers ("16-32-41-56-88-235-59").
     compensation : str
         One of `dha_utils.compensation.COMPENSATIONS`.
     seed : int
         Of criteria that draw, and of fine-tuning.
     epochs : int
         Of fine-tuning, which uses labels and gradients; 0 means none.
+    widths : str
+        What divides a budget among the layers (`dha_utils.allocation`): ``own``, how much a layer loses of what the criterion
+        itself measures, or another criterion by name, to compare selections at the same numbers of maps.
+    classifier : str
+        What is trained on the small network's responses, see `dha_utils.cross_validate`.
     """
 
     criterion: str
@@ -42,6 +47,8 @@ class Trial:
     compensation: str = "refitted"
     seed: int = 0
     epochs: int = 0
+    widths: str = "own"
+    classifier: str = "converging"
 
 
 def parse_size(size: str) -> float | dict[str, int]:

@@ -74,7 +74,7 @@ def test_a_trial_is_described_and_kept(study, responses, tmp_path):
     store = tmp_path / "trials.jsonl"
     (result,) = run_trials([TRIAL], responses, lambda: study, store=store, workers=1, progress=False)
     assert result["criterion"] == "explained_variance"
-    assert result["widths"] == [[8, 16, 20, 10, 10, 8, 6]] * 2
+    assert result["layer_maps"] == [[8, 16, 20, 10, 10, 8, 6]] * 2
     assert 0 < result["macs"] < 1
     assert 0 < result["parameters"] < 1
     assert result["accuracy"]["15 taps"] > 0.8  # loud and soft are easy to tell apart

@@ -29,7 +29,7 @@ def test_table_gives_shares_and_their_ratio():
 
 def test_times_are_measured_once(make_responses, tmp_path, monkeypatch):
     responses = make_responses()
-    trials = [{"criterion": "explained_variance", "size": "0.1", "widths": [[1, 2, 3, 4, 5, 6, 7]]}]
+    trials = [{"criterion": "explained_variance", "size": "0.1", "layer_maps": [[1, 2, 3, 4, 5, 6, 7]]}]
     monkeypatch.setattr(speed, "measure_speed", lambda models, n, **how: dict.fromkeys(models, 0.5))
     first = load_times(responses, tmp_path, trials)
     monkeypatch.setattr(speed, "measure_speed", None)  # not called again
