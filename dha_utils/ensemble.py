@@ -11,6 +11,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import NamedTuple
 
 import numpy as np
+from sklearn import config_context
 from sklearn.base import BaseEstimator, ClassifierMixin
 from sklearn.calibration import CalibratedClassifierCV
 from sklearn.exceptions import ConvergenceWarning
@@ -22,6 +23,7 @@ from sklearn.utils.validation import check_is_fitted, validate_data
 from threadpoolctl import threadpool_limits
 
 from dha_utils.errors import ParameterError
+from dha_utils.naming import closest
 
 
 class Layer(NamedTuple):
@@ -46,8 +48,14 @@ RELEASED_TAPS = ("relu3", "bn4", "relu4", "bn5", "relu5", "pool5", "bn6", "relu6
 CALIBRATION_SPLITS = 5
 """Parts into which the training clips are divided to fit the sigmoids, as in libsvm; fewer where a class has fewer clips."""
 
+CLASSIFIERS = ("converging", "released", "released_probability")
+"""Names of the classifiers of a tap; see `layer_classifier`."""
+
+MAX_PENALTY = 1000.0
+"""Largest penalty of the converging SVM: beyond it the margin is as good as hard, and the solver only takes longer."""
+
 MAX_ITERATIONS = 20_000
-"""Cap on the steps of libsvm's solver, per pair of classes. The released kernels multiply dot products by up to
+"""Cap on the steps of libsvm's solver, per pair of classes, with the released kernels. They multiply dot products by up to
 1e30, which makes the SVMs hard-margin; on all maps they converge below the cap, but on a few maps of the lowest taps
 the classes cannot be separated and the solver would not end."""
 
@@ -71,16 +79,41 @@ def fusions(taps: Sequence[str], *, single: bool = True) -> dict[str, list[str]]
     return ({tap: [tap] for tap in taps} if single else {}) | sums
 
 
-def layer_classifier(degree: int, gamma: float, splits: int = CALIBRATION_SPLITS) -> Pipeline:
-    """Return the classifier of one tap: L2 normalisation per clip, polynomial SVM, probabilities.
+def check_classifier(classifier: str) -> None:
+    """Raise a ParameterError unless a classifier is one of `CLASSIFIERS`."""
+    if classifier not in CLASSIFIERS:
+        raise ParameterError(
+            f"unknown classifier {classifier!r}{closest(classifier, CLASSIFIERS)}; there are: {', '.join(CLASSIFIERS)}"
+        )
 
-    The released code asks for ``SVC(probability=True)``, which scikit-learn is retiring; this is what it
-    recommends instead: one sigmoid per class, fitted on cross-validated decision values (Platt 1999).
+
+def layer_classifier(
+    degree: int, gamma: float, classifier: str = "converging", splits: int = CALIBRATION_SPLITS
+) -> Pipeline:
+    r"""Return the classifier of one tap: L2 normalisation per clip, polynomial SVM, probabilities.
+
+    ``released`` has the released kernel :math:`(\gamma z^\top z')^d` and penalty 1, and its solver is stopped after
+    `MAX_ITERATIONS`. ``converging`` is the same machine where that one ends by itself: the kernel is divided by its value on
+    the diagonal, :math:`\gamma^d`, which moves to the penalty, at most `MAX_PENALTY`; then every solver ends. The released code
+    asks for ``SVC(probability=True)``, which scikit-learn is retiring; both do what it recommends instead: one sigmoid per
+    class, fitted on cross-validated decision values (Platt 1999). ``released_probability`` is the released call, for the record.
     """
-    svm = SVC(kernel="poly", degree=degree, gamma=gamma, coef0=0.0, C=1.0, max_iter=MAX_ITERATIONS)
+    if classifier == "converging":
+        kernel = {"gamma": 1.0, "C": min(float(gamma) ** degree, MAX_PENALTY)}
+    else:
+        kernel = {"gamma": gamma, "C": 1.0, "max_iter": MAX_ITERATIONS}
+    svm = SVC(kernel="poly", degree=degree, coef0=0.0, **kernel)
+    if classifier == "released_probability":
+        return make_pipeline(Normalizer("l2"), svm.set_params(probability=True, random_state=0))
     return make_pipeline(
         Normalizer("l2"), CalibratedClassifierCV(svm, method="sigmoid", cv=splits, ensemble=False)
     )
+
+
+def fitted_svm(classifier: Pipeline) -> SVC:
+    """Return the SVM, trained on all clips, inside a fitted classifier of one tap."""
+    last = classifier[-1]
+    return last if isinstance(last, SVC) else last.calibrated_classifiers_[0].estimator
 
 
 class LayerEnsemble(ClassifierMixin, BaseEstimator):
@@ -93,28 +126,32 @@ class LayerEnsemble(ClassifierMixin, BaseEstimator):
         released ones. By default all columns are one tap with a cubic kernel.
     keep : array-like of bool, shape (n_features,), optional
         Columns (maps) that the classifiers may see; by default all.
+    classifier : str
+        One of `CLASSIFIERS`; see `layer_classifier`.
 
     Attributes
     ----------
     classifiers_ : list of Pipeline
         The fitted classifier of every layer.
     converged_ : list of bool
-        Whether each layer's SVM ended within `MAX_ITERATIONS`.
+        Whether each layer's SVM ended by itself, which the converging ones always do.
     classes_ : ndarray
         The class labels.
 
     Raises
     ------
     ParameterError
-        If layers or keep do not fit X, or keep leaves a layer empty.
+        If layers or keep do not fit X, keep leaves a layer empty, or there is no such classifier.
     """
 
-    def __init__(self, layers: Iterable[Layer] | None = None, keep=None):
+    def __init__(self, layers: Iterable[Layer] | None = None, keep=None, classifier: str = "converging"):
         self.layers = layers
         self.keep = keep
+        self.classifier = classifier
 
     def fit(self, X, y):
         """Fit the classifier of every layer to X (n, n_features), y (n,), with at least two rows of each class."""
+        check_classifier(self.classifier)
         X, y = validate_data(self, X, y, dtype=np.float64)
         check_classification_targets(y)
         self.classes_, counts = np.unique(y, return_counts=True)
@@ -130,12 +167,14 @@ class LayerEnsemble(ClassifierMixin, BaseEstimator):
         with warnings.catch_warnings():
             # That the cap was reached is said by `converged_`, once per layer instead of once per calibration fold.
             warnings.simplefilter("ignore", ConvergenceWarning)
+            # The released call is the one that scikit-learn retires.
+            warnings.filterwarnings("ignore", "The `probability` parameter", FutureWarning)
             self.classifiers_ = [
-                layer_classifier(layer.degree, layer.gamma, splits).fit(X[:, columns], y)
+                layer_classifier(layer.degree, layer.gamma, self.classifier, splits).fit(X[:, columns], y)
                 for layer, columns in zip(self._layers(X.shape[1]), self.columns_, strict=True)
             ]
-        svms = [classifier[-1].calibrated_classifiers_[0].estimator for classifier in self.classifiers_]
-        self.converged_ = [bool((svm.n_iter_ < MAX_ITERATIONS).all()) for svm in svms]
+        svms = [fitted_svm(classifier) for classifier in self.classifiers_]
+        self.converged_ = [svm.max_iter < 0 or bool((svm.n_iter_ < svm.max_iter).all()) for svm in svms]
         return self
 
     def layer_probabilities(self, X) -> np.ndarray:
@@ -190,7 +229,12 @@ class FoldResult(NamedTuple):
 
 
 def evaluate_fold(
-    x: np.ndarray, y: np.ndarray, test: np.ndarray, layers: list[Layer], keep=None
+    x: np.ndarray,
+    y: np.ndarray,
+    test: np.ndarray,
+    layers: list[Layer],
+    keep=None,
+    classifier: str = "converging",
 ) -> FoldResult:
     """Fit the ensemble on the clips outside `test` and apply it to those inside.
 
@@ -202,10 +246,11 @@ def evaluate_fold(
     y : ndarray, shape (n,)
     test : ndarray, shape (n,), bool
         Clips of the test fold.
-    layers, keep
+    layers, keep, classifier
         As in `LayerEnsemble`.
     """
-    # One BLAS thread whatever the number of processes: the rounding of sums must not depend on it.
-    with threadpool_limits(1):
-        ensemble = LayerEnsemble(layers, keep).fit(x[~test], y[~test])
+    # One BLAS thread whatever the number of processes: the rounding of sums must not depend on it. And what scikit-learn
+    # would check anew for each of the hundreds of small SVMs of a fold has been checked once.
+    with threadpool_limits(1), config_context(assume_finite=True, skip_parameter_validation=True):
+        ensemble = LayerEnsemble(layers, keep, classifier).fit(x[~test], y[~test])
         return FoldResult(ensemble.layer_probabilities(x[test]), ensemble.converged_)

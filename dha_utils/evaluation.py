@@ -16,7 +16,7 @@ from sklearn.svm import SVC
 from threadpoolctl import threadpool_limits
 
 from dha_utils.datasets import clips as clip_table
-from dha_utils.ensemble import FoldResult, evaluate_fold, soundnet_layers
+from dha_utils.ensemble import FoldResult, check_classifier, evaluate_fold, soundnet_layers
 from dha_utils.responses import Responses
 from dha_utils.selection import Selection
 
@@ -41,7 +41,7 @@ class CrossValidation:
     selections : dict of int to Selection
         Keep masks of each test fold, decided on the others; empty where all maps were used.
     converged : dict of int to list of bool
-        Per test fold and tap, whether the SVM ended within `dha_utils.ensemble.MAX_ITERATIONS`.
+        Per test fold and tap, whether the SVM ended by itself, see `dha_utils.LayerEnsemble`.
     """
 
     taps: tuple[str, ...]
@@ -77,7 +77,11 @@ class CrossValidation:
 
 
 def cross_validate(
-    responses: Responses, select: Selector | None = None, *, workers: int | None = None
+    responses: Responses,
+    select: Selector | None = None,
+    *,
+    classifier: str = "converging",
+    workers: int | None = None,
 ) -> CrossValidation:
     """Evaluate the layer-wise ensemble on every fold; see `cross_validate_many` for several selections at once.
 
@@ -86,14 +90,20 @@ def cross_validate(
     responses : Responses
     select : callable, optional
         Decides the keep masks from the responses of each training fold; by default all maps are kept.
+    classifier : str
+        One of `dha_utils.ensemble.CLASSIFIERS`.
     workers : int, optional
         Processes; by default one per available core. The result does not depend on it.
     """
-    return cross_validate_many(responses, {"": select}, workers=workers)[""]
+    return cross_validate_many(responses, {"": select}, classifier=classifier, workers=workers)[""]
 
 
 def cross_validate_many(
-    responses: Responses, selectors: Mapping[Hashable, Selector | None], *, workers: int | None = None
+    responses: Responses,
+    selectors: Mapping[Hashable, Selector | None],
+    *,
+    classifier: str = "converging",
+    workers: int | None = None,
 ) -> dict[Hashable, CrossValidation]:
     """Evaluate the ensemble once per selector, whatever they are named by; arguments as in `cross_validate`.
 
@@ -101,7 +111,10 @@ def cross_validate_many(
     ------
     DataError
         If there is only one fold, or too little of a class is left in a training fold.
+    ParameterError
+        If there is no such classifier.
     """
+    check_classifier(classifier)
     check_folds(responses)
     folds = responses.test_folds
     chosen = {
@@ -116,7 +129,9 @@ def cross_validate_many(
 
     jobs = [(name, fold) for name in selectors for fold in folds]
     parts = Parallel(n_jobs=workers or -1)(
-        delayed(evaluate_fold)(x, y, responses.folds == fold, layers, keep(chosen[name].get(fold)))
+        delayed(evaluate_fold)(
+            x, y, responses.folds == fold, layers, keep(chosen[name].get(fold)), classifier
+        )
         for name, fold in jobs
     )
     done: dict[Hashable, dict[int, FoldResult]] = {name: {} for name in selectors}
@@ -126,7 +141,7 @@ def cross_validate_many(
 
 
 def cross_validate_networks(
-    responses: Mapping[int, Responses], *, workers: int | None = None
+    responses: Mapping[int, Responses], *, classifier: str = "converging", workers: int | None = None
 ) -> CrossValidation:
     """Evaluate the ensemble where every fold has a network of its own, pruned on the other folds.
 
@@ -134,6 +149,8 @@ def cross_validate_networks(
     ----------
     responses : dict of int to Responses
         Test fold -> the responses of all clips, of its network.
+    classifier : str
+        One of `dha_utils.ensemble.CLASSIFIERS`.
     workers : int, optional
         Processes; by default one per available core. The result does not depend on it.
 
@@ -148,7 +165,7 @@ def cross_validate_networks(
         fold: soundnet_layers({tap: r[tap].shape[1] for tap in r.taps}) for fold, r in responses.items()
     }
     parts = Parallel(n_jobs=workers or -1)(
-        delayed(evaluate_fold)(r.matrix(), r.y, r.folds == fold, layers[fold])
+        delayed(evaluate_fold)(r.matrix(), r.y, r.folds == fold, layers[fold], None, classifier)
         for fold, r in responses.items()
     )
     return _collect(first, dict(zip(responses, parts, strict=True)), {})

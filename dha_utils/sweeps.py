@@ -42,12 +42,15 @@ class Cell:
         Of the criterion's draws, of the shuffling of labels and of the perturbation.
     control : str
         One of `CONTROLS`.
+    classifier : str
+        One of `dha_utils.ensemble.CLASSIFIERS`.
     """
 
     criterion: str
     keep: float
     seed: int = 0
     control: str = ""
+    classifier: str = "converging"
 
 
 def selector(cell: Cell, responses: Responses, fold_scores: FoldScores | None = None) -> Selector:
@@ -157,17 +160,22 @@ def _evaluate_cells(
     responses: Responses, fold_scores: FoldScores | None, cells: Sequence[Cell], workers: int | None
 ) -> list[dict]:
     results = {}
-    for seed in dict.fromkeys(map(_noise, cells)):  # those that see the same responses go together
+    for seed, classifier in dict.fromkeys(map(_shared, cells)):
         seen = responses if seed is None else responses.perturb(seed)
-        selectors = {cell: selector(cell, seen, fold_scores) for cell in cells if _noise(cell) == seed}
-        runs = cross_validate_many(seen, selectors, workers=workers)
+        selectors = {
+            cell: selector(cell, seen, fold_scores) for cell in cells if _shared(cell) == (seed, classifier)
+        }
+        runs = cross_validate_many(seen, selectors, classifier=classifier, workers=workers)
         results |= {cell: describe_cell(cell, run) for cell, run in runs.items()}
     return [results[cell] for cell in cells]
 
 
-def _noise(cell: Cell) -> int | None:
-    """Return the seed of the perturbation of the responses that a cell sees, None for none."""
-    return cell.seed if cell.control == "perturbed" else None
+def _shared(cell: Cell) -> tuple[int | None, str]:
+    """Return what cells must have in common to be computed together: the responses that they see, and the classifier.
+
+    The first is the seed of the perturbation of the responses, None for none.
+    """
+    return cell.seed if cell.control == "perturbed" else None, cell.classifier
 
 
 def _evaluate_cell(responses: Responses, fold_scores: FoldScores | None, cell: Cell) -> dict:

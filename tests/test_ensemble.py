@@ -7,11 +7,13 @@ from sklearn.svm import SVC
 from sklearn.utils.estimator_checks import parametrize_with_checks
 
 from dha_utils.ensemble import (
+    CLASSIFIERS,
     KERNELS,
     RELEASED_TAPS,
     Layer,
     LayerEnsemble,
     evaluate_fold,
+    fitted_svm,
     fusions,
     layer_classifier,
     soundnet_layers,
@@ -20,7 +22,7 @@ from dha_utils.errors import ParameterError
 from dha_utils.soundnet import TAP_MAPS, TAPS
 
 
-@parametrize_with_checks([LayerEnsemble()])
+@parametrize_with_checks([LayerEnsemble(), LayerEnsemble(classifier="released")])
 def test_scikit_learn_estimator_checks(estimator, check):
     check(estimator)
 
@@ -30,16 +32,19 @@ def test_kernels_are_those_of_the_fifteen_taps():
     assert TAPS[5:] == RELEASED_TAPS
 
 
-def test_layers_equal_classifiers_made_by_hand(make_responses):
+@pytest.mark.parametrize("classifier", ["converging", "released"])
+def test_layers_equal_classifiers_made_by_hand(make_responses, classifier):
     responses = make_responses()
     x, y = responses.matrix(), responses.y
     train = responses.folds != 1
-    ensemble = LayerEnsemble(soundnet_layers({"relu6": 12, "relu7": 20})).fit(x[train], y[train])
+    layers = soundnet_layers({"relu6": 12, "relu7": 20})
+    ensemble = LayerEnsemble(layers, classifier=classifier).fit(x[train], y[train])
     expected = []
     for columns, (degree, gamma) in ((slice(0, 12), (3, 10)), (slice(12, 32), (5, 3))):
         z = normalize(x[:, columns])
-        svm = SVC(kernel="precomputed", C=1.0)
-        gram = (gamma * z @ z.T) ** degree
+        scale = gamma**degree if classifier == "released" else 1.0
+        svm = SVC(kernel="precomputed", C=1.0 if classifier == "released" else min(1000, gamma**degree))
+        gram = scale * (z @ z.T) ** degree
         model = CalibratedClassifierCV(svm, ensemble=False).fit(gram[np.ix_(train, train)], y[train])
         expected.append(model.predict_proba(gram[np.ix_(~train, train)]))
     probabilities = ensemble.layer_probabilities(x[~train])
@@ -64,8 +69,39 @@ def test_ignored_maps_have_no_influence(make_responses):
 def test_says_when_the_solver_did_not_end():
     rng = np.random.default_rng(0)
     x, y = rng.uniform(0.9, 1, (80, 2)), np.repeat([0, 1], 40)
-    ensemble = LayerEnsemble([Layer("pool1", 2, 5, 400)]).fit(x, y)
-    assert ensemble.converged_ == [False]
+    layers = [Layer("pool1", 2, 5, 400)]
+    assert LayerEnsemble(layers, classifier="released").fit(x, y).converged_ == [False]
+    assert LayerEnsemble(layers).fit(x, y).converged_ == [True]
+
+
+def test_converging_is_the_released_machine_where_that_one_ends(make_responses):
+    responses = make_responses({"relu6": 12}, strength=6.0)
+    x, y = responses.matrix(), responses.y
+    machines = {}
+    for classifier in ("converging", "released"):
+        ensemble = LayerEnsemble([Layer("relu6", 12, 3, 4.0)], classifier=classifier).fit(x, y)
+        assert ensemble.converged_ == [True]
+        machines[classifier] = fitted_svm(ensemble.classifiers_[0]).decision_function(normalize(x))
+    # The penalty, 4^3, is below the cap: multiplying a kernel by a number divides the multipliers by it.
+    np.testing.assert_allclose(machines["converging"], machines["released"], atol=0.02)
+
+
+def test_the_released_call_itself(make_responses):
+    responses = make_responses({"relu6": 12})
+    x, y = responses.matrix().astype(np.float64), responses.y
+    ensemble = LayerEnsemble([Layer("relu6", 12, 3, 10.0)], classifier="released_probability").fit(x, y)
+    with pytest.warns(FutureWarning, match="probability"):
+        svm = SVC(kernel="poly", degree=3, gamma=10.0, probability=True, random_state=0).fit(normalize(x), y)
+    np.testing.assert_allclose(ensemble.predict_proba(x), svm.predict_proba(normalize(x)))
+
+
+def test_unknown_classifier(make_responses):
+    responses = make_responses()
+    with pytest.raises(
+        ParameterError, match=r"unknown classifier 'released_' \(did you mean 'released'\?\); there are"
+    ):
+        LayerEnsemble(classifier="released_").fit(responses.matrix(), responses.y)
+    assert LayerEnsemble().classifier == CLASSIFIERS[0]
 
 
 def test_clone_keeps_parameters():
