@@ -1,4 +1,5 @@
 import math
+from itertools import pairwise
 
 import numpy as np
 import pytest
@@ -7,7 +8,14 @@ from sklearn.preprocessing import StandardScaler
 
 from dha_utils.criteria import CRITERIA
 from dha_utils.criteria.kl_stop import kl_curve, prefix_histograms, settled_at
-from dha_utils.criteria.released import MENDED, METHODS, knn_entropy, score_released
+from dha_utils.criteria.released import (
+    MENDED,
+    METHODS,
+    RESOLUTION,
+    knn_entropy,
+    neighbour_distances,
+    score_released,
+)
 from dha_utils.criteria.slips import SLIPS
 from dha_utils.criteria.standardise import standardise_maps, standardise_released
 from dha_utils.errors import DataError, ParameterError
@@ -61,15 +69,19 @@ def obvious_anova_time(z, y, variant):
 
 def obvious_entropy_knn(z, y, variant):
     n, d = z.shape[1:]
-    floor = 0.0 if variant == "as_released" else np.finfo(np.float32).eps * math.sqrt(d)
+    epsilon = np.finfo(np.float32).eps
     entropies = []
     for points in z.astype(float):
-        to_all = [sorted(math.dist(point, other) for other in points) for point in points]
-        tenth = np.array([distances[10] for distances in to_all])  # distances[0] is the point's own
-        with np.errstate(divide="ignore"):
-            logs = np.log(np.maximum(tenth, floor))
-        log_ball = d / 2 * math.log(math.pi) - math.lgamma(d / 2 + 1)
-        entropies.append(special.digamma(n) - special.digamma(10) + log_ball + d * np.mean(logs))
+        total = 0.0
+        for point in points:
+            to_all = sorted(math.dist(point, other) for other in points)  # the first is the point's own, 0
+            if variant == "as_released":
+                total += math.log(to_all[9] + epsilon)
+            else:
+                total += math.log(max(to_all[10], epsilon * math.sqrt(d)))
+        b = 0.0005 * d if variant == "as_released" else 0.5 * d
+        log_ball = math.log(math.pi**b / math.gamma(b + 1))
+        entropies.append(special.digamma(n) - special.digamma(10) + log_ball + d * total / n)
     return [-h if variant == "as_released" else h for h in entropies]
 
 
@@ -93,12 +105,12 @@ def obvious_n_keep(z: np.ndarray, order: np.ndarray, variant: str) -> int:
     curve = []
     for i in range(1, len(z) + 1):
         h = [np.histogram(values, bins)[0] / values.size for values in (z, z[order[:i]])]
-        p, q = (np.where(part == 0, 1e-5, part) for part in h)
-        curve.append(sum(a * math.log(a / b) for a, b in zip(p, q, strict=True)))
-    for i in range(1, len(z) - 9):
-        if sum(abs(curve[j] - curve[j - 1]) for j in range(i, i + 10)) < 0.01:
-            return i
-    return len(z)
+        curve.append(stats.entropy(*(np.where(part == 0, 1e-5, part) for part in h)))  # normalises both again
+    for i in range(len(z)):
+        window = curve[i : i + 10]
+        if sum(abs(after - before) for before, after in pairwise(window)) < 0.01:
+            return i if variant == "as_released" else i + 1
+    raise AssertionError("the last window holds one divergence and no change")
 
 
 OBVIOUS = {
@@ -216,27 +228,54 @@ def test_entropy_of_a_gaussian_sample_is_near_the_closed_form(dimensions):
     mixing = rng.normal(0, 1, (dimensions, dimensions)) + 2 * np.eye(dimensions)
     sample = rng.normal(0, 1, (1500, dimensions)) @ mixing.T
     expected = stats.multivariate_normal(cov=mixing @ mixing.T).entropy()
-    assert knn_entropy(sample) == pytest.approx(expected, abs=0.1)
+    assert knn_entropy(neighbour_distances(sample, 10), dimensions) == pytest.approx(expected, abs=0.1)
 
 
 def test_entropy_grows_with_the_log_of_the_scale():
-    points = np.random.default_rng(0).normal(0, 1, (50, 7))
-    assert knn_entropy(3 * points) - knn_entropy(points) == pytest.approx(7 * math.log(3))
+    distances = np.random.default_rng(0).uniform(1, 2, (3, 50))
+    np.testing.assert_allclose(
+        knn_entropy(3 * distances, 7) - knn_entropy(distances, 7), np.full(3, 7 * math.log(3))
+    )
 
 
-def test_entropy_of_repeated_points():
-    rng = np.random.default_rng(0)
-    silent_in = {}
-    for n_silent in (10, 11, 15):
-        points = rng.normal(0, 1, (30, 4))
-        points[:n_silent] = 0
-        silent_in[n_silent] = points
-    assert np.isfinite(knn_entropy(silent_in[10]))
-    assert knn_entropy(silent_in[11]) == -np.inf
-    floored = [knn_entropy(points, floor=1e-6) for points in silent_in.values()]
-    assert np.isfinite(floored).all()
-    assert floored[0] > floored[1] > floored[2]
-    assert knn_entropy(np.zeros((30, 4)), floor=1e-6) == -np.inf
+def silenced(n_silent: list[int], n: int = 30) -> np.ndarray:
+    """Return maps (n, C, 4) of noise; the first so many clips of each are silent."""
+    maps = np.random.default_rng(0).normal(0, 1, (n, len(n_silent), 4)).astype(np.float32)
+    for c, silent in enumerate(n_silent):
+        maps[:silent, c] = 0
+    return maps
+
+
+def test_as_released_clips_that_coincide_are_a_machine_epsilon_apart():
+    z = silenced([9, 10, 11, 30]).transpose(1, 0, 2)
+    entropy = -METHODS["entropy_knn"](z, None, {"neighbour"}).score  # the tenth other one
+    assert np.isfinite(entropy).all()
+    # Ten others coincide from eleven silent clips on.
+    assert entropy[0] - entropy[1] < 10 < entropy[1] - entropy[2]
+    digammas = special.digamma(30) - special.digamma(10)
+    log_ball = math.log(math.pi**0.002 / math.gamma(1.002))
+    assert entropy[3] == pytest.approx(digammas + log_ball + 4 * math.log(RESOLUTION))
+    nine = -METHODS["entropy_knn"](z, None, set()).score
+    assert nine[0] - nine[1] > 10  # as released the ninth other one: from ten silent clips on
+
+
+def test_corrected_entropy_of_clips_that_coincide_is_that_at_the_resolution_and_of_all_of_them_undefined():
+    z = silenced([10, 11, 15, 30]).transpose(1, 0, 2)
+    entropy = METHODS["entropy_knn"](z, None, MENDED["corrected"]).score
+    assert np.isfinite(entropy[:3]).all()
+    assert entropy[0] > entropy[1] > entropy[2]
+    assert entropy[3] == -np.inf
+
+
+def test_the_volume_term_is_a_constant_and_changes_no_rank():
+    maps, y = rectified()
+    released = score_released("entropy_knn", maps, y)
+    mended = score_released("entropy_knn", maps, y, {"volume term"})
+    differences = mended.score - released.score
+    np.testing.assert_allclose(differences, differences[0])
+    assert abs(differences[0]) > 1
+    np.testing.assert_array_equal(np.argsort(mended.score), np.argsort(released.score))
+    assert mended.n_keep == released.n_keep
 
 
 def test_larger_variation_is_ignored_as_released_and_kept_corrected():
@@ -287,11 +326,14 @@ def test_a_constant_map_is_undefined_in_every_corrected_method(method, value):
     assert scores.pvalue is None or scores.pvalue[4] == 1
 
 
-def test_as_released_a_silent_map_is_kept_first_by_entropy():
+def test_silent_maps_are_kept_first_as_released_and_last_corrected():
     maps, y = rectified()
     maps[:, [6, 8]] = 0
-    scores = score("entropy_knn_as_released", maps, y).score
-    assert np.isposinf(scores).nonzero()[0].tolist() == [6, 8]
+    mended = score_released("entropy_knn", maps, y, {"standardisation"}).score
+    assert np.isfinite(mended).all()
+    assert set(np.argsort(-mended)[:2]) == {6, 8}
+    corrected = score("entropy_knn_corrected", maps, y).score
+    assert np.isneginf(corrected).nonzero()[0].tolist() == [6, 8]
 
 
 @pytest.mark.parametrize("name", [name for name, c in CRITERIA.items() if c.family == "released methods"])
@@ -330,8 +372,8 @@ def test_what_cannot_be_scored_is_refused():
         score_released("entropy_knn", maps[:10], y[:10])
     with pytest.raises(ParameterError, match=r"unknown name 'anova' .did you mean 'anova_time'"):
         score_released("anova", maps, y)
-    with pytest.raises(ParameterError, match=r"unknown name 'atom' .did you mean 'atoms'"):
-        score_released("anova_time", maps, y, {"atom"})
+    with pytest.raises(ParameterError, match=r"unknown name 'neighbor' .did you mean 'neighbour'"):
+        score_released("anova_time", maps, y, {"neighbor"})
 
 
 # The stopping rule.
@@ -372,25 +414,39 @@ def test_prefix_histograms_are_numpys(kind):
 def test_divergence_of_two_halves():
     counts = np.zeros((2, 15), dtype=np.int64)
     counts[0, 0], counts[1, :2] = 4, 4
-    # All maps: half, half; first map: one, zero set to 1e-5.
-    expected = 0.5 * math.log(0.5) + 0.5 * math.log(0.5 / 1e-5)
-    np.testing.assert_allclose(kl_curve(counts), [expected, 0], atol=1e-15)
+    # All maps: half, half; first map: one; zeros set to 1e-5, and all divided by the new sum.
+    p = np.r_[0.5, 0.5, np.full(13, 1e-5)] / (1 + 13e-5)
+    q = np.r_[1.0, np.full(14, 1e-5)] / (1 + 14e-5)
+    np.testing.assert_allclose(kl_curve(counts), [np.sum(p * np.log(p / q)), 0], atol=1e-15)
+    assert kl_curve(counts)[0] == pytest.approx(stats.entropy(p, q))
 
 
 @pytest.mark.parametrize(
-    ("curve", "n_keep"),
+    ("curve", "index"),
     [
-        (np.zeros(11), 1),  # one window, settled
-        (np.zeros(10), 10),  # no window of ten changes
-        (np.linspace(1, 0, 30), 30),  # never settles
-        (np.r_[5.0, 4.0, 3.0, np.full(20, 2.0)], 4),  # from the fourth map on nothing changes
-        (np.r_[np.full(10, 2.0), 1.0, np.zeros(20)], 12),  # a pause shorter than the window is no end
-        (np.r_[np.tile([0.0, 0.002], 20)], 40),  # ten small changes that add up to more than 0.01
-        (np.r_[np.tile([0.0, 0.0009], 20)], 1),
+        (np.zeros(11), 0),
+        (np.zeros(1), 0),  # one map: no change at all
+        (np.r_[5.0, 0.0, 0.0], 1),  # fewer maps than a window holds
+        (np.linspace(1, 0, 30), 29),  # settles at the last map at the latest
+        (np.r_[5.0, 4.0, 3.0, np.full(20, 2.0)], 3),  # from the fourth map on nothing changes
+        (np.r_[np.full(9, 2.0), 1.0, np.zeros(20)], 10),  # eight equal changes are no window
+        (np.r_[np.full(10, 2.0), 1.0, np.zeros(20)], 0),  # nine are: ten divergences alike
+        (
+            np.r_[np.tile([0.0, 0.002], 20)],
+            35,
+        ),  # nine small changes that add up to more than 0.01; the last four do not
+        (np.r_[np.tile([0.0, 0.0011], 20)], 0),
     ],
 )
-def test_the_rule_stops_where_the_divergence_settles(curve, n_keep):
-    assert settled_at(curve) == n_keep
+def test_the_rule_stops_where_ten_divergences_are_alike(curve, index):
+    assert settled_at(curve) == index
+
+
+def test_the_count_is_one_too_few_as_released():
+    maps, y = rectified(n_maps=60)
+    for method in ("anova_time", "entropy_knn", "angle_to_first"):
+        released, mended = (score_released(method, maps, y, names) for names in (set(), {"count"}))
+        assert mended.n_keep == released.n_keep + 1
 
 
 def test_shared_edges_settle_at_once_where_all_maps_are_alike():

@@ -1,20 +1,23 @@
 """The released stopping rule: keep adding maps until the histogram of what is kept settles.
 
-With h(S) the 15-bin histogram of all values of the maps in S, as relative frequencies with zeros set to
-1e-5, the rule follows ``KL_i = KL(h(all maps) || h(first i maps))`` and keeps the first i maps from which on
-a window of ten changes ``|KL_{j+1} - KL_j|``, j = i ... i + 9, sums to less than 0.01. Not known, and read
-like this: zeros are replaced in frequencies (not in counts), which are not normalised again; where no window
-settles, and in taps of ten maps or fewer, all maps are kept.
+With h(S) the 15-bin histogram of all values of the maps in S, as relative frequencies with zeros set to 1e-5 and then
+normalised again, the rule follows ``KL_i = KL(h(all maps) || h(first i maps))``. It settles at the first i where the ten
+divergences ``KL_i ... KL_{i+9}`` change by less than 0.01 in all (the sum of their nine ``|KL_{j+1} - KL_j|``). Near the end
+fewer than ten are left; the window is then shorter, so that the rule settles at the last map at the latest. All this is
+as released and stays so in the corrected variants, which mend two slips: edges that are not shared, and the count.
 """
 
 import numpy as np
 from numpy.lib.stride_tricks import sliding_window_view
+from scipy.special import rel_entr
 
 BINS = 15
 ZERO = 1e-5
 """What a relative frequency of zero is set to, so that the divergence stays finite."""
 
 WINDOW = 10
+"""Divergences in a window; it has one change less."""
+
 LIMIT = 0.01
 
 
@@ -73,17 +76,16 @@ def kl_curve(counts: np.ndarray) -> np.ndarray:
     """Return KL(h(all) || h(first i)) in nats for every i, shape (C,), from `prefix_histograms` (C, 15)."""
     frequencies = counts / counts.sum(axis=1, keepdims=True)
     frequencies[frequencies == 0] = ZERO
-    return (frequencies[-1] * np.log(frequencies[-1] / frequencies)).sum(axis=1)
+    frequencies /= frequencies.sum(axis=1, keepdims=True)
+    return rel_entr(frequencies[-1], frequencies).sum(axis=1)
 
 
 def settled_at(curve: np.ndarray) -> int:
-    """Return how many maps the rule keeps, from the divergences (C,) of the first 1 ... C maps.
+    """Return where the divergences (C,) of the first 1 ... C maps settle, counted from zero: 0 ... C - 1.
 
     >>> settled_at(np.array([3.0, 1.0] + [0.2] * 11)), settled_at(np.linspace(1, 0, 50))
-    (3, 50)
+    (2, 49)
     """
-    changes = np.abs(np.diff(curve))
-    if len(changes) < WINDOW:
-        return len(curve)
-    settled = np.flatnonzero(sliding_window_view(changes, WINDOW).sum(axis=1) < LIMIT)
-    return int(settled[0]) + 1 if len(settled) else len(curve)
+    # Zeros behind the end are the windows that are shortened there.
+    changes = np.pad(np.abs(np.diff(curve)), (0, WINDOW - 1))
+    return int(np.argmax(sliding_window_view(changes, WINDOW - 1).sum(axis=1) < LIMIT))

@@ -6,10 +6,10 @@ Conventions: feature maps of one tap are ``(n clips, C maps, T time positions)``
 ``METHOD_corrected``, with each of `SLIPS` that concerns it mended; `score_released` mends any subset, which
 tells what a single slip changes. How many maps a method keeps by its own rule is `MapScores.n_keep`.
 
-What the sources leave open is read in the most natural way: maps are standardised in float32, statistics
-computed in float64, ties go to the lower channel number, undefined values rank last. One weakness is not
-mended: a nearest-neighbour entropy of 100 points in up to thousands of dimensions follows the distances
-between clips, and is no estimate of an entropy to any known accuracy.
+What the sources leave open is read in the most natural way: maps are standardised in float32 (whose epsilon is then the
+one that the released entropy adds), statistics computed in float64, ties go to the lower channel number, undefined values
+rank last. One weakness is not mended: a nearest-neighbour entropy of 100 points in up to thousands of dimensions follows
+the distances between clips, and is no estimate of an entropy to any known accuracy.
 
 References
 ----------
@@ -71,44 +71,49 @@ def anova_time(z: np.ndarray, y: np.ndarray, mended: Collection[str]) -> MapScor
 
 def entropy_knn(z: np.ndarray, y: np.ndarray, mended: Collection[str]) -> MapScores:
     """Score maps by the Kozachenko-Leonenko entropy of their n clips as points in T dimensions."""
-    if z.shape[1] <= NEIGHBOURS:
-        raise DataError(
-            f"entropy_knn got {z.shape[1]} clips, it needs more than {NEIGHBOURS}: select more per class"
-        )
-    floor = RESOLUTION * np.sqrt(z.shape[2]) if "atoms" in mended else 0.0
-    entropy = np.array([knn_entropy(points, floor=floor) for points in z])
-    score = entropy if "direction" in mended else -entropy
-    return MapScores(np.where(np.isneginf(entropy), -np.inf, score) if "atoms" in mended else score)
+    n, n_times = z.shape[1:]
+    if n <= NEIGHBOURS:
+        raise DataError(f"entropy_knn got {n} clips, it needs more than {NEIGHBOURS}: select more per class")
+    rank = NEIGHBOURS if "neighbour" in mended else NEIGHBOURS - 1
+    distances = np.array([neighbour_distances(points, rank) for points in z])
+    undefined = np.zeros(len(z), bool)
+    if "epsilon" in mended:
+        floor = RESOLUTION * np.sqrt(n_times)
+        undefined = distances.max(axis=1) <= floor
+        distances = np.maximum(distances, floor)
+    else:
+        distances += RESOLUTION
+    ball = n_times * (0.5 if "volume term" in mended else 0.0005)
+    entropy = knn_entropy(distances, n_times, ball)
+    return MapScores(np.where(undefined, -np.inf, entropy if "direction" in mended else -entropy))
 
 
-def knn_entropy(points: np.ndarray, k: int = NEIGHBOURS, floor: float = 0.0) -> float:
-    r"""Return the Kozachenko-Leonenko estimate of differential entropy in nats.
+def neighbour_distances(points: np.ndarray, k: int) -> np.ndarray:
+    """Return the Euclidean distance of each of the points (n, T) to its k-th neighbour, itself not counted; shape (n,)."""
+    # By differences: through inner products, equal points would not come out at distance 0.
+    return np.partition(squareform(pdist(points)), k, axis=1)[:, k]
 
-    :math:`\psi(n) - \psi(k) + \log V_T + \frac{T}{n} \sum_i \log \epsilon_i`, with :math:`\epsilon_i` the
-    Euclidean distance of point i to its k-th neighbour and :math:`V_T` the volume of the unit ball [3]_.
+
+def knn_entropy(distances: np.ndarray, n_dimensions: int, ball: float | None = None) -> np.ndarray:
+    r"""Return the Kozachenko-Leonenko estimate of differential entropy in nats, shape (...).
+
+    :math:`\psi(n) - \psi(k) + \log \frac{\pi^b}{\Gamma(b + 1)} + \frac{T}{n} \sum_i \log \epsilon_i`, with
+    :math:`\epsilon_i` the distance of point i to its k-th neighbour, k = `NEIGHBOURS`. With b = T / 2 the third term is
+    the log volume of the unit ball in T dimensions [3]_.
 
     Parameters
     ----------
-    points : ndarray, shape (n, T)
-    k : int
-        Which neighbour, below n.
-    floor : float
-        Distances are taken to be at least this.
-
-    Returns
-    -------
-    float
-        Minus infinity where a distance is 0 (and so is `floor`), or no distance is above `floor`.
+    distances : ndarray, shape (..., n)
+        :math:`\epsilon_i`, above 0.
+    n_dimensions : int
+        T.
+    ball : float, optional
+        b; by default T / 2.
     """
-    n, n_dimensions = points.shape
-    # Distances by differences: through inner products, equal points would not come out at distance 0.
-    distances = np.partition(squareform(pdist(points)), k, axis=1)[:, k]
-    if distances.max() <= floor:
-        return -np.inf
-    log_ball = n_dimensions / 2 * np.log(np.pi) - gammaln(n_dimensions / 2 + 1)
-    with np.errstate(divide="ignore"):  # log 0 where points coincide and there is no floor
-        log_distances = np.log(np.maximum(distances, floor))
-    return float(digamma(n) - digamma(k) + log_ball + n_dimensions * log_distances.mean())
+    b = n_dimensions / 2 if ball is None else ball
+    log_ball = b * np.log(np.pi) - gammaln(b + 1)
+    constant = digamma(distances.shape[-1]) - digamma(NEIGHBOURS) + log_ball
+    return constant + n_dimensions * np.log(distances).mean(axis=-1)
 
 
 def angle_to_first(z: np.ndarray, y: np.ndarray, mended: Collection[str]) -> MapScores:
@@ -171,8 +176,7 @@ def score_released(method: str, maps: np.ndarray, y: np.ndarray, mended: Collect
     Returns
     -------
     MapScores
-        `n_keep` by the KL rule, or the number of maps of full rank. As released a score may be +inf: that of
-        a map whose entropy is minus infinity, since the lowest was kept first.
+        `n_keep` by the KL rule, or the number of maps of full rank; either may be 0.
 
     Raises
     ------
@@ -201,7 +205,8 @@ def score_released(method: str, maps: np.ndarray, y: np.ndarray, mended: Collect
         return scores
     order = np.argsort(-scores.score, kind="stable")
     histograms = prefix_histograms(z, order, shared_edges="bin edges" in mended)
-    return replace(scores, n_keep=settled_at(kl_curve(histograms)))
+    # The rule points at the last map that is needed, counted from zero; as released that number is taken for the count.
+    return replace(scores, n_keep=settled_at(kl_curve(histograms)) + ("count" in mended))
 
 
 def _register(method: str, variant: str, summary: str, reference: str = "DHA's released code (2020)") -> None:

@@ -52,10 +52,22 @@ SLIPS = (
         "descending order keeps the maps that vary most",
     ),
     Slip(
-        "atoms",
+        "neighbour",
         ("entropy_knn",),
-        "where a map answers more than ten clips alike (not at all), distances are 0 and entropy is -inf",
+        "the 10 nearest neighbours of a clip include the clip itself: the distance is that to the 9th other one",
+        "the distance to the 10th other clip, as the estimate has it",
+    ),
+    Slip(
+        "epsilon",
+        ("entropy_knn",),
+        "machine epsilon is added to the distances: how many clips coincide (silent ones do) outweighs all else",
         "distances are not taken below the resolution of float32; a map with no larger one is undefined",
+    ),
+    Slip(
+        "volume term",
+        ("entropy_knn",),
+        "the volume of the unit ball is taken in T / 1000 dimensions: one constant per tap, which changes no rank",
+        "in T dimensions",
     ),
     Slip(
         "reference",
@@ -68,6 +80,12 @@ SLIPS = (
         STOPPED,
         "the two histograms of the stopping rule have different edges: equal bins stand for different values",
         "both have the edges of all values",
+    ),
+    Slip(
+        "count",
+        STOPPED,
+        "the number kept is the zero-based index of the last map needed: one too few",
+        "the index plus one",
     ),
     Slip(
         "full rank",
