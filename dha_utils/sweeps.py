@@ -186,21 +186,21 @@ def _evaluate_cell(responses: Responses, fold_scores: FoldScores | None, cell: C
 def describe_cell(cell: Cell, run: CrossValidation) -> dict:
     """Return the cell with what was measured, in JSON types.
 
-    Accuracies per fusion and per tap, the fraction of maps ignored, the number of SVMs that did not converge, and for the
-    sums over taps which clips are right, as a hexadecimal number (first clip first; see `unpack_correct`).
+    Per tap and sum over taps the accuracy and which clips are right, as a hexadecimal number (first clip first; see
+    `unpack_correct`); the fraction of maps ignored, and the number of SVMs that did not converge.
     """
-    sums = fusions(run.taps, single=False)
+    sums = fusions(run.taps)
     return asdict(cell) | {
         "ignored": run.ignored,
         "not_converged": sum(not c for fold in run.converged.values() for c in fold),
-        "accuracy": {name: run.accuracy(taps) for name, taps in fusions(run.taps).items()},
+        "accuracy": {name: run.accuracy(taps) for name, taps in sums.items()},
         "correct": {name: np.packbits(run.correct(taps)).tobytes().hex() for name, taps in sums.items()},
         "clips": len(run.y),
     }
 
 
 def unpack_correct(result: dict, fusion: str) -> np.ndarray:
-    """Return which clips a cell's ensemble gets right, shape (clips,), bool."""
+    """Return which clips a cell's ensemble gets right, or one of its taps, shape (clips,), bool."""
     packed = np.frombuffer(bytes.fromhex(result["correct"][fusion]), np.uint8)
     return np.unpackbits(packed, count=result["clips"]).astype(bool)
 
