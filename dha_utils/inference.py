@@ -106,3 +106,131 @@ def paired_difference(first: np.ndarray, second: np.ndarray, recordings: np.ndar
         As in `cluster_bootstrap`.
     """
     return cluster_bootstrap(second.astype(int) - first.astype(int), recordings, **options)
+
+
+def paired_random(
+    correct: np.ndarray,
+    draws: np.ndarray,
+    recordings: np.ndarray,
+    *,
+    level: float = 0.95,
+    resamples: int = 9999,
+    seed: int = 0,
+) -> Interval:
+    """Return how much more accurate a selection is than random ones of as many maps, with a percentile interval.
+
+    Clip by clip, right or wrong with the selection minus the mean over the draws; the bootstrap draws recordings *and* draws,
+    so that the interval allows for other clips and for other random maps.
+
+    Parameters
+    ----------
+    correct : ndarray, shape (clips,), bool
+        Which clips are right with the selection.
+    draws : ndarray, shape (draws, clips), bool
+        Which are right with each random selection.
+    recordings : ndarray, shape (clips,)
+    level, resamples, seed
+        As in `cluster_bootstrap`.
+
+    Examples
+    --------
+    >>> draws = np.array([[True, False, True, False], [True, True, False, False]])
+    >>> paired_random(np.array([True, True, True, False]), draws, np.arange(4)).estimate
+    0.25
+    """
+    estimates, resampled = _resample_random(correct[None], draws, recordings, resamples, seed)
+    low, high = np.quantile(resampled[0], [(1 - level) / 2, (1 + level) / 2])
+    return Interval(float(estimates[0]), float(low), float(high))
+
+
+def simultaneous_random(
+    correct: np.ndarray,
+    draws: np.ndarray,
+    recordings: np.ndarray,
+    *,
+    level: float = 0.95,
+    resamples: int = 9999,
+    seed: int = 0,
+) -> list[Interval]:
+    r"""Return the intervals of `paired_random` for several selections at once: all of them hold together.
+
+    With :math:`s_k` the bootstrap's standard error of selection k, the half width is :math:`q s_k`, where q is the quantile of
+    the largest :math:`|\hat d^*_k - \hat d_k| / s_k` over the selections (max-T; Romano and Wolf, Econometrica 73 (2005)).
+
+    Parameters
+    ----------
+    correct : ndarray, shape (selections, clips), bool
+    draws, recordings, level, resamples, seed
+        As in `paired_random`.
+    """
+    estimates, resampled = _resample_random(correct, draws, recordings, resamples, seed)
+    errors = resampled.std(axis=1)
+    apart = np.abs(resampled - estimates[:, None]) / np.where(errors > 0, errors, 1)[:, None]
+    half = np.quantile(apart.max(axis=0), level) * errors
+    return [Interval(float(d), float(d - h), float(d + h)) for d, h in zip(estimates, half, strict=True)]
+
+
+def _resample_random(
+    correct: np.ndarray, draws: np.ndarray, recordings: np.ndarray, resamples: int, seed: int
+) -> tuple[np.ndarray, np.ndarray]:
+    """Return the differences of selections to the mean draw (selections,), and resampled (selections, resamples)."""
+    _, cluster = np.unique(recordings, return_inverse=True)
+    n = int(cluster.max()) + 1
+    # Sums over the clips of each recording: all that a resample of recordings needs.
+    sums, random = (
+        np.stack([np.bincount(cluster, weights=row, minlength=n) for row in rows.astype(float)])
+        for rows in (correct, draws)
+    )
+    weights = _draws(n, resamples, seed)
+    clips = weights @ np.bincount(cluster, minlength=n)
+    shares = np.random.default_rng(seed + 1).multinomial(
+        len(draws), np.full(len(draws), 1 / len(draws)), size=resamples
+    ) / len(draws)
+    of_draws = np.einsum("bd,bd->b", shares, weights @ random.T)
+    estimates = correct.mean(axis=1) - draws.mean()
+    # Rounded, so that what is equal does not differ by the order of a sum, and 0 is 0.
+    return np.round(estimates, 12), np.round((sums @ weights.T - of_draws) / clips, 12)
+
+
+class Rank(NamedTuple):
+    """How a selection stands among random ones: share as good, share as bad (each counting it in), and what that shows."""
+
+    as_good: float
+    as_bad: float
+    outcome: str
+
+
+RANK_LEVEL = 0.05
+"""At most this share of random selections may do as well as one that beats them."""
+
+
+def rank_among_random(accuracy: float, random: np.ndarray) -> Rank:
+    """Return how an accuracy stands among those of random selections: a permutation test on either side.
+
+    ``as_good`` is (1 + k) / (1 + n) with k of the n random selections at least as accurate, ``as_bad`` the same with at most as
+    accurate: a tie is neither a win nor a defeat. The outcome is "better" or "worse" where a share is at most `RANK_LEVEL`,
+    "undecided" where n is too small for any share to be, and "neither" otherwise.
+
+    Parameters
+    ----------
+    accuracy : float
+    random : ndarray, shape (draws,)
+
+    Examples
+    --------
+    >>> rank_among_random(0.9, np.linspace(0.7, 0.89, 20)).outcome, rank_among_random(0.9, np.full(20, 0.9)).outcome
+    ('better', 'neither')
+    >>> rank_among_random(0.9, np.linspace(0.7, 0.89, 10)).outcome
+    'undecided'
+    """
+    n = len(random)
+    # Accuracies are fractions of the same clips, but may come from sums in another order.
+    as_good = (1 + int(np.sum(random >= accuracy - 1e-12))) / (1 + n)
+    as_bad = (1 + int(np.sum(random <= accuracy + 1e-12))) / (1 + n)
+    if 1 / (1 + n) > RANK_LEVEL:
+        outcome = "undecided"
+    elif as_good <= RANK_LEVEL:
+        outcome = "better"
+    else:
+        outcome = "worse" if as_bad <= RANK_LEVEL else "neither"
+    return Rank(as_good, as_bad, outcome)
