@@ -16,6 +16,7 @@ from dha_utils.errors import ParameterError
 from dha_utils.multiplicity import adjust
 from dha_utils.naming import closest
 from dha_utils.responses import Responses
+from dha_utils.soundnet import layer_number
 
 
 @dataclass(frozen=True)
@@ -60,6 +61,20 @@ class Selection:
         masks = {tap: ~mask if (~mask).any() else worst[tap] for tap, mask in self.masks.items()}
         return Selection(self.criterion, masks, self.scores, self.adjusted)
 
+    def permute_channels(self, seed: int | Sequence[int]) -> "Selection":
+        """Return as many maps of every tap drawn at random, with the overlap between taps that this selection has.
+
+        The channels of a layer are permuted once for all its taps: where they keep the same filters, so do the permuted masks,
+        and as many filters are behind them. Other layers have other permutations.
+        """
+        rng = np.random.default_rng(seed)
+        orders: dict[int, np.ndarray] = {}
+        for tap, mask in self.masks.items():
+            number = layer_number(tap)
+            orders[number] = orders[number] if number in orders else rng.permutation(len(mask))
+        masks = {tap: mask[orders[layer_number(tap)]] for tap, mask in self.masks.items()}
+        return Selection(self.criterion, masks, self.scores, self.adjusted)
+
 
 def n_to_keep(keep: float, n_maps: int) -> int:
     """Return how many of a tap's maps a fraction stands for: rounded half up, at least one.
@@ -93,7 +108,11 @@ def adjust_pvalues(scores: Mapping[str, MapScores], correction: str = "bh") -> d
 
 
 def score_maps(
-    data: Responses | Mapping[str, object], criterion: str, *, y: np.ndarray | None = None, seed: int = 0
+    data: Responses | Mapping[str, object],
+    criterion: str,
+    *,
+    y: np.ndarray | None = None,
+    seed: int | Sequence[int] = 0,
 ) -> dict[str, MapScores]:
     """Score the maps of every tap by a criterion.
 
@@ -105,7 +124,7 @@ def score_maps(
         A name in `dha_utils.CRITERIA`.
     y : ndarray, shape (n,), int, optional
         Class of every clip of full feature maps; responses bring their own.
-    seed : int
+    seed : int or sequence of int
         For criteria that draw.
 
     Raises
@@ -170,7 +189,7 @@ def select(
     correction: str = "bh",
     own_rule: bool = False,
     y: np.ndarray | None = None,
-    seed: int = 0,
+    seed: int | Sequence[int] = 0,
 ) -> Selection:
     """Decide which feature maps to keep, tap by tap, from all the clips given (pass a training fold only).
 
@@ -191,8 +210,8 @@ def select(
         Instead of `keep` and `alpha`: keep as many maps as the criterion's own stopping rule says.
     y : ndarray, shape (n,), int, optional
         Class of every clip, where full feature maps are given.
-    seed : int
-        For criteria that draw.
+    seed : int or sequence of int
+        For criteria that draw; the same one draws the same maps again, in every fold.
 
     Returns
     -------

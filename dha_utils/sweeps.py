@@ -4,7 +4,7 @@ A *cell* is one selection: a criterion, the fraction of maps kept, a seed, and a
 result.
 """
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, MutableMapping, Sequence
 from dataclasses import asdict, dataclass
 from functools import partial
 from pathlib import Path
@@ -12,6 +12,7 @@ from pathlib import Path
 import numpy as np
 
 from dha_utils.cluster import connect, run_items
+from dha_utils.criteria import MapScores
 from dha_utils.ensemble import fusions
 from dha_utils.errors import DataError
 from dha_utils.evaluation import CrossValidation, Selector, cross_validate_many
@@ -20,9 +21,10 @@ from dha_utils.scores import FoldScores
 from dha_utils.selection import Selection, apply_rule, find_criterion, score_maps
 from dha_utils.sweep_store import committed_file, evaluate
 
-CONTROLS = ("", "shuffled", "leaky", "ignored", "perturbed")
+CONTROLS = ("", "shuffled", "leaky", "ignored", "perturbed", "permuted")
 """What may be done to a selection: nothing; labels shuffled before it; made on all clips, the test fold included;
-its complement, the ignored maps alone; or selected and evaluated on responses that are off by a millionth."""
+its complement, the ignored maps alone; selected and evaluated on responses that are off by a millionth; or other maps in its
+place, with its overlap between the taps of a layer (`Selection.permute_channels`)."""
 
 CHUNK = 8
 """Cells that are computed together: enough to keep the cores busy, few enough to lose little to a kill."""
@@ -39,7 +41,7 @@ class Cell:
     keep : float
         Fraction of maps kept per tap.
     seed : int
-        Of the criterion's draws, of the shuffling of labels and of the perturbation.
+        Of the criterion's draws, of the shuffling of labels, of the perturbation and of the permutation.
     control : str
         One of `CONTROLS`.
     classifier : str
@@ -53,7 +55,12 @@ class Cell:
     classifier: str = "converging"
 
 
-def selector(cell: Cell, responses: Responses, fold_scores: FoldScores | None = None) -> Selector:
+def selector(
+    cell: Cell,
+    responses: Responses,
+    fold_scores: FoldScores | None = None,
+    scored: MutableMapping[tuple, Mapping[str, MapScores]] | None = None,
+) -> Selector:
     """Return what decides the keep masks of a cell from the responses of a training fold.
 
     Parameters
@@ -63,6 +70,8 @@ def selector(cell: Cell, responses: Responses, fold_scores: FoldScores | None = 
         Of all clips.
     fold_scores : FoldScores, optional
         Where the scores of criteria that need full maps or weights come from.
+    scored : dict, optional
+        Scores that cells of other fractions have made from the same responses; those made here are added.
 
     Raises
     ------
@@ -77,15 +86,25 @@ def selector(cell: Cell, responses: Responses, fold_scores: FoldScores | None = 
         )
 
     def select(training: Responses) -> Selection:
-        if computed:
-            seen = responses if cell.control == "leaky" else training
-            if cell.control == "shuffled":
-                seen = seen.shuffle_labels(cell.seed)
-            scores = score_maps(seen, cell.criterion, seed=cell.seed)
+        (fold,) = {*responses.test_folds} - {*training.test_folds}
+        if not computed:
+            scores = fold_scores.get(cell.criterion, fold)
+        elif cell.criterion == "random":  # drawn anew in every fold
+            scores = score_maps(training, cell.criterion, seed=(cell.seed, fold))
         else:
-            (fold,) = set(responses.folds) - set(training.folds)
-            scores = fold_scores.get(cell.criterion, int(fold))
+            looks_at = cell.control if cell.control in ("shuffled", "leaky", "perturbed") else ""
+            key = (cell.criterion, cell.seed, looks_at, fold)
+            scores = (scored or {}).get(key)
+            if scores is None:
+                seen = responses if cell.control == "leaky" else training
+                if cell.control == "shuffled":
+                    seen = seen.shuffle_labels(cell.seed)
+                scores = score_maps(seen, cell.criterion, seed=cell.seed)
+            if scored is not None:
+                scored[key] = scores
         selection = apply_rule(cell.criterion, scores, keep=cell.keep)
+        if cell.control == "permuted":  # anew in every fold
+            return selection.permute_channels((cell.seed, fold))
         return selection.complement() if cell.control == "ignored" else selection
 
     return select
@@ -135,6 +154,7 @@ def sweep(
     DhaError
         If no scheduler answers, or it is lost.
     """
+    scored: dict[tuple, Mapping[str, MapScores]] = {}
 
     def compute(missing: Sequence[Cell]) -> Iterator[tuple[Cell, dict]]:
         if scheduler is not None:
@@ -143,7 +163,8 @@ def sweep(
             return
         for start in range(0, len(missing), CHUNK):
             part = missing[start : start + CHUNK]
-            yield from zip(part, _evaluate_cells(responses, fold_scores, part, workers), strict=True)
+            results = _evaluate_cells(responses, fold_scores, part, workers, scored)
+            yield from zip(part, results, strict=True)
 
     return evaluate(
         cells,
@@ -157,13 +178,19 @@ def sweep(
 
 
 def _evaluate_cells(
-    responses: Responses, fold_scores: FoldScores | None, cells: Sequence[Cell], workers: int | None
+    responses: Responses,
+    fold_scores: FoldScores | None,
+    cells: Sequence[Cell],
+    workers: int | None,
+    scored: MutableMapping[tuple, Mapping[str, MapScores]] | None = None,
 ) -> list[dict]:
     results = {}
     for seed, classifier in dict.fromkeys(map(_shared, cells)):
         seen = responses if seed is None else responses.perturb(seed)
         selectors = {
-            cell: selector(cell, seen, fold_scores) for cell in cells if _shared(cell) == (seed, classifier)
+            cell: selector(cell, seen, fold_scores, scored)
+            for cell in cells
+            if _shared(cell) == (seed, classifier)
         }
         runs = cross_validate_many(seen, selectors, classifier=classifier, workers=workers)
         results |= {cell: describe_cell(cell, run) for cell, run in runs.items()}
