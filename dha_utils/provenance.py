@@ -1,4 +1,4 @@
-"""Where numbers come from: hashes of data, weights and code, parameters and versions, in one small dict.
+"""Where numbers come from: hashes of data and weights, parameters and versions, in one small dict.
 
 No date and no machine name: the same inputs give the same provenance, so that files can be compared byte by byte.
 """
@@ -6,7 +6,6 @@ No date and no machine name: the same inputs give the same provenance, so that f
 import hashlib
 from functools import cache
 from importlib.metadata import version
-from pathlib import Path
 
 import numpy as np
 import soundfile
@@ -14,14 +13,6 @@ import soundfile
 from dha_utils.datasets import ATTRIBUTIONS, Clips
 
 PACKAGES = ("librosa", "numpy", "scipy", "soundfile", "soxr", "torch")
-CODE = ("audio.py", "extraction.py", "fused.py", "sound_files.py", "soundnet.py", "streaming.py")
-"""The modules whose text decides what an extraction computes."""
-
-
-def code_sha256(modules: tuple[str, ...] = CODE) -> str:
-    """Return the sha256 over the source of some modules of this package."""
-    folder = Path(__file__).parent
-    return hashlib.sha256(b"".join((folder / module).read_bytes() for module in modules)).hexdigest()
 
 
 @cache
@@ -68,6 +59,5 @@ def extraction_provenance(clips: Clips, parameters: dict, model=None) -> dict:
         "clip_list_sha256": hashlib.sha256("\n".join(clips.table["clip"]).encode()).hexdigest(),
         "parameters": parameters,
         "weights_sha256": None if model is None else weights_sha256(model),
-        "code_sha256": code_sha256(),
         "versions": dict(versions()),
     } | {key: value for key, value in further.items() if value}

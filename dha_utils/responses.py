@@ -29,9 +29,10 @@ class Responses:
     arrays : dict of str to ndarray, shape (clips, maps), float32
         One array per tap.
     table : DataFrame
-        One row per clip: clip, label, fold, recording.
+        One row per clip: clip, label, fold, recording and, where it is known, sound: what tells the clip's sound from any
+        other (`dha_utils.artifacts.hash_sound`).
     provenance : dict
-        What the numbers were made from: data, weights, parameters, code, versions.
+        What the numbers were made from: data, weights, parameters, versions.
 
     Examples
     --------
@@ -123,7 +124,8 @@ class Responses:
         rng = np.random.default_rng(seed)
         noise = {tap: 1 + by * rng.standard_normal(array.shape) for tap, array in self.arrays.items()}
         arrays = {tap: (array * noise[tap]).astype(np.float32) for tap, array in self.arrays.items()}
-        return Responses(arrays, self.table, self.provenance)
+        # No longer what the sound gives: what is kept of the one must not be taken for the other.
+        return Responses(arrays, self.table.drop(columns="sound", errors="ignore"), self.provenance)
 
     def matrix(self, taps: Sequence[str] | None = None) -> np.ndarray:
         """Return the responses of several taps side by side, shape (clips, sum of maps); default: all taps."""

@@ -1,11 +1,11 @@
 """Results that take long, each kept as one line of a file as soon as it is done.
 
 Conventions: a *cell* is a frozen dataclass that says what is to be computed; its result is a dict in JSON types that repeats the
-cell's fields. A file is JSON lines: the first names what the cells were computed from, each further one is a result. A run that
-was killed goes on where it stopped, and what is committed under ``data/DATASET/`` is never computed again.
+cell's fields. A file is JSON lines: the first is the key of what the cells were computed from (`dha_utils.artifacts`), each
+further one is a result. A run that was killed goes on where it stopped, and what is committed under ``data/DATASET/`` is not
+computed again.
 """
 
-import hashlib
 import json
 import time
 from collections.abc import Callable, Iterable
@@ -15,6 +15,7 @@ from typing import TypeVar
 
 from tqdm import tqdm
 
+from dha_utils.artifacts import key_of, short
 from dha_utils.errors import DataError
 from dha_utils.paths import atomic_write, bundled
 from dha_utils.responses import Responses
@@ -25,23 +26,16 @@ ANNOUNCE_CELLS, ANNOUNCE_SECONDS = 8, 60
 """After so many cells, or so much time, it is known how long the others will take."""
 
 
-def identity(responses: Responses) -> dict:
-    """Return what the cells hang on: clips, folds, labels, weights and extraction, not the last bit of rounding."""
-    provenance = responses.provenance
-    channel = provenance["parameters"].get("channel", "mean")
-    return {
-        "dataset": provenance["dataset"],
-        "clip_list_sha256": provenance["clip_list_sha256"],
-        "weights_sha256": provenance["weights_sha256"],
-        "rate": provenance["parameters"]["rate"],
-        "duration": provenance["parameters"]["duration"],
-    } | ({} if channel == "mean" else {"channel": channel})
-
-
 def committed_file(kind: str, responses: Responses) -> Path:
     """Return where the committed results of a kind (``sweep``, ``pruning``) are for a data set at the responses' rate."""
     provenance = responses.provenance
     return bundled(provenance["dataset"]) / f"{kind}_{provenance['parameters']['rate']}.jsonl"
+
+
+def kept_file(kind: str, responses: Responses, folder: Path) -> Path:
+    """Return where results of a kind are kept in a folder: under a name of their own for every key."""
+    rate = responses.provenance["parameters"]["rate"]
+    return Path(folder) / f"{kind}_{rate}_{short(key_of(kind, responses))}.jsonl"
 
 
 def evaluate(
@@ -64,11 +58,11 @@ def evaluate(
     responses : Responses
         What the results hang on.
     committed : Path
-        File of committed results; read if it is there and of these responses.
+        File of committed results, its name beginning with their kind; read if it is there and of these responses.
     full : bool
         Compute also what is committed.
     store : Path, optional
-        A file to which what is computed is appended.
+        The folder in which what is computed is kept, see `kept_file`.
     progress : bool
         Show a progress bar on stderr while cells are computed; if not, say on stdout how many there are and, once some
         are done, how long the others will take.
@@ -89,9 +83,12 @@ def evaluate(
     kind, title = type(cells[0]), committed.stem.partition("_")[0]
     done = {} if full else load_results(committed, kind, responses, strict=False)
     if store is not None:
-        _open_store(store, responses)
+        store = store.parent if store.suffix else store
+        store = kept_file(title, responses, store)
         done |= load_results(store, kind, responses)
     missing = [cell for cell in cells if cell not in done]
+    if missing and store is not None:
+        _open_store(store, key_of(title, responses))
     if missing and not progress:
         print(f"{title}: {len(missing)} of {len(cells)} cells are to be computed", flush=True)
     hidden = not progress or not missing
@@ -120,6 +117,7 @@ def load_results(path: Path, kind: type[C], responses: Responses, *, strict: boo
     Parameters
     ----------
     path : Path
+        Its name begins with the kind of its results, as ``sweep_``.
     kind : type
         The cells' dataclass.
     responses : Responses
@@ -133,46 +131,27 @@ def load_results(path: Path, kind: type[C], responses: Responses, *, strict: boo
     """
     if not path.is_file():
         return {}
-    lines = path.read_text(encoding="utf-8").split("\n")[
-        :-1
-    ]  # what follows the last line break is unfinished
     try:
-        header, *results = [json.loads(line) for line in lines]
+        # What follows the last line break is unfinished.
+        header, *lines = path.read_text(encoding="utf-8").split("\n")[:-1] or ["null"]
+        header = json.loads(header)
+        is_of_these = header == key_of(path.stem.partition("_")[0], responses)
+        results = [json.loads(line) for line in lines if is_of_these]
         names = [field.name for field in fields(kind)]
         finished = {kind(**{name: result[name] for name in names}): result for result in results}
-    except (ValueError, KeyError) as error:
+    except (ValueError, LookupError, TypeError) as error:
         raise DataError(
-            f"{path}: not a sweep file, or damaged ({error}); remove it to start again"
+            f"{path}: not a file of results, or damaged ({error}); remove it to start again"
         ) from error
-    if header != identity(responses):
-        if strict:
-            raise DataError(f"{path}: was computed from other responses; choose another file")
-        return {}
+    if strict and header and not is_of_these:
+        raise DataError(f"{path}: was computed from other responses; choose another file")
     return finished
 
 
-def _open_store(store: Path, responses: Responses) -> None:
-    """Begin a file, or cut off the unfinished last line of one that was killed.
-
-    One that belongs to other responses, such as those of an earlier run with other sounds, is kept under another name, and
-    taken up again when its responses are back.
-    """
-    mine = store.with_stem(f"{store.stem}_{_header_hash(json.dumps(identity(responses)))}")
-    if store.is_file():
-        header = store.read_text(encoding="utf-8").partition("\n")[0]
-        if header and header != json.dumps(identity(responses)):
-            store.replace(store.with_stem(f"{store.stem}_{_header_hash(header)}"))
-    if not store.is_file() and mine.is_file():
-        mine.replace(store)
-    if not store.is_file():
+def _open_store(store: Path, key: dict) -> None:
+    """Begin a file, or cut off the unfinished last line of one that was killed."""
+    content = store.read_bytes() if store.is_file() else b""
+    whole = content[: content.rfind(b"\n") + 1] or json.dumps(key).encode() + b"\n"
+    if whole != content:
         with atomic_write(store) as temporary:
-            temporary.write_text(json.dumps(identity(responses)) + "\n", encoding="utf-8")
-    text = store.read_text(encoding="utf-8")
-    if not text.endswith("\n"):
-        with atomic_write(store) as temporary:
-            temporary.write_text(text[: text.rfind("\n") + 1], encoding="utf-8")
-
-
-def _header_hash(header: str) -> str:
-    """Return what tells the stores of different responses apart in their names."""
-    return hashlib.sha256(header.encode()).hexdigest()[:8]
+            temporary.write_bytes(whole)

@@ -9,7 +9,7 @@ from dha_utils.errors import DataError
 from dha_utils.evaluation import cross_validate
 from dha_utils.scores import FoldScores
 from dha_utils.selection import select
-from dha_utils.sweep_store import committed_file, load_results
+from dha_utils.sweep_store import committed_file, kept_file, load_results
 from dha_utils.sweeps import Cell, random_cells, sample_cells, selector, sweep, unpack_correct
 
 
@@ -37,6 +37,22 @@ def test_controls(make_responses):
     assert (kept["shuffled"] != kept[""]).any()
 
 
+def test_random_maps_are_drawn_anew_in_every_fold(make_responses):
+    responses = make_responses({"relu6": 40})
+    select_random = selector(Cell("random", 0.25, seed=3), responses)
+    masks = [select_random(responses.take(responses.folds != fold)).masks["relu6"] for fold in (1, 2, 1)]
+    assert (masks[0] != masks[1]).any()
+    np.testing.assert_array_equal(masks[0], masks[2])
+
+
+def test_scores_shared_between_fractions_change_nothing(make_responses):
+    responses = make_responses()
+    cells = [
+        Cell("anova", keep, seed, c) for keep in (0.25, 0.5) for c in ("", "shuffled") for seed in (0, 1)
+    ]
+    assert run(responses, cells) == [result for cell in cells for result in run(responses, [cell])]
+
+
 def test_perturbed_cells_are_selected_and_evaluated_on_perturbed_responses(make_responses):
     responses = make_responses()
     cells = [Cell("anova", 0.25, seed, "perturbed") for seed in (1, 0)]
@@ -49,9 +65,10 @@ def test_perturbed_cells_are_selected_and_evaluated_on_perturbed_responses(make_
 
 
 def test_store_is_used_and_goes_on_after_a_kill(make_responses, tmp_path, monkeypatch):
-    responses, store = make_responses(), tmp_path / "sweep.jsonl"
+    responses = make_responses()
     cells = random_cells(0.3, 3)
-    expected = run(responses, cells, store=store)
+    expected = run(responses, cells, store=tmp_path)
+    store = kept_file("sweep", responses, tmp_path)
     lines = store.read_text().splitlines()
     assert len(lines) == 4
     store.write_text("\n".join(lines[:3]) + "\n" + lines[3][:50])  # killed while writing the last cell
@@ -60,31 +77,38 @@ def test_store_is_used_and_goes_on_after_a_kill(make_responses, tmp_path, monkey
     monkeypatch.setattr(
         sweeps, "cross_validate_many", lambda r, s, **o: computed.append(len(s)) or plain(r, s, **o)
     )
-    assert run(responses, cells, store=store) == expected
+    assert run(responses, cells, store=tmp_path) == expected
     assert computed == [1]
     assert store.read_text().splitlines() == lines
 
 
-def test_store_of_other_responses_is_moved_aside_and_taken_up_again(make_responses, tmp_path):
-    store = tmp_path / "sweep.jsonl"
-    run(make_responses(), random_cells(0.3, 1), store=store)
-    kept = store.read_text()
-    other = make_responses()
+def test_what_is_kept_of_other_responses_stays_and_is_taken_up_again(make_responses, tmp_path):
+    cells, one, other = random_cells(0.3, 1), make_responses(), make_responses()
     other.provenance["parameters"]["channel"] = "left"
+    run(one, cells, store=tmp_path)
+    (kept,) = tmp_path.iterdir()
+    assert kept == kept_file("sweep", one, tmp_path)
     with pytest.raises(DataError, match="computed from other responses"):
-        load_results(store, Cell, other)
-    run(other, random_cells(0.3, 1), store=store)
-    assert store.read_text() != kept
-    assert kept in [path.read_text() for path in tmp_path.glob("sweep_*.jsonl")]
-    run(make_responses(), random_cells(0.3, 1), store=store)
-    assert store.read_text() == kept
+        load_results(kept, Cell, other)
+    before = kept.read_text()
+    run(other, cells, store=tmp_path)
+    run(one, cells, store=tmp_path)
+    assert kept.read_text() == before
+    assert {kept, kept_file("sweep", other, tmp_path)} == {*tmp_path.iterdir()}
 
 
 def test_damaged_store(make_responses, tmp_path):
-    store = tmp_path / "sweep.jsonl"
-    store.write_text("{}\nnot json\n")
-    with pytest.raises(DataError, match="not a sweep file, or damaged"):
+    store = kept_file("sweep", make_responses(), tmp_path)
+    run(make_responses(), random_cells(0.3, 1), store=tmp_path)
+    store.write_text(store.read_text() + "not json\n")
+    with pytest.raises(DataError, match=r"not a file of results, or damaged .* remove it to start again"):
         load_results(store, Cell, make_responses())
+    store.write_bytes(b"\xff\n")
+    with pytest.raises(DataError, match="not a file of results, or damaged"):
+        load_results(store, Cell, make_responses())
+    store.write_text('{"kind": "sw')  # killed while writing its first line
+    assert len(run(make_responses(), random_cells(0.3, 1), store=tmp_path)) == 1
+    assert len(load_results(store, Cell, make_responses())) == 1
 
 
 def test_bundled_cells_are_recomputed(esc10):
@@ -112,12 +136,11 @@ def test_without_a_bar_it_says_how_much_there_is_to_do(make_responses, tmp_path,
     # The first result comes late, as what loads the audio does; those after it take a minute each.
     clock = SimpleNamespace(perf_counter=iter([5000.0, 5060.0, 5120.0, 5180.0, 5240.0]).__next__)
     monkeypatch.setattr(sweep_store, "time", clock)
-    store = tmp_path / "sweep.jsonl"
-    run(make_responses(), random_cells(0.3, 5), store=store)
+    run(make_responses(), random_cells(0.3, 5), store=tmp_path)
     first, second = capsys.readouterr().out.splitlines()
     assert first == "sweep: 5 of 5 cells are to be computed"
     assert second == "sweep: about 2.0 minutes for the other 2"
-    run(make_responses(), random_cells(0.3, 5), store=store)
+    run(make_responses(), random_cells(0.3, 5), store=tmp_path)
     assert capsys.readouterr().out == ""
 
 
@@ -144,8 +167,9 @@ def test_criteria_that_need_more_than_responses(make_responses):
 
 
 def test_full_ignores_what_is_bundled(make_responses, tmp_path, monkeypatch):
-    responses, store = make_responses(), tmp_path / "bundled.jsonl"
-    run(responses, random_cells(0.3, 1), store=store)
+    responses = make_responses()
+    run(responses, random_cells(0.3, 1), store=tmp_path)
+    (store,) = tmp_path.iterdir()
     monkeypatch.setattr(sweeps, "committed_file", lambda kind, r: store)
     monkeypatch.setattr(sweeps, "cross_validate_many", None)
     assert len(run(responses, random_cells(0.3, 1))) == 1

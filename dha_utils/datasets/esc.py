@@ -10,6 +10,7 @@ commit 33c8ce9 of github.com/karolpiczak/ESC-50.
 K. J. Piczak, "ESC: Dataset for Environmental Sound Classification", ACM Multimedia 2015.
 """
 
+from functools import cache
 from pathlib import Path
 
 import pandas as pd
@@ -48,6 +49,19 @@ def read_index50() -> pd.DataFrame:
     """Return the published clips of ESC-50: file, label, fold, recording, and md5 of the file."""
     index = pd.read_csv(Path(__file__).with_name("esc50.csv"), dtype=str)
     return index.astype({"fold": "int64"})
+
+
+@cache
+def published_wavs() -> dict[str, tuple[str, str]]:
+    """Return what ESC-50 holds of ESC-10: name of the file -> its md5, and the sha256 of the original file of ESC-10."""
+    originals = read_index().set_index("clip")["sha256"]
+    files = read_index50()
+    clips = [file.rsplit("-", 1)[0] for file in files["file"]]
+    return {
+        file: (md5, originals[clip])
+        for file, md5, clip in zip(files["file"], files["md5"], clips, strict=True)
+        if clip in originals
+    }
 
 
 def load_esc50(root: str | Path | None = None) -> Clips:
