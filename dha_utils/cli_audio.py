@@ -49,6 +49,9 @@ def extract(
     ] = None,
     device: Annotated[str, typer.Option(help="auto, cpu or cuda.")] = "auto",
     precision: Annotated[str, typer.Option(help="float32, bfloat16 or float16.")] = "float32",
+    padding: Annotated[
+        str, typer.Option(help="Where the convolutions pad: input, or released (their output).")
+    ] = "input",
 ) -> None:
     """Compute the pooled responses to all clips.
 
@@ -65,11 +68,13 @@ def extract(
     from dha_utils.filling import probe_file
     from dha_utils.hardware import choose_device, choose_precision
     from dha_utils.inspection import check_duration, usable_clips
+    from dha_utils.soundnet import check_padding
     from dha_utils.store import claim_folder
 
     seconds = default_duration(dataset) if duration is None else parse_duration(duration)
     place = choose_device(device)  # before all files are read
     choose_precision(precision)
+    check_padding(padding)
     shortest = check_duration(seconds, rate)
     is_store = output.endswith("/") or Path(output).is_dir()
     (claim_folder if is_store else probe_file)(Path(output))
@@ -87,6 +92,7 @@ def extract(
         options = {
             "rate": rate, "duration": seconds, "channel": channel, "batch_size": batch_size, "workers": workers,
             "scheduler": scheduler, "device": device, "precision": precision,
+            "padding": padding,
         }  # fmt: skip
         if is_store:
             dha_utils.extract_to_store(clips, output, **options)

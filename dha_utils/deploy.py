@@ -55,7 +55,9 @@ def save_network(path: str | Path, model: SoundNet, metadata: Mapping) -> None:
     metadata : dict
         JSON types.
     """
-    header = {"widths": widths(model), "input_scale": model.input_scale, "metadata": dict(metadata)}
+    header = {
+        "widths": widths(model), "input_scale": model.input_scale, "padding": model.padding, "metadata": dict(metadata)
+    }  # fmt: skip
     tensors = {
         name: tensor.contiguous() for name, tensor in model.state_dict().items() if tensor.ndim
     }  # batch norm's update counter is no weight
@@ -83,7 +85,9 @@ def load_network(path: str | Path) -> tuple[SoundNet, dict]:
     try:
         with safe_open(path, "pt") as file:
             header = json.loads(file.metadata()["dha"])
-            model = SoundNet(header["input_scale"], resized(LAYERS, header["widths"]))
+            model = SoundNet(
+                header["input_scale"], resized(LAYERS, header["widths"]), header.get("padding", "input")
+            )
             tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 - no dict
         counters = {name: t for name, t in model.state_dict().items() if not t.ndim}
         model.load_state_dict(tensors | counters)

@@ -12,9 +12,11 @@ import torch
 
 from dha_utils.audio import clip_waveforms, mfcc_features
 from dha_utils.datasets import Clips
-from dha_utils.filling import Batch, extract, fill_store, plan_store
+from dha_utils.errors import ParameterError
+from dha_utils.filling import Batch, extract, extract_into
 from dha_utils.fused import FusedTaps
 from dha_utils.hardware import choose_device, choose_precision
+from dha_utils.inspection import identify
 from dha_utils.provenance import extraction_provenance
 from dha_utils.responses import Responses
 from dha_utils.sound_files import Cut
@@ -106,6 +108,8 @@ class Extraction:
 
     Attributes
     ----------
+    clips : Clips
+        Those given, with what tells their sound.
     batch : callable
         Clips -> responses: what one worker does.
     provenance : dict
@@ -115,15 +119,21 @@ class Extraction:
 
     def __init__(
         self, clips, *, model=None, rate=NATIVE_RATE, duration=5.0, channel="mean", batch_size=BATCH_SIZE, workers=None,
-        progress=True, device="auto", precision="float32", scheduler=None,
+        progress=True, device="auto", precision="float32", padding=None, scheduler=None,
     ):  # fmt: skip
         place, dtype = choose_device(device), choose_precision(precision)
-        model = model or load_soundnet()
+        model = model or load_soundnet(padding=padding or "input")
+        if padding not in (None, model.padding):
+            raise ParameterError(
+                f"padding is {padding!r}, but the network that is given has {model.padding!r}"
+            )
         self.batch = make_batch(FusedTaps(model, place, dtype), rate, duration, channel)
         parameters = {
             "rate": rate, "duration": duration, "channel": channel, "batch_size": batch_size,
             "input_scale": model.input_scale, "device": place.type, "precision": precision,
+            "padding": model.padding,
         }  # fmt: skip
+        self.clips = identify(clips, workers=workers, scheduler=scheduler)
         self.provenance = extraction_provenance(clips, parameters, model)
         # Sounds of their own length seldom share one, and long ones should not wait for one another.
         alone = duration is None or duration > STREAM_SECONDS
@@ -144,6 +154,7 @@ def extract_responses(
     progress: bool = True,
     device: str = "auto",
     precision: str = "float32",
+    padding: str | None = None,
     scheduler: str | None = None,
     out: str | Path | None = None,
 ) -> Responses:
@@ -174,12 +185,16 @@ def extract_responses(
         ``auto`` (CUDA where there is a GPU, else the processor), ``cpu`` or ``cuda``.
     precision : str
         In which the network runs: ``float32``, ``bfloat16`` or ``float16``. The last is slow on most processors.
+    padding : str, optional
+        Where the convolutions pad, one of `dha_utils.soundnet.PADDINGS`: ``released`` does as DHA's released extraction does,
+        for sounds of at most a minute. By default the model's own, which for the pretrained network is ``input``.
     scheduler : str, optional
         Address of a Dask scheduler whose workers do the work, or ``local`` for processes of this machine (see
         `dha_utils.cluster`); by default threads of this process. The result is the same.
     out : path, optional
         Save here. Finished blocks of clips are kept in ``OUT.partial/`` meanwhile, so that a run that was killed goes
-        on where it stopped; the folder is removed at the end.
+        on where it stopped; the folder is removed at the end. Where the file holds these responses already they are
+        returned; other responses stay until these are whole.
 
     Returns
     -------
@@ -190,17 +205,18 @@ def extract_responses(
     AudioError
         If a file cannot be used.
     DataError
-        If `out` cannot be written, or is there and holds something else.
+        If `out` cannot be written, or is there and no file of responses.
     ParameterError
-        If the device is not there, or a device, a precision, an address or a number of workers is none.
+        If the device is not there, or a device, a precision, a padding, an address or a number of workers is none; if the
+        model pads otherwise.
     DhaError
         If no scheduler answers, or it is lost.
     """
     task = Extraction(
         clips, model=model, rate=rate, duration=duration, channel=channel, batch_size=batch_size,
-        workers=workers, progress=progress, device=device, precision=precision, scheduler=scheduler,
+        workers=workers, progress=progress, device=device, precision=precision, padding=padding, scheduler=scheduler,
     )  # fmt: skip
-    return extract(clips, task.batch, TAPS, task.provenance, out, **task.how)
+    return extract(task.clips, task.batch, TAPS, task.provenance, out, **task.how)
 
 
 def extract_to_store(clips: Clips, folder: str | Path, **options) -> ResponseStore:
@@ -210,7 +226,8 @@ def extract_to_store(clips: Clips, folder: str | Path, **options) -> ResponseSto
     ----------
     clips : Clips
     folder : path
-        Of the store; made if it is not there. Where a run was killed, the next one goes on.
+        Of the store; made if it is not there. Where a run was killed, the next one goes on. A store of other responses stays
+        until these are whole.
     **options
         As in `extract_responses`, less `out`.
 
@@ -222,11 +239,10 @@ def extract_to_store(clips: Clips, folder: str | Path, **options) -> ResponseSto
     Raises
     ------
     DataError
-        If the folder cannot be written, or holds something else; the rest as in `extract_responses`.
+        If the folder cannot be written, or holds what is no store of responses; the rest as in `extract_responses`.
     """
     task = Extraction(clips, **options)
-    store = plan_store(clips, folder, TAPS, task.provenance)
-    return fill_store(store, clips, task.batch, **task.how)
+    return extract_into(folder, task.clips, task.batch, TAPS, task.provenance, **task.how)
 
 
 def extract_mfcc(
@@ -246,6 +262,7 @@ def extract_mfcc(
         waveforms = clip_waveforms(part, rate, duration, channel)
         return {"mfcc": np.stack([mfcc_features(waveform, rate) for waveform in waveforms])}
 
+    clips = identify(clips, workers=workers, scheduler=scheduler)
     provenance = extraction_provenance(clips, {"rate": rate, "duration": duration, "channel": channel})
     how = {"batch_size": 4, "workers": workers, "progress": progress, "scheduler": scheduler}
-    return extract(clips, batch, ("mfcc",), provenance, out, **how)
+    return extract(clips, batch, ("mfcc",), provenance, out, kind="mfcc", **how)

@@ -17,7 +17,7 @@ from torch import Tensor
 from torch.nn import functional as F
 from torch.nn.utils.fusion import fuse_conv_bn_weights
 
-from dha_utils.soundnet import SoundNet, check_waveforms
+from dha_utils.soundnet import TAP_MAPS, SoundNet, check_waveforms
 
 STRIDE = 2
 
@@ -78,8 +78,8 @@ class Convolution:
         else:
             torch.mm(matrix, self.columns, out=out.view(n_rows, -1))
 
-    def __call__(self, x: Tensor, left: int, right: int) -> Iterator[tuple[str, Tensor]]:
-        """Yield ``bnN`` and ``reluN`` (the same memory), time-major; `left`, `right`: zeros put before and after `x`."""
+    def convolve(self, x: Tensor, left: int, right: int) -> Tensor:
+        """Return the normalised maps, time-major; `left`, `right`: zeros put before and after `x`."""
         n_outputs = (x.shape[1] + left + right - self.frame) // STRIDE + 1
         n_rows = -(-n_outputs // self.group)
         # The last row may reach beyond the end; what it finds there is cut off again.
@@ -88,9 +88,34 @@ class Convolution:
         products = x.new_empty(len(x), n_rows, self.columns.shape[1])
         for place, matrix in self.pieces(x, n_rows):
             self.multiply(matrix, products[place])
-        maps = products.view(len(x), -1, self.maps_out)[:, :n_outputs].add_(self.bias)
+        return products.view(len(x), -1, self.maps_out)[:, :n_outputs].add_(self.bias)
+
+    def __call__(self, x: Tensor, left: int, right: int) -> Iterator[tuple[str, Tensor]]:
+        """Yield ``bnN`` and ``reluN`` (the same memory), time-major; arguments as in `convolve`."""
+        maps = self.convolve(x, left, right)
         yield f"bn{self.number}", maps
         yield f"relu{self.number}", maps.relu_()
+
+
+class OutputPaddedConvolution(Convolution):
+    """A convolution of the released padding: zeros around its output, which batch norm turns into constants.
+
+    Parameters
+    ----------
+    weight, bias, number, group
+        As of `Convolution`.
+    edge : Tensor, shape (positions, maps_out)
+        What batch norm makes of the zeros at either end of the output.
+    """
+
+    def __init__(self, weight: Tensor, bias: Tensor, number: int, group: int, edge: Tensor):
+        super().__init__(weight, bias, number, 0, group)
+        self.edge = edge
+
+    def convolve(self, x: Tensor, left: int, right: int) -> Tensor:
+        """Return the normalised maps of the whole input, time-major."""
+        edge = self.edge.expand(len(x), -1, -1)
+        return torch.cat([edge, super().convolve(x, left, right), edge], dim=1)
 
 
 class PooledConvolution(Convolution):
@@ -154,6 +179,8 @@ class FusedTaps:
     ----------
     steps : list of Convolution and Pooling
         In order; each yields its taps, time-major.
+    padding : str
+        Where the convolutions pad; see `dha_utils.soundnet.PADDINGS`.
 
     Examples
     --------
@@ -168,7 +195,7 @@ class FusedTaps:
     def __init__(
         self, model: SoundNet, device: torch.device | str = "cpu", dtype: torch.dtype = torch.float32
     ):
-        self.device, self.dtype = torch.device(device), dtype
+        self.device, self.dtype, self.padding = torch.device(device), dtype, model.padding
         self.steps: list[Step] = []
         for number, layer in enumerate(model.layers, 1):
             conv, bn = model.get_submodule(f"conv{number}"), model.get_submodule(f"bn{number}")
@@ -178,12 +205,17 @@ class FusedTaps:
             if number == 1:
                 weight = weight.detach() * model.input_scale
             weight, bias = weight.detach().to(device, dtype), bias.detach().to(device, dtype)
-            if number == 1:
+            if number == 1 and self.padding == "input":
                 self.steps.append(PooledConvolution(weight, bias, number, layer.padding, group=layer.pool))
                 continue
             # A row that serves g outputs is 2 (g - 1) longer than the kernel: long kernels bear more of that.
             group = max(1, min(COLUMNS // layer.maps_out, layer.kernel // 4))
-            self.steps.append(Convolution(weight, bias, number, layer.padding, group))
+            if self.padding == "input":
+                self.steps.append(Convolution(weight, bias, number, layer.padding, group))
+            else:
+                zeros = bn(torch.zeros(1, layer.maps_out, layer.padding // 2))[0].T
+                edge = zeros.detach().to(device, dtype)
+                self.steps.append(OutputPaddedConvolution(weight, bias, number, group, edge))
             if layer.pool:
                 self.steps.append(Pooling(layer.pool, number, layer.maps_out))
 
@@ -193,9 +225,10 @@ class FusedTaps:
 
     def __call__(self, waveforms: Tensor) -> Iterator[tuple[str, Tensor]]:
         """Yield ``(name, maps)`` as `SoundNet.taps` does; each tap is overwritten once the next is asked for."""
-        check_waveforms(waveforms)
+        check_waveforms(waveforms, self.padding)
         x = self.prepare(waveforms)
         for step in self.steps:
             for name, maps in step(x, step.padding, step.padding):
                 x = maps
-                yield name, maps.transpose(1, 2)
+                if name in TAP_MAPS:
+                    yield name, maps.transpose(1, 2)

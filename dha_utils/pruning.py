@@ -39,7 +39,7 @@ def prune_network(model: SoundNet, keep: Keep) -> SoundNet:
     ------
     ParameterError
         If a layer is unknown, an index is out of range or given twice, a mask has the wrong length, or a layer would be left
-        empty. It is a ValueError.
+        empty, or the network pads otherwise than it was trained. It is a ValueError.
 
     Examples
     --------
@@ -47,6 +47,10 @@ def prune_network(model: SoundNet, keep: Keep) -> SoundNet:
     >>> small.conv1.weight.shape[0], tuple(small.conv2.weight.shape), small.tap_maps["relu7"]
     (3, (32, 3, 32), 100)
     """
+    if model.padding != "input":
+        raise ParameterError(
+            f"a network with padding {model.padding!r} is for extraction alone: prune one with 'input'"
+        )
     kept = kept_channels(model, keep)
     inputs = {"conv1": np.arange(1)} | {
         f"conv{number + 1}": kept[f"conv{number}"] for number in range(1, len(model.layers) + 1)

@@ -20,7 +20,8 @@ from safetensors.torch import load_file
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from dha_utils.errors import DataError
+from dha_utils.errors import DataError, ParameterError
+from dha_utils.naming import closest
 from dha_utils.weights import fetch_weights
 
 NATIVE_RATE = 22_050
@@ -65,6 +66,36 @@ HEADS = {"conv8_objects": 1000, "conv8_scenes": 401}
 MIN_SAMPLES = 4_574
 """Shortest waveform, in samples, for which every tap has at least one time position."""
 
+PADDINGS = {"input": MIN_SAMPLES, "released": 45_534}
+"""Where a convolution pads -> shortest waveform. ``input``: its input, as SoundNet's own Torch model does. ``released``:
+its output, before batch norm and by half as much on each side, as DHA's released extraction does; maps are as long, but
+their ends are constants, and every kernel must fit into what the layer below gives."""
+
+
+def check_padding(padding: str) -> None:
+    """Raise a ParameterError unless `padding` is one of `PADDINGS`."""
+    if padding not in PADDINGS:
+        known = ", ".join(PADDINGS)
+        raise ParameterError(f"unknown padding {padding!r}{closest(padding, PADDINGS)}; there are: {known}")
+
+
+class OutputPaddedConv1d(nn.Conv1d):
+    """A convolution that puts zeros around its output instead of its input.
+
+    Parameters
+    ----------
+    *args, **kwargs
+        As of `torch.nn.Conv1d`, but that `padding` counts positions of the output.
+    """
+
+    def __init__(self, *args, padding: int, **kwargs):
+        super().__init__(*args, **kwargs)
+        self.output_padding_each_side = padding
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Return maps (clips, maps_out, time) for `x` (clips, maps_in, time)."""
+        return F.pad(super().forward(x), (self.output_padding_each_side,) * 2)
+
 
 class SoundNet(nn.Module):
     """SoundNet-8: seven convolutional blocks and two heads.
@@ -77,6 +108,13 @@ class SoundNet(nn.Module):
         By which waveforms are multiplied.
     layers : sequence of Layer
         The blocks; a pruned network has fewer maps in them (`dha_utils.prune_network`).
+    padding : str
+        Where the convolutions pad, one of `PADDINGS`.
+
+    Raises
+    ------
+    ParameterError
+        If the padding is unknown.
 
     Examples
     --------
@@ -88,12 +126,20 @@ class SoundNet(nn.Module):
     [('pool1', (2, 16, 6890)), ('relu4', (2, 128, 109)), ('relu7', (2, 1024, 4))]
     """
 
-    def __init__(self, input_scale: float = INPUT_SCALE, layers: Sequence[Layer] = LAYERS):
+    def __init__(
+        self, input_scale: float = INPUT_SCALE, layers: Sequence[Layer] = LAYERS, padding: str = "input"
+    ):
         super().__init__()
+        check_padding(padding)
         self.input_scale = input_scale
         self.layers = tuple(layers)
+        self.padding = padding
         for number, layer in enumerate(self.layers, 1):
-            conv = nn.Conv1d(layer.maps_in, layer.maps_out, layer.kernel, stride=2, padding=layer.padding)
+            sizes = layer.maps_in, layer.maps_out, layer.kernel
+            if padding == "input":
+                conv = nn.Conv1d(*sizes, stride=2, padding=layer.padding)
+            else:
+                conv = OutputPaddedConv1d(*sizes, stride=2, padding=layer.padding // 2)
             self.add_module(f"conv{number}", conv)
             self.add_module(f"bn{number}", nn.BatchNorm1d(layer.maps_out, eps=1e-5))
         for head, classes in HEADS.items():
@@ -118,7 +164,7 @@ class SoundNet(nn.Module):
         DataError
             If the waveforms are not a matrix or too short for the deepest layer.
         """
-        check_waveforms(waveforms)
+        check_waveforms(waveforms, self.padding)
         x = (waveforms * self.input_scale).unsqueeze(1)
         for number, layer in enumerate(self.layers, 1):
             x = self.get_submodule(f"conv{number}")(x)
@@ -178,29 +224,33 @@ def layer_number(tap: str) -> int:
     return int(match[1])
 
 
-def check_waveforms(waveforms: Tensor) -> None:
+def check_waveforms(waveforms: Tensor, padding: str = "input") -> None:
     """Raise a DataError unless `waveforms` is (clips, samples) and long enough for the deepest layer."""
-    if waveforms.ndim != 2 or waveforms.shape[1] < MIN_SAMPLES:
+    if waveforms.ndim != 2 or waveforms.shape[1] < PADDINGS[padding]:
         raise DataError(
             f"waveforms have shape {tuple(waveforms.shape)}, expected (clips, samples) with at least "
-            f"{MIN_SAMPLES} samples: pad the clips to a longer duration"
+            f"{PADDINGS[padding]} samples: pad the clips to a longer duration"
         )
 
 
-def load_soundnet(path: Path | None = None) -> SoundNet:
+def load_soundnet(path: Path | None = None, *, padding: str = "input") -> SoundNet:
     """Return the pretrained SoundNet-8 in evaluation mode.
 
     Parameters
     ----------
     path : Path, optional
         A safetensors file of the weights; by default the cached one, which is fetched if it is not there yet.
+    padding : str
+        One of `PADDINGS`.
 
     Raises
     ------
     FetchError
         If the weights cannot be fetched or are not what was pinned.
+    ParameterError
+        If the padding is unknown.
     """
-    model = SoundNet()
+    model = SoundNet(padding=padding)
     # Batch norm's update counter is no weight: it exists in the module but not in the file.
     counters = {
         key: value for key, value in model.state_dict().items() if key.endswith("num_batches_tracked")

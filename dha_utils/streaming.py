@@ -21,6 +21,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from dha_utils.audio import RESAMPLER
+from dha_utils.errors import ParameterError
 from dha_utils.fused import FusedTaps, Step
 from dha_utils.sound_files import FRAMES, Cut, check_request, mono_pieces, open_sound
 from dha_utils.soundnet import check_waveforms
@@ -189,6 +190,8 @@ def pool_stream(taps: FusedTaps, pieces: Iterable[np.ndarray]) -> dict[str, np.n
     ------
     DataError
         If all pieces together are too short for the deepest layer.
+    ParameterError
+        If the convolutions pad their output.
 
     Examples
     --------
@@ -198,6 +201,11 @@ def pool_stream(taps: FusedTaps, pieces: Iterable[np.ndarray]) -> dict[str, np.n
     >>> pool_stream(taps, (next(hour) for _ in range(7)))["relu7"].shape
     (1024,)
     """
+    if taps.padding != "input":
+        raise ParameterError(
+            f"a sound this long goes through the network in pieces, which needs padding 'input', not {taps.padding!r}: cut "
+            "the clips with a duration"
+        )
     means, n_samples = StreamedMeans(taps), 0
     with torch.inference_mode():
         for piece in pieces:

@@ -54,6 +54,14 @@ def random_network():
 
 
 @pytest.fixture(scope="session")
+def output_padded_network(random_network):
+    """The same with the released padding."""
+    model = SoundNet(padding="released")
+    model.load_state_dict(random_network.state_dict())
+    return model.eval().requires_grad_(False)
+
+
+@pytest.fixture(scope="session")
 def narrow_network(random_network):
     """The same with few maps in the upper layers, so that fitting them takes no time."""
     from dha_utils.pruning import prune_network

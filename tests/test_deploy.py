@@ -55,6 +55,12 @@ def test_network_comes_back_bit_for_bit(small, tmp_path):
     assert all(torch.equal(tensor, before[name]) for name, tensor in model.state_dict().items())
 
 
+def test_padding_comes_back(output_padded_network, tmp_path):
+    save_network(tmp_path / "a.safetensors", output_padded_network, METADATA)
+    model, _ = load_network(tmp_path / "a.safetensors")
+    assert model.padding == "released"
+
+
 def test_what_is_no_network_is_refused(small, tmp_path):
     with pytest.raises(DataError, match="no such file; `dha prune` makes one"):
         load_network(tmp_path / "none.safetensors")

@@ -17,6 +17,7 @@ from dha_utils.extraction import extract_mfcc, extract_responses, extract_to_sto
 from dha_utils.fused import FusedTaps
 from dha_utils.paths import bundled, data_dir
 from dha_utils.responses import Responses
+from dha_utils.soundnet import TAPS
 
 
 @pytest.fixture
@@ -249,6 +250,29 @@ def test_precision_is_part_of_what_was_computed(clips, random_network):
     assert half["relu7"].dtype == np.float32
     assert half.provenance["parameters"]["precision"] == "bfloat16"
     assert 1e-5 < np.abs(half["relu7"] - whole["relu7"]).max() / np.abs(whole["relu7"]).max() < 5e-2
+
+
+def test_padding_is_part_of_what_was_computed(clips, random_network, output_padded_network, monkeypatch):
+    monkeypatch.setattr(
+        extraction, "load_soundnet", lambda padding: {"released": output_padded_network}[padding]
+    )
+    long = {"duration": 2.5, "progress": False}
+    theirs = extract_responses(clips, padding="released", **long)
+    assert theirs.provenance["parameters"]["padding"] == "released"
+    ours = extract(clips, random_network, duration=2.5)
+    assert ours.provenance["parameters"]["padding"] == "input"
+    waveform = load_audio(clips.table["path"][3], 22_050, 2.5)
+    expected = pool_maps(output_padded_network.taps, [waveform])
+    for tap in TAPS:
+        np.testing.assert_allclose(
+            theirs[tap][3], expected[tap][0], rtol=0, atol=1e-5 * np.abs(theirs[tap]).max()
+        )
+    assert np.abs(theirs["relu7"] - ours["relu7"]).max() > 0.1 * np.abs(ours["relu7"]).max()
+    assert_same(extract(clips, output_padded_network, duration=2.5), theirs)
+    with pytest.raises(
+        ParameterError, match="padding is 'released', but the network that is given has 'input'"
+    ):
+        extract(clips, random_network, padding="released")
 
 
 def test_a_gpu_that_is_not_there_is_refused_before_any_work(clips, monkeypatch):

@@ -33,6 +33,12 @@ def test_equals_the_plain_taps(random_network, n_samples, row_values, monkeypatc
     assert_close(taps(FusedTaps(random_network), x), taps(random_network.taps, x), atol=3e-6)
 
 
+@pytest.mark.parametrize("n_samples", [45_534, 60_001])
+def test_equals_the_plain_taps_with_the_released_padding(output_padded_network, n_samples):
+    x = waveforms(n_samples, clips=2)
+    assert_close(taps(FusedTaps(output_padded_network), x), taps(output_padded_network.taps, x), atol=3e-6)
+
+
 @pytest.mark.parametrize(
     "kept",
     [
@@ -71,6 +77,8 @@ def test_half_precision_is_near(random_network, dtype, error):
     assert any((half[tap] - plain[tap]).abs().max() > 1e-5 * plain[tap].abs().max() for tap in TAPS)
 
 
-def test_too_short_is_refused(random_network):
+def test_too_short_is_refused(random_network, output_padded_network):
     with pytest.raises(DataError, match="at least 4574 samples"):
         list(FusedTaps(random_network)(torch.zeros(1, 4000)))
+    with pytest.raises(DataError, match="at least 45534 samples"):
+        list(FusedTaps(output_padded_network)(torch.zeros(1, 45_000)))

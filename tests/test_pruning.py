@@ -3,6 +3,7 @@ import pytest
 import torch
 
 from dha_utils.criteria.filters import psnet_kept_filters
+from dha_utils.errors import ParameterError
 from dha_utils.paths import cache_dir
 from dha_utils.pruning import prune_network, widths
 from dha_utils.soundnet import load_soundnet
@@ -107,3 +108,10 @@ def test_psnet_is_a_slice_of_the_published_weights():
 def test_what_does_not_fit_is_refused(random_network, keep, message):
     with pytest.raises(ValueError, match=message):
         prune_network(random_network, keep)
+
+
+def test_a_network_that_pads_otherwise_is_refused(output_padded_network):
+    with pytest.raises(
+        ParameterError, match="padding 'released' is for extraction alone: prune one with 'input'"
+    ):
+        prune_network(output_padded_network, {"conv1": [0]})

@@ -3,9 +3,9 @@ import pytest
 import torch
 from scipy import signal
 
-from dha_utils.errors import DataError
+from dha_utils.errors import DataError, ParameterError
 from dha_utils.paths import cache_dir
-from dha_utils.soundnet import LAYERS, MIN_SAMPLES, TAP_MAPS, TAPS, SoundNet, load_soundnet
+from dha_utils.soundnet import LAYERS, MIN_SAMPLES, PADDINGS, TAP_MAPS, TAPS, SoundNet, load_soundnet
 from dha_utils.weights import FILE
 
 
@@ -15,13 +15,15 @@ def scipy_stages(model, waveform):
     x = waveform.astype(np.float64)[None] * model.input_scale
     for number, layer in enumerate(LAYERS, 1):
         kernel, bias = weights[f"conv{number}.weight"], weights[f"conv{number}.bias"]
-        padded = np.pad(x, ((0, 0), (layer.padding, layer.padding)))
+        padded = np.pad(x, ((0, 0), (layer.padding,) * 2)) if model.padding == "input" else x
         # A correlation in two dimensions that is as high as the input: it sums over the channels.
         maps = [
             signal.correlate(padded, kernel[o], mode="valid", method="direct")[0, ::2]
             for o in range(layer.maps_out)
         ]
         x = np.stack(maps) + bias[:, None]
+        if model.padding == "released":
+            x = np.pad(x, ((0, 0), (layer.padding // 2,) * 2))
         yield f"conv{number}", x
         scale = weights[f"bn{number}.weight"] / np.sqrt(weights[f"bn{number}.running_var"] + 1e-5)
         x = (x - weights[f"bn{number}.running_mean"][:, None]) * scale[:, None]
@@ -48,6 +50,32 @@ def check_against_scipy(model, waveform):
 def test_every_stage_equals_an_independent_implementation(random_network):
     waveform = np.random.default_rng(0).uniform(-1, 1, MIN_SAMPLES + 300).astype(np.float32)
     check_against_scipy(random_network, waveform)
+
+
+def test_the_released_padding_equals_an_independent_implementation(output_padded_network):
+    waveform = np.random.default_rng(0).uniform(-1, 1, PADDINGS["released"] + 301).astype(np.float32)
+    check_against_scipy(output_padded_network, waveform)
+
+
+def test_maps_are_as_long_with_either_padding(random_network, output_padded_network):
+    x = torch.from_numpy(np.random.default_rng(0).uniform(-1, 1, (1, 60_001)).astype(np.float32))
+    ours, theirs = dict(random_network.stages(x)), dict(output_padded_network.stages(x))
+    assert {name: maps.shape for name, maps in ours.items()} == {name: m.shape for name, m in theirs.items()}
+    # The ends are the same whatever is heard: zeros after the convolution.
+    assert not theirs["conv7"][:, :, [0, -1]].any()
+    assert theirs["conv7"][:, :, 1:-1].any()
+
+
+def test_shortest_waveform_of_the_released_padding(output_padded_network):
+    n = PADDINGS["released"]
+    assert all(maps.shape[2] > 0 for _, maps in output_padded_network.taps(torch.zeros(1, n)))
+    with pytest.raises(DataError, match=f"at least {n} samples"):
+        list(output_padded_network.taps(torch.zeros(1, n - 1)))
+
+
+def test_unknown_padding_is_refused():
+    with pytest.raises(ParameterError, match=r"unknown padding .realeased. .did you mean .released."):
+        SoundNet(padding="realeased")
 
 
 @pytest.mark.skipif(
