@@ -2,7 +2,7 @@
 
 The layers of SoundNet are far from equal: conv1 and conv2 hold three quarters of the multiplications and less than one in
 fifty of the parameters, and an upper layer says in a few maps what it says in a thousand. So the number of maps is not one
-fraction for all layers but what the training clips ask for: where maps can be explained by others, they go first.
+fraction for all layers but what a criterion asks for: where little is lost of what it measures, maps go first.
 """
 
 from collections.abc import Mapping, Sequence
@@ -19,21 +19,21 @@ STEPS = 32
 
 
 def allocate(
-    model: SoundNet, unexplained: Mapping[str, np.ndarray], n_samples: int, budget: float
+    model: SoundNet, lost: Mapping[str, np.ndarray], n_samples: int, budget: float
 ) -> dict[str, int]:
     """Return how many maps each layer keeps.
 
-    Greedy: starting from the full network, again and again the layer gives up a step of maps that loses the least
-    explained variance for what it saves, where saving is the share of the multiply-accumulates plus the share of the
-    parameters; until the multiply-accumulates are within the budget. Labels and accuracies are not looked at.
+    Greedy: starting from the full network, again and again the layer gives up a step of maps that loses the least for what
+    it saves, where saving is the share of the multiply-accumulates plus the share of the parameters; until the
+    multiply-accumulates are within the budget. Accuracies are not looked at.
 
     Parameters
     ----------
     model : SoundNet
         The full network.
-    unexplained : dict of str to ndarray, shape (maps + 1,)
-        Share of a layer's variance that its first k maps leave unexplained, as `dha_utils.channels.explained_variance`
-        gives it.
+    lost : dict of str to ndarray, shape (maps + 1,)
+        Share of what a criterion measures in a layer that is lost when its first k maps are kept, as
+        `dha_utils.channels.order_filters` gives it.
     n_samples : int
         Length of a clip.
     budget : float
@@ -54,7 +54,7 @@ def allocate(
         )
     full = [layer.maps_out for layer in model.layers]
     counts = list(full)
-    curves = [unexplained[f"conv{number}"] for number in range(1, len(full) + 1)]
+    curves = [lost[f"conv{number}"] for number in range(1, len(full) + 1)]
     positions = count_macs(model, n_samples)["positions"].tolist()
     everything = _cost(model.layers, full, positions)
     cost = everything
@@ -66,8 +66,7 @@ def allocate(
                 continue
             tried = [*counts[:layer], fewer, *counts[layer + 1 :]]
             saved = (cost - _cost(model.layers, tried, positions)) / everything
-            lost = curves[layer][fewer] - curves[layer][count]
-            rate = lost / saved.sum()
+            rate = (curves[layer][fewer] - curves[layer][count]) / saved.sum()
             if best is None or rate < best[0]:
                 best = (rate, tried)
         if best is None:

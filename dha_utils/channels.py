@@ -3,11 +3,13 @@
 Conventions: an *order* lists all channels of a layer, the one to keep longest first, so that any number kept is a beginning of
 it. What is looked at is a layer's output as the next layer sees it (after ReLU and pooling), *unpooled*: every time position of
 every training clip is an observation. No label is asked for, but by criteria of `dha_utils.CRITERIA`, which rank the pooled
-responses of the layer's last tap.
+responses of the layer's last tap. With an order goes how much of what its criterion measures is lost when only the first k maps
+are kept; `dha_utils.allocation` divides a budget among the layers by it.
 """
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 import torch
@@ -80,7 +82,22 @@ def gather_statistics(model: SoundNet, activations: Sequence[torch.Tensor]) -> l
     return statistics
 
 
-def explained_variance(covariance: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+class FilterOrder(NamedTuple):
+    """How a criterion orders the maps of a layer.
+
+    Attributes
+    ----------
+    channels : ndarray, shape (C,), int64
+        All maps, the one to keep longest first.
+    lost : ndarray, shape (C + 1,), float64
+        Share of what the criterion measures that is lost when only the first k maps are kept, k = 0 to C; falls from 1.
+    """
+
+    channels: np.ndarray
+    lost: np.ndarray
+
+
+def explained_variance(covariance: np.ndarray) -> FilterOrder:
     r"""Order maps so that the first k explain as much as possible of the variance of all, by linear regression.
 
     Greedy: each next map is the one whose unexplained part :math:`r_j` explains most of what is left of all maps,
@@ -93,9 +110,8 @@ def explained_variance(covariance: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
 
     Returns
     -------
-    order : ndarray, shape (C,), int64
-    unexplained : ndarray, shape (C + 1,), float64
-        Share of the total variance that the first k maps leave unexplained, k = 0 to C; from 1 down to 0.
+    FilterOrder
+        What is lost: the share of the total variance that the first k maps leave unexplained; from 1 down to 0.
 
     Examples
     --------
@@ -107,12 +123,12 @@ def explained_variance(covariance: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     return _eliminate(covariance, lambda left, diagonal: np.einsum("ij,ij->j", left, left) / diagonal)
 
 
-def pivoted_qr_unpooled(covariance: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+def pivoted_qr_unpooled(covariance: np.ndarray) -> FilterOrder:
     """Order maps by column-pivoted QR of their centred activations (as pivoted Cholesky of the covariance); as above."""
     return _eliminate(covariance, lambda left, diagonal: diagonal)
 
 
-def _eliminate(covariance: np.ndarray, gain) -> tuple[np.ndarray, np.ndarray]:
+def _eliminate(covariance: np.ndarray, gain) -> FilterOrder:
     """Take maps one by one, the one of largest `gain` first, and regress what is left of the others on it."""
     left = covariance.astype(np.float64)
     n_maps, floor, total = len(left), TINY * left.diagonal().max(), left.trace()
@@ -130,10 +146,10 @@ def _eliminate(covariance: np.ndarray, gain) -> tuple[np.ndarray, np.ndarray]:
         unexplained.append(max(float(left.trace()) / total, 0.0))
     # What is explained already follows, the louder map first.
     rest = [int(c) for c in np.argsort(-covariance.diagonal(), kind="stable") if c not in set(order)]
-    return np.array(order + rest, np.int64), np.array(unexplained + [0.0] * len(rest))
+    return FilterOrder(np.array(order + rest, np.int64), np.array(unexplained + [0.0] * len(rest)))
 
 
-def next_layer(statistics: LayerStatistics) -> tuple[np.ndarray, np.ndarray]:
+def next_layer(statistics: LayerStatistics) -> FilterOrder:
     r"""Order maps so that the first k let the next convolution be reproduced best, its kernels refitted.
 
     Greedy: each next map is the one whose window (all positions of the kernel) explains most of what is left of the next
@@ -166,7 +182,29 @@ def next_layer(statistics: LayerStatistics) -> tuple[np.ndarray, np.ndarray]:
         regression = np.linalg.solve(own[place], left[rows])
         outputs -= outputs[:, rows] @ regression
         left -= np.matmul(left[:, rows].copy(), regression, out=part)
-    return np.array(order, np.int64), np.array(unexplained)
+    return FilterOrder(np.array(order, np.int64), np.array(unexplained))
+
+
+def by_score(score: np.ndarray) -> FilterOrder:
+    """Order maps by a score, ties by the lower channel number; what is lost is the share of the sum of scores that goes.
+
+    Parameters
+    ----------
+    score : ndarray, shape (C,)
+        Not negative; -inf where it is undefined, as of a map that never varies: nothing is lost with that map.
+
+    Examples
+    --------
+    >>> order, lost = by_score(np.array([1.0, 3.0, -np.inf, 4.0]))
+    >>> order.tolist(), lost.tolist()
+    ([3, 1, 0, 2], [1.0, 0.5, 0.125, 0.0, 0.0])
+    """
+    order = np.argsort(-score, kind="stable")
+    worth = np.where(np.isfinite(score), score, 0.0).clip(min=0)[order]
+    if not worth.any():
+        worth = np.ones(len(score))  # a layer of which nothing is known
+    left = np.cumsum(worth[::-1])[::-1] / worth.sum()
+    return FilterOrder(order, np.append(left, 0.0))
 
 
 def check_order(criterion: str) -> None:
@@ -184,8 +222,8 @@ def order_filters(
     model: SoundNet,
     statistics: Sequence[LayerStatistics],
     responses: Responses | None = None,
-    seed: int = 0,
-) -> dict[str, np.ndarray]:
+    seed: int | Sequence[int] = 0,
+) -> dict[str, FilterOrder]:
     """Order the filters of every layer by a criterion.
 
     Parameters
@@ -197,13 +235,14 @@ def order_filters(
         Of the training clips.
     responses : Responses, optional
         Of the training clips, for criteria that are computed from them.
-    seed : int
+    seed : int or sequence of int
         For criteria that draw.
 
     Returns
     -------
-    dict of str to ndarray, shape (maps of the layer,), int64
-        ``conv1`` to ``conv7`` -> channels, the one to keep longest first.
+    dict of str to FilterOrder
+        By layer, ``conv1`` to ``conv7``. What is lost: for those of `ACTIVATION_ORDERS` what the kept maps leave unexplained; for
+        random maps, of which each is worth as much as any, their share; for others the share of the sum of scores.
 
     Raises
     ------
@@ -212,19 +251,24 @@ def order_filters(
     """
     check_order(criterion)
     names = [f"conv{number}" for number in range(1, len(model.layers) + 1)]
-    if criterion == "next_layer":
-        return {name: next_layer(layer)[0] for name, layer in zip(names, statistics, strict=True)}
     if criterion in ACTIVATION_ORDERS:
-        way = {"explained_variance": explained_variance, "pivoted_qr_unpooled": pivoted_qr_unpooled}[
-            criterion
-        ]
-        return {name: way(layer.covariance)[0] for name, layer in zip(names, statistics, strict=True)}
-    if CRITERIA[criterion].needs == "weights":
-        data = {tap: layer_weights(model, tap) for tap in LAST_TAPS}
+        orders = [_activation_order(criterion, layer) for layer in statistics]
     else:
-        data = Responses({tap: responses[tap] for tap in LAST_TAPS}, responses.table, responses.provenance)
-    scores = score_maps(data, criterion, seed=seed)
-    return {
-        name: np.argsort(-scores[tap].score, kind="stable")
-        for name, tap in zip(names, LAST_TAPS, strict=True)
-    }
+        if CRITERIA[criterion].needs == "weights":
+            data = {tap: layer_weights(model, tap) for tap in LAST_TAPS}
+        else:
+            taps = {tap: responses[tap] for tap in LAST_TAPS}
+            data = Responses(taps, responses.table, responses.provenance)
+        scores = score_maps(data, criterion, seed=seed)
+        orders = [by_score(scores[tap].score) for tap in LAST_TAPS]
+        if criterion == "random":
+            orders = [order._replace(lost=np.linspace(1, 0, len(order.lost))) for order in orders]
+    return dict(zip(names, orders, strict=True))
+
+
+def _activation_order(criterion: str, layer: LayerStatistics) -> FilterOrder:
+    """Return the order of a layer's maps by one of `ACTIVATION_ORDERS`."""
+    if criterion == "next_layer":
+        return next_layer(layer)
+    way = explained_variance if criterion == "explained_variance" else pivoted_qr_unpooled
+    return way(layer.covariance)

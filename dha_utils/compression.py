@@ -16,7 +16,7 @@ import torch
 
 from dha_utils.allocation import allocate
 from dha_utils.audio import load_audio
-from dha_utils.channels import LayerStatistics, explained_variance, gather_statistics, order_filters
+from dha_utils.channels import FilterOrder, LayerStatistics, gather_statistics, order_filters
 from dha_utils.compensation import compensate, layer_activations
 from dha_utils.complexity import count_macs
 from dha_utils.criteria.filters import psnet_kept_filters
@@ -61,6 +61,8 @@ class Compressor:
         Of the same clips in the full network, if they are known (`dha_utils.compensation.layer_activations`).
     training : ndarray, shape (clips,), bool, optional
         Which clips may be looked at; by default all.
+    fold : int
+        The test fold that this is made for: criteria that draw do it anew in every fold.
     """
 
     def __init__(
@@ -70,8 +72,9 @@ class Compressor:
         responses: Responses,
         activations: Sequence[torch.Tensor] | None = None,
         training: np.ndarray | None = None,
+        fold: int = 0,
     ):
-        self.model, self.waveforms, self.responses = model, waveforms, responses
+        self.model, self.waveforms, self.responses, self.fold = model, waveforms, responses, fold
         self.training = np.ones(len(waveforms), bool) if training is None else training
         self._all_activations = activations or layer_activations(model, waveforms)
         self.order = cache(self._order)
@@ -86,18 +89,13 @@ class Compressor:
         """Second moments of every layer."""
         return gather_statistics(self.model, self.activations)
 
-    @cached_property
-    def unexplained(self) -> dict[str, np.ndarray]:
-        """Share of a layer's variance that its best k maps leave unexplained, by layer; shape (maps + 1,)."""
-        return {
-            f"conv{number}": explained_variance(layer.covariance)[1]
-            for number, layer in enumerate(self.statistics, 1)
-        }
-
-    def _order(self, criterion: str, seed: int) -> dict[str, np.ndarray]:
-        responses = self.responses.take(self.training)
+    def _order(self, criterion: str, seed: int) -> dict[str, FilterOrder]:
         return order_filters(
-            criterion, model=self.model, statistics=self.statistics, responses=responses, seed=seed
+            criterion,
+            model=self.model,
+            statistics=self.statistics,
+            responses=self.responses.take(self.training),
+            seed=(seed, self.fold),
         )
 
     def keep(self, trial: Trial) -> dict[str, np.ndarray]:
@@ -106,11 +104,13 @@ class Compressor:
             if trial.size != PSNET_SIZE:
                 raise ParameterError(f"p-Snet has {PSNET_SIZE} maps, not {trial.size}: give that as size")
             return {layer: np.array(kept) for layer, kept in psnet_kept_filters().items()}
+        orders = self.order(trial.criterion, trial.seed)
         counts = parse_size(trial.size)
         if isinstance(counts, float):
-            counts = allocate(self.model, self.unexplained, self.waveforms.shape[1], counts)
-        order = self.order(trial.criterion, trial.seed)
-        return {layer: np.sort(order[layer][:count]) for layer, count in counts.items()}
+            dividing = orders if trial.widths == "own" else self.order(trial.widths, 0)
+            lost = {layer: order.lost for layer, order in dividing.items()}
+            counts = allocate(self.model, lost, self.waveforms.shape[1], counts)
+        return {layer: np.sort(orders[layer].channels[:count]) for layer, count in counts.items()}
 
     def small_network(self, trial: Trial) -> SoundNet:
         """Return the smaller network of a trial."""
@@ -157,7 +157,7 @@ class CompressionStudy:
 
     def _compressor(self, fold: int) -> Compressor:
         training = self.responses.folds != fold
-        return Compressor(self.model, self.waveforms, self.responses, self.activations, training)
+        return Compressor(self.model, self.waveforms, self.responses, self.activations, training, fold)
 
     def networks(self, trial: Trial) -> dict[int, SoundNet]:
         """Return the smaller network of every test fold, made on the other folds."""
@@ -169,7 +169,8 @@ class CompressionStudy:
         responses = {
             fold: network_responses(small, self.waveforms, self.responses) for fold, small in networks.items()
         }
-        return cross_validate_networks(responses, workers=workers), networks
+        run = cross_validate_networks(responses, classifier=trial.classifier, workers=workers)
+        return run, networks
 
     def describe(self, trial: Trial, *, workers: int | None = None) -> dict:
         """Return a trial with what was measured, in JSON types.

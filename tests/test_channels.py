@@ -5,6 +5,7 @@ from scipy.linalg import qr
 from dha_utils.channels import (
     ACTIVATION_ORDERS,
     LAST_TAPS,
+    by_score,
     explained_variance,
     gather_statistics,
     next_layer,
@@ -95,22 +96,42 @@ def test_next_layer_leaves_what_a_regression_leaves(narrow_network, statistics):
 def test_every_layer_gets_an_order(narrow_network, statistics, criterion):
     orders = order_filters(criterion, model=narrow_network, statistics=statistics)
     assert list(orders) == [f"conv{n}" for n in range(1, 8)]
-    for order, layer in zip(orders.values(), narrow_network.layers, strict=True):
-        assert sorted(order) == list(range(layer.maps_out))
+    for (channels, lost), layer in zip(orders.values(), narrow_network.layers, strict=True):
+        assert sorted(channels) == list(range(layer.maps_out))
+        assert lost[0] == pytest.approx(1)
+        assert (np.diff(lost) <= 1e-6).all()  # of next_layer, which guards against rounding, not exactly
 
 
 def test_criteria_on_responses(narrow_network, statistics, make_responses):
     taps = dict(zip(LAST_TAPS, [layer.maps_out for layer in narrow_network.layers], strict=True))
     responses = make_responses(taps)
     orders = order_filters("anova", model=narrow_network, statistics=statistics, responses=responses)
-    assert set(orders["conv6"][:4]) == {0, 1, 2, 3}  # the maps that tell the classes apart, by construction
+    # The maps that tell the classes apart, by construction.
+    assert set(orders["conv6"].channels[:4]) == {0, 1, 2, 3}
     first, second = (
         order_filters("random", model=narrow_network, statistics=statistics, responses=responses, seed=seed)[
             "conv3"
         ]
         for seed in (0, 1)
     )
-    assert (first != second).any()
+    assert (first.channels != second.channels).any()
+    # Any random map is worth as much as another, whatever its number.
+    np.testing.assert_allclose(first.lost, np.linspace(1, 0, len(first.channels) + 1))
+
+
+def test_what_is_lost_of_a_score_is_the_share_of_the_maps_that_go():
+    score = RNG.gamma(2, size=9)
+    score[4] = -np.inf
+    order, lost = by_score(score)
+    assert order[-1] == 4
+    for k in range(9):
+        gone = [c for c in range(9) if c not in order[:k] and c != 4]
+        assert lost[k] == pytest.approx(score[gone].sum() / score[np.isfinite(score)].sum())
+    assert lost[-2:].tolist() == [0, 0]  # the undefined one goes for nothing
+
+
+def test_a_layer_without_any_score_is_divided_evenly():
+    np.testing.assert_allclose(by_score(np.full(4, -np.inf)).lost, np.linspace(1, 0, 5))
 
 
 @pytest.mark.parametrize(("name", "hint"), [("explained_varance", "explained_variance"), ("apozz", "")])

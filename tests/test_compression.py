@@ -3,6 +3,7 @@ import pandas as pd
 import pytest
 import torch
 
+from dha_utils.allocation import allocate
 from dha_utils.compression import CompressionStudy, Compressor, load_study, network_responses, run_trials
 from dha_utils.errors import ParameterError
 from dha_utils.finetuning import fine_tune
@@ -10,7 +11,15 @@ from dha_utils.paths import data_dir
 from dha_utils.pruning import prune_network, widths
 from dha_utils.responses import Responses
 from dha_utils.sweep_store import committed_file, load_results
-from dha_utils.trials import PSNET_SIZE, Trial, compensation_trials, frontier_trials, tuned_trials
+from dha_utils.trials import (
+    PSNET_SIZE,
+    Trial,
+    compensation_trials,
+    frontier_trials,
+    paper_trials,
+    tuned_trials,
+    widths_trials,
+)
 
 RNG = np.random.default_rng(0)
 N = 24
@@ -90,6 +99,27 @@ def test_a_budget_is_kept(narrow_network, study):
     assert sum(widths(small)) < sum(widths(narrow_network))
 
 
+def test_a_budget_is_divided_by_the_criterion_itself_or_by_another(narrow_network, study):
+    """Oracle: the allocation of the curves of the criterion that is named."""
+    compressor = study.compressor(1)
+
+    def maps(criterion, widths):
+        return [len(kept) for kept in compressor.keep(Trial(criterion, "0.5", widths=widths)).values()]
+
+    def allocated(criterion):
+        lost = {layer: order.lost for layer, order in compressor.order(criterion, 0).items()}
+        return list(allocate(narrow_network, lost, WAVEFORMS.shape[1], 0.5).values())
+
+    assert maps("l1", "own") == allocated("l1") != allocated("explained_variance")
+    assert maps("l1", "explained_variance") == allocated("explained_variance")
+    assert maps("random", "anova") == maps("anova", "own")
+
+
+def test_random_filters_are_drawn_anew_in_every_fold(study):
+    first, second = (study.compressor(fold).keep(Trial("random", "8-16-20-10-10-8-6")) for fold in (1, 2))
+    assert (first["conv3"] != second["conv3"]).any()
+
+
 def test_psnet_has_one_size(narrow_network, responses):
     compressor = Compressor(narrow_network, WAVEFORMS, responses)
     with pytest.raises(ParameterError, match=f"p-Snet has {PSNET_SIZE} maps, not 0.5"):
@@ -126,5 +156,11 @@ def test_bundled_trials_come_out_again(esc10):
 
 def test_bundled_trials_are_all_there(esc10):
     kept = load_results(committed_file("trials", esc10), Trial, esc10)
-    wanted = [*compensation_trials(10), *tuned_trials(5), *frontier_trials(3)]
+    wanted = [
+        *compensation_trials(20),
+        *paper_trials(),
+        *widths_trials(20),
+        *tuned_trials(5),
+        *frontier_trials(3),
+    ]
     assert set(kept) == set(wanted)

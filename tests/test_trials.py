@@ -12,10 +12,12 @@ from dha_utils.trials import (
     compensation_table,
     compensation_trials,
     frontier_trials,
+    paper_trials,
     parse_size,
     smallest_within,
     trial_table,
     tuned_trials,
+    widths_trials,
 )
 
 
@@ -33,8 +35,11 @@ def test_psnet_is_a_size():
 
 def test_lists_of_trials():
     trials = compensation_trials(10)
-    assert len(trials) == len(set(trials)) == 5 * 8 + 4 + 10 * 8
+    assert len(trials) == len(set(trials)) == 5 * 8 + 4 + 3 * 10 + 5 * 3
     assert sum(t.criterion == "random" for t in frontier_trials(3)) == 3 * 12
+    assert len(set(paper_trials())) == 6
+    # Random maps stand in the numbers of maps of what they are compared with.
+    assert {t.widths for t in widths_trials(5) if t.criterion == "random"} == {"anova", "own"}
     assert [t.epochs for t in tuned_trials(5)] == [0, 5] * 3
 
 
