@@ -115,6 +115,68 @@ def shares(table: pd.DataFrame, columns: Mapping[str, str]) -> Figure:
     return figure
 
 
+def margin_curves(curve: pd.DataFrame, margin: float, share: float) -> Figure:
+    """Draw the share of maps shown to respond alike over the margin f.
+
+    Parameters
+    ----------
+    curve : DataFrame
+        Columns form, margin, raw and adjusted, as `dha_utils.survey.equivalence_curve` gives it.
+    margin : float
+        The margin that the text speaks of: a vertical line.
+    share : float
+        The share of maps that is said to be redundant: a horizontal line.
+    """
+    figure = Figure(figsize=(8, 4.2), layout="constrained")
+    axis = figure.subplots()
+    for colour, (form, rows) in zip(COLOURS, curve.groupby("form", sort=False), strict=False):
+        axis.plot(rows["margin"], rows["raw"], "o-", color=colour, label=f"{form}, raw p")
+        axis.plot(rows["margin"], rows["adjusted"], "o--", color=colour, alpha=0.6, label=f"{form}, adjusted")
+    axis.axhline(share, color="0.3", linestyle=":", label=f"{100 * share:.0f} % of the maps")
+    axis.axvline(margin, color="0.6", linewidth=1, label=f"f = {margin:g}")
+    axis.set(xlabel="margin f: differences below it count as alike", ylabel="maps shown alike", ylim=(0, 1))
+    axis.yaxis.set_major_formatter(PercentFormatter(1, decimals=0))
+    axis.legend(loc="lower right", frameon=True)
+    return figure
+
+
+def without_each_recording(table: pd.DataFrame, all_clips: float, named: int) -> Figure:
+    """Draw the share of maps without difference with each recording left out, one dot each, sorted.
+
+    Parameters
+    ----------
+    table : DataFrame
+        Columns recording, label and all, the smallest share first.
+    all_clips : float
+        The share with all recordings: a line.
+    named : int
+        How many of the first recordings are named.
+    """
+    figure = Figure(figsize=(8, 3.8), layout="constrained")
+    axis = figure.subplots()
+    axis.axhline(all_clips, color="0.5", linewidth=1, label="all recordings")
+    axis.plot(np.arange(1, len(table) + 1), table["all"], "o", markersize=4, label="one recording left out")
+    for place, row in table.head(named).iterrows():
+        text = f"{row['recording']} ({readable(row['label'])})"
+        axis.annotate(text, (place + 1, row["all"]), (8, -3), textcoords="offset points", fontsize=10)
+    axis.set(xlabel="recordings, in order of the share", ylabel="maps without difference")
+    axis.set_ylim(bottom=0)
+    axis.yaxis.set_major_formatter(PercentFormatter(1, decimals=0))
+    axis.legend(loc="lower right")
+    return figure
+
+
+def carried_variance(table: pd.DataFrame) -> Figure:
+    """Draw how much of the variance of each tap every clip carries, one dot each; columns ``tap`` and ``share``."""
+    figure = Figure(figsize=(10, 4), layout="constrained")
+    axis = figure.subplots()
+    sns.stripplot(table, x="tap", y="share", hue="tap", palette="crest", legend=False, size=3.5, ax=axis)
+    axis.set(xlabel="tap, from input to output", ylabel="share of the tap's variance", ylim=(0, 1))
+    axis.tick_params(axis="x", rotation=40)
+    axis.yaxis.set_major_formatter(PercentFormatter(1, decimals=0))
+    return figure
+
+
 def pair_counts(pairs: pd.DataFrame, n_classes: int) -> Figure:
     """Draw how many pairs of classes the maps of each tap tell apart; columns ``tap`` and ``pairs``."""
     most = n_classes * (n_classes - 1) // 2

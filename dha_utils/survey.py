@@ -7,10 +7,13 @@ from collections.abc import Sequence
 
 import numpy as np
 import pandas as pd
+from sklearn.preprocessing import normalize
 
 from dha_utils.criteria import CRITERIA
-from dha_utils.criteria.classwise import equivalence_pvalues
+from dha_utils.criteria.classwise import EQUIVALENCE_FORMS, equivalence_pvalues
+from dha_utils.criteria.groups import is_constant
 from dha_utils.criteria.pairwise import separated_pairs
+from dha_utils.criteria.permutation import permutation_test
 from dha_utils.criteria.released import METHODS as METHODS_RELEASED
 from dha_utils.multiplicity import METHODS, adjust
 from dha_utils.responses import Responses
@@ -34,6 +37,12 @@ def training_folds(responses: Responses) -> list[Responses]:
     return [responses.take(responses.folds != fold) for fold in responses.test_folds]
 
 
+def unit_length(responses: Responses) -> Responses:
+    """Return the responses that the classifiers see: those of a clip at a tap divided by their Euclidean norm."""
+    arrays = {tap: normalize(responses[tap]) for tap in responses.taps}
+    return Responses(arrays, responses.table, responses.provenance)
+
+
 def _test(responses: Responses, test: str, seed: int = 0):
     """Return p-values, effect sizes and which maps are undefined, over the maps of all taps, each (maps,)."""
     rng = np.random.default_rng(seed)
@@ -42,7 +51,7 @@ def _test(responses: Responses, test: str, seed: int = 0):
     return scores.pvalue, scores.effect, np.isneginf(scores.score)
 
 
-def significance_table(responses: Responses, alpha: float) -> pd.DataFrame:
+def significance_table(responses: Responses, alpha: float, permutations: int = 999) -> pd.DataFrame:
     """Return the share of maps that each test calls different between classes, per adjustment.
 
     Parameters
@@ -50,22 +59,83 @@ def significance_table(responses: Responses, alpha: float) -> pd.DataFrame:
     responses : Responses
     alpha : float
         Level after adjustment.
+    permutations : int
+        Of the permutation test.
 
     Returns
     -------
     DataFrame
-        Columns test, bh, by, holm, undefined (shares), effect (median over the defined maps), effect_size (its name).
+        Columns test, bh, by, holm, westfall_young (shares of all maps), undefined (share of all maps), of_defined (share of
+        the defined maps, by bh), effect (median over the defined maps), effect_size (its name). Holm cannot be
+        used with so few permutations and Westfall and Young's adjustment needs them: NaN where there is none.
     """
     rows = []
     for test, effect_size in TESTS.items():
-        folds = [_test(training, test) for training in training_folds(responses)]
-        shares = {m: float(np.mean([(adjust(p, m) <= alpha).mean() for p, _, _ in folds])) for m in METHODS}
-        undefined = float(np.mean([u.mean() for _, _, u in folds]))
-        effect = float(np.median(np.concatenate([e[~u] for _, e, u in folds])))
-        rows.append(
-            {"test": test} | shares | {"undefined": undefined, "effect": effect, "effect_size": effect_size}
-        )
+        folds = []
+        for training in training_folds(responses):
+            # The permutation test has the F of ANOVA; its p-values come from more permutations than the criterion draws.
+            pvalues, effect, undefined = _test(training, "anova" if test == "permutation_f" else test)
+            familywise = np.full(len(pvalues), np.nan)
+            if test == "permutation_f":
+                rng = np.random.default_rng(0)
+                x, y = training.matrix(), training.y
+                pvalues, familywise = permutation_test(x, y, training.recordings, rng, permutations)
+            shares = {method: (adjust(pvalues, method) <= alpha).mean() for method in METHODS}
+            shares["westfall_young"] = (familywise <= alpha).mean()
+            shares["holm" if test == "permutation_f" else "westfall_young"] = np.nan
+            shares |= {"undefined": undefined.mean(), "of_defined": shares["bh"] / (~undefined).mean()}
+            folds.append((shares, effect[~undefined]))
+        means = pd.DataFrame([shares for shares, _ in folds]).mean()
+        effect = float(np.median(np.concatenate([effect for _, effect in folds])))
+        rows.append({"test": test, **means, "effect": effect, "effect_size": effect_size})
     return pd.DataFrame(rows)
+
+
+def no_difference_by_fold(responses: Responses, alpha: float) -> pd.DataFrame:
+    """Return the share of maps without significant difference between classes, one row per training fold.
+
+    Parameters
+    ----------
+    responses : Responses
+    alpha : float
+        Level after Benjamini and Hochberg's adjustment over the maps of all taps.
+
+    Returns
+    -------
+    DataFrame
+        Columns fold (the one left out), anova, ranks (Kruskal-Wallis), unit_length (`unit_length`, then ANOVA).
+    """
+    rows = []
+    for fold, training in zip(responses.test_folds, training_folds(responses), strict=True):
+        variants = {
+            "anova": _test(training, "anova"),
+            "ranks": _test(training, "kruskal"),
+            "unit_length": _test(unit_length(training), "anova"),
+        }
+        shares = {name: float((adjust(p) > alpha).mean()) for name, (p, _, _) in variants.items()}
+        rows.append({"fold": fold} | shares)
+    return pd.DataFrame(rows)
+
+
+def unit_length_overlap(responses: Responses, keep: float) -> dict[str, float]:
+    """Return how far the maps that ANOVA keeps of responses, and of these at unit length, are the same.
+
+    Parameters
+    ----------
+    responses : Responses
+    keep : float
+        Fraction of the maps kept per tap.
+
+    Returns
+    -------
+    dict of str to float
+        Tap -> Jaccard index, mean over training folds.
+    """
+    overlaps = []
+    for training in training_folds(responses):
+        pair = [select(seen, "anova", keep=keep).masks for seen in (training, unit_length(training))]
+        overlaps.append([mean_jaccard([masks[tap] for masks in pair]) for tap in responses.taps])
+    return dict(zip(responses.taps, np.mean(overlaps, axis=0).tolist(), strict=True))
 
 
 def shuffle_by_clip(responses: Responses, seed: int) -> Responses:
@@ -86,6 +156,10 @@ def shuffle_by_recording(responses: Responses, seed: int) -> Responses:
     )
 
 
+SHUFFLES = {"by clip": shuffle_by_clip, "by recording": shuffle_by_recording}
+"""Ways to shuffle labels so that no map differs between classes."""
+
+
 def calibration_table(responses: Responses, seeds: int) -> pd.DataFrame:
     """Return the share of p-values below 0.05 with shuffled labels, where no map differs between classes.
 
@@ -94,25 +168,31 @@ def calibration_table(responses: Responses, seeds: int) -> pd.DataFrame:
     responses : Responses
         The clips of all folds.
     seeds : int
-        Number of shuffles, whose shares are averaged.
+        Number of shuffles.
 
     Returns
     -------
     DataFrame
-        Columns test, shuffled ("by clip" or "by recording"), false_alarms; undefined maps are left out.
+        Columns test, shuffled (a name in `SHUFFLES`), false_alarms (mean over shuffles), sd (between shuffles; NaN for one),
+        shuffles; undefined maps are left out.
     """
-    ways = {"by clip": shuffle_by_clip, "by recording": shuffle_by_recording}
     rows = []
     for test in TESTS:
-        for way, shuffle in ways.items():
+        for way, shuffle in SHUFFLES.items():
             runs = [_test(shuffle(responses, seed), test, seed) for seed in range(seeds)]
-            share = float(np.mean([(p[~undefined] <= 0.05).mean() for p, _, undefined in runs]))
-            rows.append({"test": test, "shuffled": way, "false_alarms": share})
+            shares = [(p[~undefined] <= 0.05).mean() for p, _, undefined in runs]
+            rows.append({"test": test, "shuffled": way} | _over_shuffles("false_alarms", shares))
     return pd.DataFrame(rows)
 
 
+def _over_shuffles(name: str, shares: Sequence[float]) -> dict[str, float]:
+    """Return the mean of a share over shuffles, its standard deviation between them, and their number."""
+    sd = float(np.std(shares, ddof=1)) if len(shares) > 1 else float("nan")
+    return {name: float(np.mean(shares)), "sd": sd, "shuffles": len(shares)}
+
+
 def equivalence_table(responses: Responses, alpha: float) -> pd.DataFrame:
-    """Return the share of maps shown to respond alike to all classes, per tap.
+    """Return the share of maps shown to respond alike to all classes, per tap (Welch form, margin `EQUIVALENCE_MARGIN`).
 
     Parameters
     ----------
@@ -123,17 +203,88 @@ def equivalence_table(responses: Responses, alpha: float) -> pd.DataFrame:
     Returns
     -------
     DataFrame
-        Columns tap, maps, raw, adjusted (shares).
+        Columns tap, maps, constant, raw, adjusted (shares); constant maps count as alike.
     """
     sizes = [responses[tap].shape[1] for tap in responses.taps]
     ends = np.cumsum(sizes)[:-1]
-    raw, adjusted = [], []
+    folds = []
     for training in training_folds(responses):
-        pvalues = equivalence_pvalues(training.matrix(), training.y)
-        raw.append([part.mean() for part in np.split(pvalues <= alpha, ends)])
-        adjusted.append([part.mean() for part in np.split(adjust(pvalues, "bh") <= alpha, ends)])
-    columns = {"tap": responses.taps, "maps": sizes, "raw": np.mean(raw, 0), "adjusted": np.mean(adjusted, 0)}
-    return pd.DataFrame(columns)
+        x = training.matrix()
+        pvalues = equivalence_pvalues(x, training.y)
+        kinds = (is_constant(x), pvalues <= alpha, adjust(pvalues) <= alpha)
+        folds.append([[part.mean() for part in np.split(kind, ends)] for kind in kinds])
+    constant, raw, adjusted = np.mean(folds, axis=0)
+    return pd.DataFrame(
+        {"tap": responses.taps, "maps": sizes, "constant": constant, "raw": raw, "adjusted": adjusted}
+    )
+
+
+MARGINS = (0.1, 0.15, 0.2, 0.25, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 1.0, 1.25, 1.5, 1.75, 2.0)
+"""Margins f of the curve: from Cohen's "small" to classes that explain 80 % of the variance."""
+
+
+def equivalence_curve(responses: Responses, alpha: float) -> pd.DataFrame:
+    """Return the share of maps shown to respond alike, over `MARGINS`.
+
+    Parameters
+    ----------
+    responses : Responses
+    alpha : float
+        Level, as in `equivalence_table`.
+
+    Returns
+    -------
+    DataFrame
+        Columns form (a name in `EQUIVALENCE_FORMS`), margin, raw, adjusted (shares, mean over training folds).
+    """
+    margins = np.array(MARGINS)
+    tables = []
+    for form in EQUIVALENCE_FORMS:
+        folds = [equivalence_pvalues(t.matrix(), t.y, margins, form) for t in training_folds(responses)]
+        raw = np.mean([(p <= alpha).mean(axis=1) for p in folds], axis=0)
+        adjusted = np.mean([[(adjust(row) <= alpha).mean() for row in p] for p in folds], axis=0)
+        tables.append(pd.DataFrame({"form": form, "margin": margins, "raw": raw, "adjusted": adjusted}))
+    return pd.concat(tables, ignore_index=True)
+
+
+def margin_reaching(curve: pd.DataFrame, share: float) -> dict[str, float | None]:
+    """Return the smallest margin of an `equivalence_curve` at which so many maps are alike, by raw p-values; None where none is.
+
+    Returns
+    -------
+    dict of str to float or None
+        Form -> margin.
+    """
+    reached = curve[curve["raw"] >= share].groupby("form")["margin"].min().to_dict()
+    return {form: reached.get(form) for form in EQUIVALENCE_FORMS}
+
+
+def equivalence_power(responses: Responses, alpha: float, seeds: int) -> pd.DataFrame:
+    """Return the share of maps shown to respond alike with shuffled labels, where all respond alike.
+
+    Parameters
+    ----------
+    responses : Responses
+    alpha : float
+        Level of the raw p-values; the margin is `EQUIVALENCE_MARGIN`.
+    seeds : int
+        Number of shuffles; they go through the training folds in turn, to have as many clips as the test itself has.
+
+    Returns
+    -------
+    DataFrame
+        Columns shuffled (a name in `SHUFFLES`), form (a name in `EQUIVALENCE_FORMS`), alike (mean over shuffles), sd,
+        shuffles.
+    """
+    training = training_folds(responses)
+    rows = []
+    for way, shuffle in SHUFFLES.items():
+        shuffled = [shuffle(training[seed % len(training)], seed) for seed in range(seeds)]
+        for form in EQUIVALENCE_FORMS:
+            pvalues = [equivalence_pvalues(s.matrix(), s.y, form=form) for s in shuffled]
+            shares = [(p <= alpha).mean() for p in pvalues]
+            rows.append({"shuffled": way, "form": form} | _over_shuffles("alike", shares))
+    return pd.DataFrame(rows)
 
 
 def pair_counts(responses: Responses) -> pd.DataFrame:

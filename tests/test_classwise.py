@@ -5,13 +5,14 @@ from statsmodels.stats.oneway import equivalence_oneway
 
 from dha_utils.criteria import CRITERIA
 from dha_utils.criteria.classwise import (
+    EQUIVALENCE_FORMS,
     EQUIVALENCE_MARGIN,
     equivalence_pvalues,
     eta_squared,
     omega_squared,
 )
 from dha_utils.criteria.groups import is_constant, moments, split_by_class, varies_within_classes
-from dha_utils.errors import DataError
+from dha_utils.errors import DataError, ParameterError
 
 TESTS = ["anova", "welch", "alexander_govern", "kruskal"]
 ORACLES = {
@@ -58,7 +59,7 @@ def test_equivalence_is_statsmodels_map_by_map():
     got, pvalues = score("equivalence", x, y), equivalence_pvalues(x, y)
     for column in range(x.shape[1]):
         parts = [x[y == c, column].astype(float) for c in range(5)]
-        expected = equivalence_oneway(parts, EQUIVALENCE_MARGIN)
+        expected = equivalence_oneway(parts, EQUIVALENCE_MARGIN**2)
         assert pvalues[column] == pytest.approx(expected.pvalue, rel=1e-7)
         assert got.effect[column] == pytest.approx(expected.effectsize, rel=1e-9)
         assert got.score[column] == pytest.approx(expected.statistic / expected.crit_f, rel=1e-7)
@@ -66,15 +67,55 @@ def test_equivalence_is_statsmodels_map_by_map():
     assert got.pvalue is None
 
 
-def test_equivalence_p_is_uniform_at_the_margin_and_small_for_like_classes():
+@pytest.mark.parametrize(("form", "use_var"), [("welch", "unequal"), ("pooled", "equal")])
+def test_equivalence_at_many_margins_is_statsmodels_one_by_one(form, use_var):
+    x, y = unbalanced()
+    margins = np.array([0.1, 0.25, 0.5, 1.0])
+    got = equivalence_pvalues(x, y, margins, form)
+    assert got.shape == (4, 12)
+    for column in range(x.shape[1]):
+        parts = [x[y == c, column].astype(float) for c in range(5)]
+        for row, margin in enumerate(margins):
+            expected = equivalence_oneway(parts, margin**2, use_var=use_var)
+            assert got[row, column] == pytest.approx(expected.pvalue, rel=1e-7)
+
+
+@pytest.mark.parametrize("form", EQUIVALENCE_FORMS)
+def test_equivalence_p_is_uniform_at_the_margin_and_small_for_like_classes(form):
     rng = np.random.default_rng(1)
     y = np.repeat(np.arange(10), 40)
-    # Cohen's f is the standard deviation of the class means over that within classes.
-    pattern = stats.zscore(np.arange(10.0))
-    at_margin = rng.normal(size=(400, 1500)) + np.sqrt(EQUIVALENCE_MARGIN) * pattern[y][:, None]
-    assert stats.kstest(equivalence_pvalues(at_margin, y), "uniform").pvalue > 0.01
-    alike = equivalence_pvalues(rng.normal(size=(400, 1500)), y)
+    pattern = stats.zscore(
+        np.arange(10.0)
+    )  # f: the standard deviation of the class means over that within classes
+    at_margin = rng.normal(size=(400, 1500)) + EQUIVALENCE_MARGIN * pattern[y][:, None]
+    assert stats.kstest(equivalence_pvalues(at_margin, y, form=form), "uniform").pvalue > 0.01
+    alike = equivalence_pvalues(rng.normal(size=(400, 1500)), y, form=form)
     assert (alike < 0.05).mean() > 0.9
+
+
+def test_one_wild_clip_makes_classes_alike_in_the_pooled_form_only():
+    rng = np.random.default_rng(4)
+    y = np.repeat(np.arange(10), 40)
+    x = rng.normal(size=(400, 1)) + 0.7 * stats.zscore(np.arange(10.0))[y][:, None]
+    x[3] = 100
+    assert equivalence_pvalues(x, y, form="pooled") < 0.05 < equivalence_pvalues(x, y, form="welch")
+
+
+def test_p_values_of_equivalence_grow_as_the_margin_shrinks_also_where_the_tail_underflows():
+    rng = np.random.default_rng(5)
+    y = np.repeat(np.arange(10), 32)
+    x = rng.normal(size=(320, 60)) + np.linspace(0, 3, 60) * stats.zscore(np.arange(10.0))[y][:, None]
+    margins = np.linspace(0.1, 5, 40)
+    for form in EQUIVALENCE_FORMS:
+        p = equivalence_pvalues(x, y, margins, form)
+        assert ((p >= 0) & (p <= 1)).all()
+        assert (np.diff(p, axis=0) <= 1e-12).all()
+
+
+def test_an_unknown_form_is_named():
+    x, y = unbalanced()
+    with pytest.raises(ParameterError, match=r"unknown form 'pool' \(did you mean 'pooled'\?\)"):
+        equivalence_pvalues(x, y, form="pool")
 
 
 @pytest.mark.parametrize(
@@ -114,7 +155,11 @@ def test_the_rule_for_undefined_maps():
         assert got.effect[columns].tolist() == [0] * len(columns), name
     perfect = score("anova", x, y)
     assert (perfect.score[2], perfect.pvalue[2], perfect.effect[2]) == (np.inf, 0, 1)
-    assert equivalence_pvalues(x, y)[:3].tolist() == [1, 1, 1]
+    # A constant map responds alike by construction; one that is silent for a class is undefined.
+    assert equivalence_pvalues(x, y)[:3].tolist() == [0, 1, 1]
+    pooled = equivalence_pvalues(x, y, form="pooled")
+    assert (pooled[0], pooled[2]) == (0, 1)  # classes that differ without any variance within are not alike
+    assert equivalence_pvalues(x[:, :1], y, np.array([0.1, 2])).tolist() == [[0], [0]]
     assert np.isneginf(score("equivalence", x[:, :3], y).score).all()
 
 

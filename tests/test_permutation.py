@@ -3,7 +3,7 @@ import pytest
 from scipy import stats
 
 from dha_utils.criteria import CRITERIA
-from dha_utils.criteria.permutation import PERMUTATIONS, permutation_f, permutation_pvalues
+from dha_utils.criteria.permutation import PERMUTATIONS, permutation_f, permutation_pvalues, permutation_test
 from dha_utils.errors import DataError
 
 CRITERION = CRITERIA["permutation_f"]
@@ -30,6 +30,31 @@ def test_p_counts_permutations_of_whole_recordings():
         count += stats.f_oneway(*(x[shuffled == c] for c in range(4)), axis=0).statistic >= f
     assert got.tolist() == ((1 + count) / 41).tolist()
     assert got[4] == 1 / 41
+
+
+def test_familywise_p_counts_the_largest_f_over_all_maps():
+    x, y, group = recordings(6, 0.5, 4)
+    x[:, 3] += 2 * y
+    x[:, 5] = 1.5  # constant: no F, and never the largest
+    got = permutation_test(x, y, group, np.random.default_rng(7), 40)
+    rng = np.random.default_rng(7)
+    f = stats.f_oneway(*(x[y == c, :5] for c in range(4)), axis=0).statistic
+    count = np.zeros(5)
+    for _ in range(40):
+        shuffled = rng.permutation(y[::3])[group]
+        count += stats.f_oneway(*(x[shuffled == c, :5] for c in range(4)), axis=0).statistic.max() >= f
+    assert got.familywise.tolist() == [*((1 + count) / 41).tolist(), 1.0]
+    assert got.raw.tolist() == permutation_pvalues(x, y, group, np.random.default_rng(7), 40).tolist()
+    assert (got.familywise >= got.raw).all()
+
+
+def test_familywise_error_is_held():
+    found = 0
+    for seed in range(40):
+        x, y, group = recordings(30, 0.5, seed, per_class=5, clips=2)
+        x *= 10.0 ** np.arange(-15, 15)  # maps of any size count alike
+        found += (permutation_test(x, y, group, np.random.default_rng(seed), 59).familywise <= 0.05).any()
+    assert found <= stats.binom.ppf(0.999, 40, 0.05)
 
 
 def test_criterion_has_f_as_score_and_its_own_number_of_permutations():

@@ -61,6 +61,34 @@ def test_effect_sizes_and_shares():
     assert {"first", "second", "share of maps"} <= texts(figure)
 
 
+def test_margin_curves():
+    rows = [
+        {"form": form, "margin": margin, "raw": margin / 2, "adjusted": margin / 3}
+        for form in ("welch", "pooled")
+        for margin in (0.1, 0.25, 2.0)
+    ]
+    figure = plots.margin_curves(pd.DataFrame(rows), 0.25, 0.89)
+    assert {"welch, raw p", "pooled, adjusted", "89 % of the maps", "f = 0.25"} <= texts(figure)
+    assert figure.axes[0].lines[0].get_xydata().tolist() == [[0.1, 0.05], [0.25, 0.125], [2, 1]]
+
+
+def test_without_each_recording():
+    table = pd.DataFrame(
+        {"recording": ["r1", "r2", "r3"], "label": ["sea_waves", "dog", "dog"], "all": [0.1, 0.25, 0.26]}
+    )
+    figure = plots.without_each_recording(table, 0.26, named=1)
+    assert {"r1 (sea waves)", "all recordings", "one recording left out"} <= texts(figure)
+    assert figure.axes[0].lines[1].get_xydata().tolist() == [[1, 0.1], [2, 0.25], [3, 0.26]]
+
+
+def test_carried_variance():
+    table = pd.DataFrame({"tap": ["a", "a", "b", "b"], "share": [0.9, 0.1, 0.5, 0.5]})
+    figure = plots.carried_variance(table)
+    assert {"a", "b", "share of the tap's variance"} <= texts(figure)
+    heights = sorted(y for dots in figure.axes[0].collections for _, y in dots.get_offsets())
+    assert heights == pytest.approx([0.1, 0.5, 0.5, 0.9])
+
+
 def test_tap_accuracies():
     table = pd.DataFrame(
         [

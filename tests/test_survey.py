@@ -3,6 +3,8 @@ import pytest
 from scipy import stats
 
 from dha_utils import survey
+from dha_utils.criteria import CRITERIA
+from dha_utils.criteria.classwise import equivalence_pvalues
 from dha_utils.selection import select
 
 
@@ -14,19 +16,71 @@ def responses(make_responses):
 
 
 def test_significance(responses):
-    table = survey.significance_table(responses, 0.05).set_index("test")
+    table = survey.significance_table(responses, 0.05, permutations=199).set_index("test")
     assert list(table.index) == list(survey.TESTS)
     for test in ("anova", "welch", "kruskal"):
         assert table.loc[test, "bh"] == pytest.approx(20 / 80, abs=0.05)
         assert table.loc[test, "by"] <= table.loc[test, "bh"]
     assert table["undefined"].tolist() == [1 / 80] * 5
-    assert table.loc["permutation_f", "holm"] == 0
+    np.testing.assert_allclose(table["of_defined"], table["bh"] * 80 / 79)
+    # Holm has nothing to say of so few permutations, and only the permutation test has permutations.
+    assert table["holm"].isna().tolist() == [False] * 4 + [True]
+    assert table["westfall_young"].isna().tolist() == [True] * 4 + [False]
+    assert table.loc["permutation_f", "westfall_young"] == pytest.approx(20 / 80, abs=0.05)
+
+
+def test_no_difference_by_fold_is_what_a_selection_by_level_leaves_out(responses):
+    table = survey.no_difference_by_fold(responses, 0.05)
+    assert table["fold"].tolist() == responses.test_folds
+    for row, training in zip(table.itertuples(), survey.training_folds(responses), strict=True):
+        assert row.anova == pytest.approx(select(training, "anova", alpha=0.05).ignored)
+        assert row.ranks == pytest.approx(select(training, "kruskal", alpha=0.05).ignored)
+        at_unit_length = select(survey.unit_length(training), "anova", alpha=0.05)
+        assert row.unit_length == pytest.approx(at_unit_length.ignored)
+
+
+def test_one_wild_clip_hides_differences_from_anova_and_not_from_ranks(make_responses):
+    responses = make_responses({"bn7": 40}, n_good=40, strength=1.0, per_class=25)
+    clip = int(np.flatnonzero(responses.folds == 2)[0])
+    responses.arrays["bn7"][clip] = 500
+    table = survey.no_difference_by_fold(responses, 0.05).set_index("fold")
+    assert table.loc[2, "anova"] < 0.2  # the fold that is trained without it
+    assert (table.drop(index=2)["anova"] == 1).all()
+    assert (table["ranks"] < 0.2).all()
+    # Over unit length it is one profile among others, though not an ordinary one.
+    assert (table["unit_length"] < 1).all()
+
+
+def test_unit_length(responses):
+    scaled = survey.unit_length(responses)
+    np.testing.assert_allclose(np.linalg.norm(scaled["relu7"], axis=1), 1, rtol=1e-6)
+    assert survey.unit_length_overlap(scaled, 0.2) == {"relu6": 1, "relu7": 1}
+    # What tells the classes apart is how loud their clips are: all maps say it, at unit length none does.
+    rng = np.random.default_rng(0)
+    noise = {tap: rng.uniform(1, 2, x.shape) for tap, x in responses.arrays.items()}
+    loud = {tap: (x * (1 + responses.y[:, None])).astype(np.float32) for tap, x in noise.items()}
+    overlap = survey.unit_length_overlap(type(responses)(loud, responses.table), 0.2)
+    assert overlap["relu7"] < 0.5
 
 
 def test_calibration(responses):
-    table = survey.calibration_table(responses, seeds=4).set_index(["test", "shuffled"])["false_alarms"]
+    table = survey.calibration_table(responses, seeds=4).set_index(["test", "shuffled"])
     assert len(table) == 10
-    assert table.between(0.0, 0.2).all()
+    assert table["false_alarms"].between(0.0, 0.2).all()
+    assert (table["shuffles"] == 4).all()
+    shares = []
+    for seed in range(4):
+        p = (
+            CRITERIA["anova"]
+            .function(
+                responses.matrix(), survey.shuffle_by_clip(responses, seed).y, responses.recordings, None
+            )
+            .pvalue[:-1]
+        )
+        shares.append((p <= 0.05).mean())
+    assert table.loc[("anova", "by clip"), "false_alarms"] == pytest.approx(np.mean(shares))
+    assert table.loc[("anova", "by clip"), "sd"] == pytest.approx(np.std(shares, ddof=1))
+    assert survey.calibration_table(responses, seeds=1)["sd"].isna().all()
 
 
 def test_shuffles(make_responses):
@@ -39,14 +93,50 @@ def test_shuffles(make_responses):
     assert len(set(survey.shuffle_by_clip(pure, 1).recordings)) == 64
 
 
-def test_equivalence(make_responses):
-    rng = np.random.default_rng(0)
-    responses = make_responses({"relu6": 6}, n_good=3, per_class=400)
-    alike = responses["relu6"]
-    alike[:, 3:] = rng.normal(size=(1600, 3))
-    table = survey.equivalence_table(responses, 0.05)
-    assert table["raw"].tolist() == [0.5]
-    assert table["adjusted"].tolist() == [0.5]
+@pytest.fixture
+def half_alike(make_responses):
+    """Three maps that differ between classes, three that do not, and one that is constant."""
+    responses = make_responses({"relu6": 7}, n_good=3, per_class=400)
+    responses["relu6"][:, 3:6] = np.random.default_rng(0).normal(size=(1600, 3))
+    responses["relu6"][:, 6] = 0.3
+    return responses
+
+
+def test_equivalence(half_alike):
+    table = survey.equivalence_table(half_alike, 0.05)
+    assert table["raw"].tolist() == table["adjusted"].tolist() == [pytest.approx(4 / 7)]
+    assert table["constant"].tolist() == [pytest.approx(1 / 7)]
+
+
+def test_equivalence_over_margins(half_alike):
+    curve = survey.equivalence_curve(half_alike, 0.05)
+    assert len(curve) == 2 * len(survey.MARGINS)
+    for _, rows in curve.groupby("form"):
+        assert (np.diff(rows["raw"]) >= 0).all()
+        assert (rows["adjusted"] <= rows["raw"]).all()
+        at_margin = rows.set_index("margin")["raw"]
+        assert at_margin[0.25] == pytest.approx(4 / 7)
+    fold = survey.training_folds(half_alike)
+    by_hand = np.mean([(equivalence_pvalues(t.matrix(), t.y, 0.1, "pooled") <= 0.05).mean() for t in fold])
+    pooled = curve[(curve["form"] == "pooled") & (curve["margin"] == 0.1)]
+    assert pooled["raw"].tolist() == [pytest.approx(by_hand)]
+
+
+def test_the_margin_at_which_so_many_are_alike(half_alike):
+    curve = survey.equivalence_curve(half_alike, 0.05)
+    reached = survey.margin_reaching(curve, 0.5)
+    assert set(reached) == {"welch", "pooled"}
+    assert 0.1 <= reached["welch"] <= 0.25
+    assert survey.margin_reaching(curve, 0.99)["welch"] is None
+
+
+def test_power_of_the_equivalence_test(half_alike, make_responses):
+    power = survey.equivalence_power(half_alike, 0.05, seeds=3).set_index(["shuffled", "form"])
+    assert len(power) == 4
+    assert (power["alike"] > 0.9).all()  # 1280 clips show it
+    few = survey.equivalence_power(make_responses(per_class=10), 0.05, seeds=3)
+    assert (few["alike"] < 0.5).all()
+    assert (few["shuffles"] == 3).all()
 
 
 def test_pair_counts(make_responses):

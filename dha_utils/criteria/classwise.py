@@ -6,16 +6,25 @@ statistic or the effect size, never by p, which underflows to ties. All assume i
 """
 
 import numpy as np
-from scipy import stats
+from scipy import special, stats
 from statsmodels.stats.oneway import equivalence_oneway_generic
 
 from dha_utils.criteria.base import MapScores, criterion
-from dha_utils.criteria.groups import moments, split_by_class, varies, varies_within_classes, where_defined
+from dha_utils.criteria.groups import (
+    is_constant,
+    moments,
+    split_by_class,
+    varies,
+    varies_within_classes,
+    where_defined,
+)
+from dha_utils.errors import ParameterError
+from dha_utils.naming import closest
 
-EQUIVALENCE_MARGIN = 0.25**2
-"""Largest difference that still counts as "alike", as Cohen's f squared: f = 0.25 (Cohen's "medium"; classes
-explain 5.9 % of the variance). A choice, not a fact: at f = 0.1, his "small", a few hundred clips could
-hardly show any map alike."""
+EQUIVALENCE_MARGIN = 0.25
+"""Largest difference that still counts as "alike": the effect size f, the standard deviation of the class means
+over that within classes. Cohen calls 0.25 "medium"; with equal variances classes then explain 5.9 % of the
+variance. A choice, not a fact, so the book shows the answer over many margins."""
 
 EQUIVALENCE_LEVEL = 0.05
 """Level of the equivalence test to which its score is scaled."""
@@ -141,15 +150,34 @@ def equivalence(x: np.ndarray, y: np.ndarray, groups: np.ndarray, rng: np.random
     -------
     MapScores
         score = Welch's F over its critical value, below 1 = shown alike at `EQUIVALENCE_LEVEL` (the order is
-        that of p, but p rounds to 1 for most maps and would tie); effect = Cohen's f squared, F / n as
-        statsmodels has it.
+        that of p, but p rounds to 1 for most maps and would tie). A constant map is alike, and ``-inf`` says
+        so; maps silent for a whole class are ``-inf`` too, because they are undefined. Effect = f squared,
+        F / n as statsmodels has it.
     """
-    result = _equivalence_test(x, y)
+    result = equivalence_oneway_generic(
+        stats.f_oneway(*split_by_class(x, y), axis=0, equal_var=False).statistic,
+        len(np.unique(y)),
+        np.bincount(np.unique(y, return_inverse=True)[1]),
+        EQUIVALENCE_MARGIN**2,
+        (degrees_of_freedom(y)[0], _welch_denominator(x, y)),
+        alpha=EQUIVALENCE_LEVEL,
+    )
     return MapScores(result.statistic / result.crit_f, None, result.effectsize)
 
 
-def equivalence_pvalues(x: np.ndarray, y: np.ndarray) -> np.ndarray:
-    """Return the p-values of the equivalence test, small = shown alike, shape (C,); 1 for undefined maps.
+EQUIVALENCE_FORMS = {"welch": welch, "pooled": anova}
+"""The F test whose statistic is tested for equivalence, and so what f means. ``welch``: class means weighted by
+their precision, each class with a variance of its own. ``pooled``: Cohen's f, on one standard deviation pooled
+over classes; a single wild clip swells it, and then differences look small."""
+
+
+def equivalence_pvalues(
+    x: np.ndarray, y: np.ndarray, margin: float | np.ndarray = EQUIVALENCE_MARGIN, form: str = "welch"
+) -> np.ndarray:
+    """Return the p-values of Wellek's equivalence test: small = shown to respond alike to all classes.
+
+    A constant map responds alike by construction: its p-value is 0. A map that is undefined for the form and
+    not constant (silent for a whole class, in the Welch form) is not shown alike: its p-value is 1.
 
     Parameters
     ----------
@@ -157,21 +185,55 @@ def equivalence_pvalues(x: np.ndarray, y: np.ndarray) -> np.ndarray:
         Pooled responses of one tap or of several side by side.
     y : ndarray, shape (n,), int
         Class of every clip.
+    margin : float or ndarray of any shape
+        The smallest f that does not count as alike, positive.
+    form : {"welch", "pooled"}
+        A name in `EQUIVALENCE_FORMS`.
+
+    Returns
+    -------
+    ndarray, shape (*margin.shape, C)
+
+    Raises
+    ------
+    ParameterError
+        If the form is unknown.
+    DataError
+        If there are fewer than two classes or two clips per class.
+
+    Notes
+    -----
+    Source: Wellek, Testing Statistical Hypotheses of Equivalence and Noninferiority, 2nd ed. 2010, section 7.1; the
+    Welch form after Jan and Shieh, Statistics in Biopharmaceutical Research 2019. Both are statsmodels'
+    ``equivalence_oneway``, here for many maps and margins at once.
     """
+    if form not in EQUIVALENCE_FORMS:
+        raise ParameterError(
+            f"unknown form {form!r}{closest(form, EQUIVALENCE_FORMS)}; there are: {', '.join(EQUIVALENCE_FORMS)}"
+        )
     x = np.asarray(x, dtype=np.float64)
-    defined = varies_within_classes(x, y)
-    pvalues = np.ones(len(defined))
-    if defined.any():
-        pvalues[defined] = _equivalence_test(x[:, defined], y).pvalue
+    f = EQUIVALENCE_FORMS[form](x, y, None, None).score
+    defined = ~np.isneginf(f)
+    between, within = degrees_of_freedom(y)
+    if form == "welch":
+        within = _welch_denominator(x[:, defined], y) if defined.any() else within
+    margin = np.asarray(margin, dtype=np.float64)
+    pvalues = np.broadcast_to(np.where(is_constant(x), 0.0, 1.0), (*margin.shape, len(f))).copy()
+    pvalues[..., defined] = _noncentral_f_below(f[defined], between, within, len(y) * margin[..., None] ** 2)
     return pvalues
 
 
-def _equivalence_test(x: np.ndarray, y: np.ndarray):
-    """Return statsmodels' `EquivalenceOnewayResult` of every map of `x` (n, C), fields of shape (C,)."""
+def _welch_denominator(x: np.ndarray, y: np.ndarray) -> np.ndarray:
+    """Return the second degrees of freedom of Welch's F for maps `x` (n, C) that vary within classes, shape (C,)."""
     count, _, variance = moments(x, y)
-    k = len(count)
     weights = count / variance
     spread = ((1 - weights / weights.sum(axis=0)) ** 2 / (count - 1)).sum(axis=0)
-    df = (k - 1, (k**2 - 1) / (3 * spread))  # of Welch's F
-    f = stats.f_oneway(*split_by_class(x, y), axis=0, equal_var=False).statistic
-    return equivalence_oneway_generic(f, k, count.ravel(), EQUIVALENCE_MARGIN, df, alpha=EQUIVALENCE_LEVEL)
+    return (len(count) ** 2 - 1) / (3 * spread)
+
+
+def _noncentral_f_below(f: np.ndarray, between: int, within: np.ndarray, noncentrality: np.ndarray):
+    """Return the probability that a noncentral F is at most `f`; arguments broadcast."""
+    below = special.ncfdtr(between, within, noncentrality, f)
+    # SciPy's series gives NaN where the tail is too small for it, and for an infinite F.
+    mean = within / (within - 2) * (between + noncentrality) / between
+    return np.where(np.isnan(below), np.where(f < mean, 0.0, 1.0), below)

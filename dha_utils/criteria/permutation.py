@@ -1,11 +1,13 @@
 """The permutation F test: labels change places between recordings; clips of one recording stay together."""
 
+from typing import NamedTuple
+
 import numpy as np
 from scipy import stats
 
 from dha_utils.criteria.base import MapScores, criterion
 from dha_utils.criteria.classwise import degrees_of_freedom, eta_squared
-from dha_utils.criteria.groups import split_by_class, varies, where_defined
+from dha_utils.criteria.groups import is_constant, split_by_class, varies, where_defined
 from dha_utils.errors import DataError
 
 PERMUTATIONS = 99
@@ -13,6 +15,13 @@ PERMUTATIONS = 99
 
 BLOCK = 33
 """Permutations per matrix product: many small products would spend their time on starting threads."""
+
+
+class PermutationPvalues(NamedTuple):
+    """P-values of every map, each (C,): by itself, and adjusted for the number of maps (family-wise)."""
+
+    raw: np.ndarray
+    familywise: np.ndarray
 
 
 @criterion(
@@ -68,6 +77,27 @@ def permutation_pvalues(
     permutations : int
         Number of permutations.
     """
+    return permutation_test(x, y, groups, rng, permutations).raw
+
+
+def permutation_test(
+    x: np.ndarray, y: np.ndarray, groups: np.ndarray, rng: np.random.Generator, permutations: int
+) -> PermutationPvalues:
+    """Return raw and family-wise p-values of the permutation F test; arguments as in `permutation_pvalues`.
+
+    The family-wise ones compare each map's F with the *largest* F over all maps of every permutation: the
+    probability of any false alarm among the maps is held, and how maps depend on one another is taken into account.
+    Holm needs p-values below 0.05 divided by the number of maps, which only tens of thousands of permutations could give.
+
+    Returns
+    -------
+    PermutationPvalues
+
+    Notes
+    -----
+    Source: Westfall and Young, Resampling-Based Multiple Testing, 1993, single-step max-T, here with F.
+    """
+    x = np.asarray(x, dtype=np.float64)
     _, first, recording = np.unique(groups, return_index=True, return_inverse=True)
     labels, y = np.unique(y, return_inverse=True)
     mixed = np.flatnonzero(y != y[first][recording])
@@ -76,17 +106,23 @@ def permutation_pvalues(
             f"recording {groups[mixed[0]]} has clips of several classes, so labels cannot be permuted by "
             "recording: name its parts as recordings of their own, or choose another criterion"
         )
-    centred = x - np.mean(x, axis=0, dtype=np.float64)
+    # The total sum of squares of a map is the same for every permutation, so F grows with the share of it that
+    # lies between classes, in every map in the same way. A constant map has no such share: nothing lies between.
+    centred = x - x.mean(axis=0)
     total = (centred**2).sum(axis=0)
-    # The total sum of squares is the same for every permutation, so F grows with that between classes.
+    scaled = centred / np.sqrt(np.where(is_constant(x), np.inf, total))
     # A difference of rounding only, as when a permutation regroups the same clips, is a tie.
-    threshold = _between(centred, y[None], len(labels))[0] - 1e-12 * total
-    at_least = np.zeros(x.shape[1])
+    observed = _between(scaled, y[None], len(labels))[0] - 1e-12
+    at_least, largest = np.zeros(x.shape[1]), []
     for start in range(0, permutations, BLOCK):
         count = min(BLOCK, permutations - start)
         shuffled = np.stack([rng.permutation(y[first])[recording] for _ in range(count)])
-        at_least += (_between(centred, shuffled, len(labels)) >= threshold).sum(axis=0)
-    return (1 + at_least) / (1 + permutations)
+        between = _between(scaled, shuffled, len(labels))
+        at_least += (between >= observed).sum(axis=0)
+        largest.append(between.max(axis=1))
+    largest = np.sort(np.concatenate(largest))
+    exceeded = permutations - np.searchsorted(largest, observed)
+    return PermutationPvalues((1 + at_least) / (1 + permutations), (1 + exceeded) / (1 + permutations))
 
 
 def _between(centred: np.ndarray, y: np.ndarray, n_classes: int) -> np.ndarray:
