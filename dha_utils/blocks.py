@@ -14,6 +14,7 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from dha_utils.artifacts import hash_json, hash_rows
 from dha_utils.errors import DataError
 from dha_utils.paths import atomic_write
 
@@ -22,7 +23,7 @@ MARK = b"dha"
 
 @dataclass(frozen=True)
 class Block:
-    """What the manifest says of a block: its clips (how many, hash of their names), its bytes once it is written."""
+    """What the manifest says of a block: its clips (how many, hash of their rows), its bytes once it is written."""
 
     rows: int
     clips_sha256: str
@@ -30,8 +31,13 @@ class Block:
 
 
 def names_sha256(names: Sequence[str]) -> str:
-    """Return the sha256 over the names of clips, in order; that of `dha_utils.provenance` for all clips."""
+    """Return the sha256 over the names of clips, in order, as in `dha_utils.provenance`."""
     return hashlib.sha256("\n".join(names).encode()).hexdigest()
+
+
+def rows_sha256(table: pd.DataFrame, cut: Mapping) -> str:
+    """Return the sha256 over the rows of the clip table that make a block, their sound and what is cut out of it included."""
+    return hash_json(hash_rows(table, cut))
 
 
 def write_block(path: Path, table: pd.DataFrame, arrays: Mapping[str, np.ndarray], mark: str) -> None:

@@ -8,6 +8,7 @@ import shutil
 import sys
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from functools import partial
 from itertools import chain
 from pathlib import Path
@@ -17,10 +18,12 @@ import pandas as pd
 import torch
 from tqdm import tqdm
 
+from dha_utils.artifacts import key_of
 from dha_utils.cluster import connect, run_items
 from dha_utils.datasets import Clips
 from dha_utils.errors import DataError
 from dha_utils.hardware import choose_workers
+from dha_utils.manifest import MANIFEST
 from dha_utils.paths import probe_folder
 from dha_utils.responses import Responses
 from dha_utils.store import ResponseStore
@@ -119,11 +122,6 @@ def described(clips: Clips) -> pd.DataFrame:
     return clips.table.drop(columns=["path", "cut"], errors="ignore")
 
 
-def plan_store(clips: Clips, folder: str | Path, taps: Sequence[str], provenance: dict) -> ResponseStore:
-    """Return the store for an extraction, new or as far as it got; errors as `ResponseStore.plan`."""
-    return ResponseStore.plan(folder, clips.table["clip"].tolist(), provenance, taps, BLOCK)
-
-
 def fill_store(store: ResponseStore, clips: Clips, batch: Batch, **how) -> ResponseStore:
     """Compute the blocks that a store lacks, and return it, finished; `how` as in `run_blocks`."""
     missing = store.missing()
@@ -135,29 +133,70 @@ def fill_store(store: ResponseStore, clips: Clips, batch: Batch, **how) -> Respo
 
 
 def extract(
-    clips: Clips, batch: Batch, taps: Sequence[str], provenance: dict, out: str | Path | None, **how
+    clips: Clips,
+    batch: Batch,
+    taps: Sequence[str],
+    provenance: dict,
+    out: str | Path | None,
+    kind: str = "responses",
+    **how,
 ) -> Responses:
     """Return the responses to all clips, and save them to the file `out`, if any; `how` as in `run_blocks`.
 
-    Finished blocks are kept in a store beside the file meanwhile, ``OUT.partial/``, which is removed at the end.
+    Finished blocks are kept in a store beside the file meanwhile, ``OUT.partial/``, which is removed at the end. A file that
+    holds other responses stays until these are whole.
 
     Raises
     ------
     DataError
-        If `out` cannot be written, or is there and holds something else.
+        If `out` cannot be written, or is there and no file of responses.
     """
     if out is None:
         numbers = range(-(-len(clips) // BLOCK))
         blocks = dict(run_blocks(clips, numbers, batch, **how))
         return Responses(_joined([blocks[number] for number in numbers]), described(clips), provenance)
-    done = _check_output(Path(out), clips, provenance)
-    if done is not None:
-        return done
-    partial = plan_store(clips, f"{out}.partial", taps, provenance)
-    responses = fill_store(partial, clips, batch, **how).read()
+    out = Path(out)
+    store = ResponseStore.plan(f"{out}.partial", described(clips), provenance, taps, BLOCK, kind)
+    if probe_file(out):
+        held = _load_output(out)
+        if key_of(kind, held) == store.key:
+            return held
+        _say_anew(out, **how)
+    responses = fill_store(store.begin(anew=True), clips, batch, **how).read()
     responses.save(out)
-    shutil.rmtree(partial.folder)
+    shutil.rmtree(store.folder)
     return responses
+
+
+def extract_into(
+    folder: str | Path, clips: Clips, batch: Batch, taps: Sequence[str], provenance: dict, **how
+) -> ResponseStore:
+    """Return the finished store of the responses to all clips; `how` as in `run_blocks`.
+
+    Where the folder holds other responses these are made beside it, in ``FOLDER.partial/``, and take its place when they are
+    whole.
+
+    Raises
+    ------
+    DataError
+        If the folder cannot be written, or holds what is no store of responses.
+    """
+    folder = Path(folder)
+    beside, aside = (folder.with_name(f"{folder.name}.{end}") for end in ("partial", "replaced"))
+    if not (folder / MANIFEST).exists() and _is_complete(beside):
+        _rename(beside, folder)  # a kill came in between the two names
+    store = ResponseStore.plan(folder, described(clips), provenance, taps, BLOCK)
+    if not (folder / MANIFEST).exists() or ResponseStore.load(folder).is_same(store):
+        store = fill_store(store.begin(), clips, batch, **how)
+    else:
+        _say_anew(folder, **how)
+        anew = replace(store, folder=beside).begin(anew=True)
+        anew = fill_store(anew, clips, batch, **how)
+        _rename(folder, aside)
+        _rename(beside, folder)
+        store = replace(anew, folder=folder)
+    shutil.rmtree(aside, ignore_errors=True)
+    return store
 
 
 def probe_file(out: Path) -> bool:
@@ -169,15 +208,35 @@ def probe_file(out: Path) -> bool:
         raise DataError(f"{out}: cannot be written ({error.strerror}); choose another file") from error
 
 
-def _check_output(out: Path, clips: Clips, provenance: dict) -> Responses | None:
-    """Return what `out` holds if it is this extraction, None if it is not there; raise if it is anything else."""
-    if not probe_file(out):
-        return None
-    held = Responses.load(out) if out.is_file() else None
-    if (
-        held is None
-        or held.provenance != provenance
-        or held.table["clip"].tolist() != clips.table["clip"].tolist()
-    ):
-        raise DataError(f"{out}: is there and is not this extraction; remove it, or choose another file")
-    return held
+def _load_output(out: Path) -> Responses:
+    try:
+        return Responses.load(out)
+    except DataError as error:
+        raise DataError(
+            f"{out}: is there and is no file of responses, or damaged; remove it, or choose another output"
+        ) from error
+
+
+def _say_anew(out: Path, *, progress: bool, **_how) -> None:
+    if progress:
+        print(
+            f"{out}: holds another extraction (other clips, labels, folds, sound, parameters or weights); it is made anew, and "
+            "the old one replaced at the end",
+            file=sys.stderr,
+        )
+
+
+def _is_complete(folder: Path) -> bool:
+    try:
+        return ResponseStore.load(folder).complete
+    except DataError:
+        return False
+
+
+def _rename(folder: Path, to: Path) -> None:
+    try:
+        folder.rename(to)
+    except OSError as error:
+        raise DataError(
+            f"{folder}: cannot be renamed to {to} ({error.strerror}); do that by hand, or choose another output"
+        ) from error

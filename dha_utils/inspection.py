@@ -1,10 +1,10 @@
 """What is wrong with a set of clips, before anything is computed from it.
 
 Every file is read once: missing and unreadable ones, the same content twice, a class of which too little is left. Different
-sampling rates are mentioned and no fault: clips are resampled.
+sampling rates are mentioned and no fault: clips are resampled. What tells a clip's sound from any other is kept in the column
+``sound`` of the clip table, so that what is computed from it can be known by it (`dha_utils.artifacts`).
 """
 
-import hashlib
 import sys
 from collections import Counter
 from collections.abc import Callable
@@ -16,11 +16,13 @@ from pathlib import Path
 import soundfile
 from tqdm import tqdm
 
+from dha_utils.artifacts import OF_A_CLIP, hash_sound
 from dha_utils.cluster import connect, run_items
-from dha_utils.datasets import DATASETS, Clips
+from dha_utils.datasets import DATASETS, Clips, load_clips
 from dha_utils.datasets.clips import check_folds
 from dha_utils.errors import AudioError, DataError, ParameterError
 from dha_utils.hardware import choose_workers
+from dha_utils.responses import Responses
 from dha_utils.sound_files import check_sound
 from dha_utils.soundnet import MIN_SAMPLES
 
@@ -32,6 +34,7 @@ class Report:
     Attributes
     ----------
     clips : Clips
+        With the column ``sound``, empty for files that cannot be read.
     faults : dict of str to str
         Clip id -> why it cannot be used.
     notes : list of str
@@ -56,7 +59,7 @@ class Report:
 
 
 Reader = Callable[[str], tuple]
-"""Path of a file -> what is wrong with it, its rate and its hash."""
+"""Path of a file -> what is wrong with it, its rate and what tells its sound from any other."""
 
 FILES_AT_ONCE = 100
 """Files that a worker of a cluster is given at a time."""
@@ -105,10 +108,8 @@ def inspect_clips(
     progress : bool
         Show a progress bar on stderr.
     """
-    paths = clips.table["path"].tolist()
-    with tqdm(total=len(paths), unit="file", desc="inspect", disable=not progress, file=sys.stderr) as bar:
-        read = _read_in_threads if scheduler is None else partial(_read_on_cluster, scheduler=scheduler)
-        found = read(partial(_read_one, shortest=shortest), paths, workers, bar)
+    found = _read_all(clips, partial(_read_one, shortest=shortest), workers, scheduler, progress)
+    clips = replace(clips, table=clips.table.assign(sound=[sound for _, _, sound in found]))
     names, labels = clips.table["clip"].tolist(), clips.table["label"].tolist()
     faults = {name: fault for name, (fault, _, _) in zip(names, found, strict=True) if fault}
     notes = []
@@ -117,9 +118,9 @@ def inspect_clips(
         shares = ", ".join(f"{count} of {rate} Hz" for rate, count in sorted(rates.items()))
         notes.append(f"mixed sampling rates ({shares}); all are resampled")
     groups: dict[str, list[int]] = {}
-    for row, (_, _, digest) in enumerate(found):
-        if digest:
-            groups.setdefault(digest, []).append(row)
+    for row, (_, _, sound) in enumerate(found):
+        if sound:
+            groups.setdefault(sound, []).append(row)
     for rows in groups.values():
         if len(rows) > 1 and clips.name in DATASETS:
             notes.append(
@@ -151,6 +152,8 @@ def usable_clips(
 ) -> Clips:
     """Return the clips if all can be used, or, with `skip_bad`, those that can, with the others in ``left_out``.
 
+    They have the column ``sound``.
+
     Parameters
     ----------
     clips : Clips
@@ -164,7 +167,7 @@ def usable_clips(
         Clips cannot be used and are not to be skipped, or too little is left of a class; names it.
     """
     report = inspect_clips(clips, shortest=shortest, workers=workers, scheduler=scheduler, progress=progress)
-    clips = replace(clips, notes=(*clips.notes, *report.notes))
+    clips = replace(report.clips, notes=(*clips.notes, *report.notes))
     if not report.faults:
         return clips
     if not skip_bad:
@@ -187,6 +190,58 @@ def usable_clips(
     except DataError as error:
         raise DataError(f"after leaving out {len(left_out)} clips that cannot be used, {error}") from error
     return replace(kept, left_out=left_out)
+
+
+def identify(clips: Clips, *, workers: int | None = None, scheduler: str | None = None) -> Clips:
+    """Return the clips with the column ``sound``; files are read where that is missing. Arguments as in `inspect_clips`.
+
+    Raises
+    ------
+    AudioError
+        A file cannot be read.
+    """
+    if "sound" in clips.table:
+        return clips
+    found = _read_all(clips, _hash_one, workers, scheduler, progress=False)
+    for path, (fault, _) in zip(clips.table["path"], found, strict=True):
+        if fault:
+            raise AudioError(f"{path}: {fault}")
+    return replace(clips, table=clips.table.assign(sound=[sound for _, sound in found]))
+
+
+def clips_of(responses: Responses, dataset: str | Path, root: str | Path | None = None) -> Clips:
+    """Return the clips behind responses, from the audio at hand: for what is to be computed beside them.
+
+    Parameters
+    ----------
+    responses : Responses
+    dataset, root
+        As in `dha_utils.load_clips`.
+
+    Raises
+    ------
+    DataError
+        There is no audio, or it is not that of the responses: other clips, labels, folds, recordings or sound.
+    """
+    clips = load_clips(dataset, root, allow_missing=True)
+    clips = clips.take(clips.table["clip"].isin(responses.table["clip"]).to_numpy())  # some may be left out
+    same = OF_A_CLIP
+    if "sound" in responses.table:
+        clips, same = identify(clips), (*same, "sound")
+    for column in same:
+        if clips.table[column].tolist() != responses.table[column].tolist():
+            raise DataError(
+                f"{clips.root}: {column}s are not those of the responses: run notebook 01 again (`dha run`)"
+            )
+    return clips
+
+
+def _read_all(clips: Clips, read: Reader, workers: int | None, scheduler: str | None, progress: bool) -> list:
+    """Return what `read` says of every file, in order."""
+    paths = clips.table["path"].tolist()
+    with tqdm(total=len(paths), unit="file", desc="inspect", disable=not progress, file=sys.stderr) as bar:
+        run = _read_in_threads if scheduler is None else partial(_read_on_cluster, scheduler=scheduler)
+        return run(read, paths, workers, bar)
 
 
 def _read_in_threads(read: Reader, paths: list[str], workers: int | None, bar: tqdm) -> list[tuple]:
@@ -215,7 +270,7 @@ def _read_part(read: Reader, item: tuple[int, list[str]]) -> list[tuple]:
 
 
 def _read_one(path: str, shortest: float) -> tuple[str, int, str]:
-    """Return what is wrong with a file (empty: nothing), its sampling rate (0: unknown) and the sha256 of its content."""
+    """Return what is wrong with a file (empty: nothing), its sampling rate (0: unknown) and what tells its sound."""
     try:
         rate = check_sound(Path(path))
         if shortest and (seconds := soundfile.info(path).duration) < shortest:
@@ -224,9 +279,17 @@ def _read_one(path: str, shortest: float) -> tuple[str, int, str]:
                 0,
                 "",
             )
-        with open(path, "rb") as file:
-            return "", rate, hashlib.file_digest(file, "sha256").hexdigest()
     except AudioError as error:
         return str(error).removeprefix(f"{path}: "), 0, ""
     except OSError as error:
         return f"cannot be read ({error.strerror})", 0, ""
+    fault, sound = _hash_one(path)
+    return fault, rate if sound else 0, sound
+
+
+def _hash_one(path: str) -> tuple[str, str]:
+    """Return what is wrong with a file (empty: nothing) and what tells its sound from any other."""
+    try:
+        return "", hash_sound(path)
+    except OSError as error:
+        return f"cannot be read ({error.strerror})", ""

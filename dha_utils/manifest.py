@@ -1,20 +1,20 @@
 """The manifest of a store of responses: which blocks there are to be, and whether they are."""
 
-import hashlib
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Self
 
+from dha_utils.artifacts import hash_json
 from dha_utils.blocks import Block, find_fault
 from dha_utils.errors import DataError
 from dha_utils.paths import atomic_write
 
-FORMAT = "dha-responses 1"
+FORMAT = "dha-responses 2"
 MANIFEST = "manifest.json"
-OF_THE_CLIPS = ("dataset", "attribution", "clips", "clip_list_sha256", "notes", "left_out", "cut")
-"""Keys of the provenance that say on which clips, not how: those that may differ in what is appended."""
+HOW = ("kind", "versions", "weights", "parameters")
+"""Parts of a key that say how responses are made, not of which clips: those that what is appended must share."""
 
 
 @dataclass(frozen=True)
@@ -24,6 +24,8 @@ class Manifest:
     Attributes
     ----------
     folder : Path
+    key : dict
+        What the responses depend on (`dha_utils.artifacts`).
     provenance : dict
         As in `dha_utils.Responses`.
     taps : tuple of str
@@ -33,6 +35,7 @@ class Manifest:
     """
 
     folder: Path
+    key: Mapping
     provenance: Mapping
     taps: tuple[str, ...]
     blocks: tuple[Block, ...]
@@ -51,7 +54,7 @@ class Manifest:
             if held["format"] != FORMAT:
                 raise ValueError(f"its format is {held['format']!r}")
             blocks = tuple(Block(**block) for block in held["blocks"])
-            return cls(folder, held["provenance"], tuple(held["taps"]), blocks, held["complete"])
+            return cls(folder, held["key"], held["provenance"], tuple(held["taps"]), blocks, held["complete"])
         except (FileNotFoundError, NotADirectoryError):
             raise DataError(f"{folder}: no store of responses is here ({MANIFEST} is missing)") from None
         except (ValueError, KeyError, TypeError) as error:
@@ -60,7 +63,8 @@ class Manifest:
     def save(self) -> None:
         """Write it into the folder, atomically."""
         blocks = [{key: value for key, value in vars(b).items() if value is not None} for b in self.blocks]
-        head = {"format": FORMAT, "complete": self.complete, "taps": self.taps, "provenance": self.provenance}
+        head = {"format": FORMAT, "complete": self.complete, "key": self.key, "taps": self.taps}
+        head["provenance"] = self.provenance
         with atomic_write(self.folder / MANIFEST) as temporary:
             temporary.write_text(json.dumps(head | {"blocks": blocks}, indent=1) + "\n", encoding="utf-8")
 
@@ -78,11 +82,15 @@ class Manifest:
         """Return the numbers of the blocks that are still to be written, or written anew."""
         return [number for number in range(len(self.blocks)) if self.fault(number)]
 
+    def is_same(self, other: "Manifest") -> bool:
+        """Return whether both are of the same responses, in the same blocks, however much of them is there."""
+        one, two = self.as_planned(), other.as_planned()
+        return (one.key, one.taps, one.blocks) == (two.key, two.taps, two.blocks)
+
     def mark(self, number: int) -> str:
         """Return the hash of what a block is made from: how, which taps, which clips."""
-        how = {key: value for key, value in self.provenance.items() if key not in OF_THE_CLIPS}
-        text = json.dumps([how, self.taps, self.blocks[number].clips_sha256], sort_keys=True)
-        return hashlib.sha256(text.encode()).hexdigest()
+        how = [self.key[part] for part in HOW]
+        return hash_json([how, self.taps, self.blocks[number].clips_sha256])
 
     def fault(self, number: int) -> str | None:
         """Return what is wrong with the file of a block, or None."""

@@ -7,7 +7,8 @@ pickled; any program that reads parquet reads the blocks.
 A store is planned before it is filled: which clips make which block is fixed then, so that blocks can be written in any
 order, by any number of processes, and those that are there already need not be made again. Every file is written under
 another name and renamed when it is whole. Until all blocks are there the manifest says so, and `ResponseStore.open` refuses.
-A block carries a hash of its clips and of what made it: one from elsewhere is noticed. Pages of a block have checksums.
+A block carries a hash of its clips (names, labels, folds, recordings, sound) and of what made it: one from elsewhere is noticed.
+Pages of a block have checksums.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
@@ -17,9 +18,10 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from dha_utils.blocks import Block, names_sha256, read_arrays, read_table, write_block
+from dha_utils.artifacts import make_key
+from dha_utils.blocks import Block, names_sha256, read_arrays, read_table, rows_sha256, write_block
 from dha_utils.errors import DataError
-from dha_utils.manifest import MANIFEST, OF_THE_CLIPS, Manifest
+from dha_utils.manifest import HOW, MANIFEST, Manifest
 from dha_utils.naming import closest
 from dha_utils.paths import probe_folder
 from dha_utils.responses import Responses
@@ -27,55 +29,75 @@ from dha_utils.responses import Responses
 
 @dataclass(frozen=True)
 class ResponseStore(Manifest):
-    """A folder of responses; made by `plan` or `open`. Attributes as in `Manifest`."""
+    """A folder of responses; made by `plan` and `begin`, or `open`. Attributes as in `Manifest`."""
 
     @classmethod
     def plan(
         cls,
         folder: str | Path,
-        names: Sequence[str],
+        table: pd.DataFrame,
         provenance: Mapping,
         taps: Sequence[str],
         block_size: int,
+        kind: str = "responses",
     ) -> "ResponseStore":
-        """Return the store for some clips in some folder: a new one, or the same as far as it got.
+        """Return the store that some clips are to make in a folder; nothing is written yet.
 
         Parameters
         ----------
         folder : path
-            Made if it is not there.
-        names : sequence of str
-            The clips, in order.
+        table : DataFrame
+            The clip table, in order: clip, label, fold, recording, sound.
         provenance : dict
             JSON types only.
         taps : sequence of str
         block_size : int
             Clips per block.
+        kind : {"responses", "mfcc"}
+            As in `dha_utils.artifacts.make_key`.
+        """
+        pieces = [table.iloc[start : start + block_size] for start in range(0, len(table), block_size)]
+        cut = provenance.get("cut", {})
+        blocks = tuple(Block(len(piece), rows_sha256(piece, cut)) for piece in pieces)
+        key = make_key(kind, table, provenance)
+        return cls(Path(folder), key, dict(provenance), tuple(taps), blocks)
+
+    def begin(self, *, anew: bool = False) -> "ResponseStore":
+        """Return the store as it is in its folder: new, or the same as far as it got.
+
+        Parameters
+        ----------
+        anew : bool
+            Take the place of another store that is there. Blocks that both have in common are kept.
 
         Raises
         ------
         DataError
             If the folder cannot be written, or holds anything else.
         """
-        folder = Path(folder)
-        cuts = range(0, len(names), block_size)
-        pieces = [names[start : start + block_size] for start in cuts]
-        blocks = tuple(Block(len(piece), names_sha256(piece)) for piece in pieces)
-        planned = cls(folder, dict(provenance), tuple(taps), blocks)
-        if (folder / MANIFEST).exists():
-            held = cls.load(folder)
-            if held.as_planned() != planned:
-                raise DataError(
-                    f"{folder}: holds another extraction (other clips, parameters, weights or code); remove it, or "
-                    "choose another output"
-                )
-            return held
-        claim_folder(folder)
+        claim_folder(self.folder)
+        if (self.folder / MANIFEST).exists():
+            try:
+                held = type(self).load(self.folder)
+            except DataError:
+                if not anew:
+                    raise
+            else:
+                if held.is_same(self):
+                    return held
+                if not anew:
+                    raise DataError(
+                        f"{self.folder}: holds another extraction (other clips, parameters or weights); remove it, or choose "
+                        "another output"
+                    )
         try:
-            planned.save()
+            self.save()
+            own = {self.path(number) for number in range(len(self.blocks))}
+            for path in {*self.folder.glob("*.parquet")} - own:
+                path.unlink()
         except OSError as error:
-            raise _cannot_be_written(folder, error) from error
-        return planned
+            raise _cannot_be_written(self.folder, error) from error
+        return self
 
     @classmethod
     def open(cls, folder: str | Path) -> "ResponseStore":
@@ -113,7 +135,7 @@ class ResponseStore(Manifest):
         ----------
         number : int
         table : DataFrame
-            Rows of the clip table, those planned for this block: clip, label, fold, recording.
+            Rows of the clip table, those planned for this block.
         arrays : dict of str to ndarray, shape (clips, maps), float32
             One per tap of the store.
 
@@ -122,9 +144,8 @@ class ResponseStore(Manifest):
         DataError
             If these are not the clips or taps of the block, a response is not finite, or the disk is full.
         """
-        if names_sha256(table["clip"].tolist()) != self.blocks[number].clips_sha256 or {*arrays} != {
-            *self.taps
-        }:
+        rows = rows_sha256(table, self.provenance.get("cut", {}))
+        if rows != self.blocks[number].clips_sha256 or {*arrays} != {*self.taps}:
             raise DataError(f"{self.path(number)}: these are not the clips and taps that were planned for it")
         Responses(arrays, table)  # checks shapes and values
         write_block(self.path(number), table, {tap: arrays[tap] for tap in self.taps}, self.mark(number))
@@ -160,12 +181,19 @@ class ResponseStore(Manifest):
             raise DataError(
                 f"{self.folder}: holds taps {', '.join(self.taps)}, not {', '.join(responses.taps)}"
             )
-        for key in sorted({*self.provenance, *responses.provenance} - {*OF_THE_CLIPS}):
-            if self.provenance.get(key) != responses.provenance.get(key):
+        theirs = make_key(self.key["kind"], responses.table, responses.provenance)
+        for part in HOW:
+            if self.key[part] != theirs[part]:
                 raise DataError(
-                    f"{self.folder}: what is to be appended was made with another {key}: not comparable"
+                    f"{self.folder}: what is to be appended was made with another {part}: not comparable"
                 )
-        held, names = self.table["clip"].tolist(), responses.table["clip"].tolist()
+        table = self.table
+        if [*table.columns] != [*responses.table.columns]:
+            raise DataError(
+                f"{self.folder}: its clips have the columns {', '.join(table.columns)}, not "
+                f"{', '.join(responses.table.columns)}"
+            )
+        held, names = table["clip"].tolist(), responses.table["clip"].tolist()
         if twice := {*held} & {*names}:
             raise DataError(f"{self.folder}: clip {min(twice)} is there already")
         of_the_clips = {"clips": len(held) + len(names), "clip_list_sha256": names_sha256(held + names)}
@@ -178,14 +206,22 @@ class ResponseStore(Manifest):
             if both:
                 of_the_clips[key] = both
         provenance = {**self.provenance, **of_the_clips}
-        blocks = (*self.blocks, Block(len(names), names_sha256(names)))
-        longer = replace(self, provenance=provenance, blocks=blocks, complete=False)
+        cut = provenance.get("cut", {})
+        longer = replace(
+            self,
+            key=make_key(
+                self.key["kind"], pd.concat([table, responses.table], ignore_index=True), provenance
+            ),
+            provenance=provenance,
+            blocks=(*self.blocks, Block(len(names), rows_sha256(responses.table, cut))),
+            complete=False,
+        )
         longer.write(len(self.blocks), responses.table, responses.arrays)
         return longer.finish()
 
     @property
     def table(self) -> pd.DataFrame:
-        """The clip table: clip, label, fold, recording."""
+        """The clip table: clip, label, fold, recording, sound."""
         parts = [read_table(self.path(number), self.taps) for number in range(len(self.blocks))]
         return pd.concat(parts, ignore_index=True)
 

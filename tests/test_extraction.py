@@ -1,6 +1,7 @@
 import multiprocessing
 import os
 import time
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -18,6 +19,7 @@ from dha_utils.fused import FusedTaps
 from dha_utils.paths import bundled, data_dir
 from dha_utils.responses import Responses
 from dha_utils.soundnet import TAPS
+from dha_utils.store import ResponseStore
 
 
 @pytest.fixture
@@ -140,10 +142,110 @@ def test_output_that_is_there_is_kept(clips, random_network, tmp_path, monkeypat
     first = extract(clips, random_network, out=out)
     monkeypatch.setattr(extraction, "stream_audio", None)  # nothing is decoded again
     assert_same(extract(clips, random_network, out=out), first)
-    with pytest.raises(DataError, match="is there and is not this extraction; remove it"):
-        extract(clips, random_network, out=out, rate=16_000)
-    with pytest.raises(DataError, match="is there and is not this extraction"):
-        extract(clips, random_network, out=tmp_path)
+    (tmp_path / "thesis.txt").write_text("mine")
+    for theirs in (tmp_path, tmp_path / "thesis.txt"):
+        with pytest.raises(DataError, match="is there and is no file of responses, or damaged; remove it"):
+            extract(clips, random_network, out=theirs)
+    assert (tmp_path / "thesis.txt").read_text() == "mine"
+
+
+def relabelled(clips):
+    return replace(clips, table=clips.table.assign(label=[*"abbbaaa"]))
+
+
+def refolded(clips):
+    return replace(clips, table=clips.table.assign(fold=[1, 1, 2, 2, 2, 1, 2]))
+
+
+def recut(clips):
+    return replace(clips, table=clips.table.assign(cut=[[(0.05, 0.1)]] + [[]] * 6))
+
+
+def other_sound_under_the_same_name(clips):
+    samples = np.random.default_rng(5).uniform(-0.5, 0.5, 9000)
+    soundfile.write(clips.table["path"][0], samples, 22_050, subtype="FLOAT")
+    return clips
+
+
+@pytest.mark.parametrize("change", [relabelled, refolded, recut, other_sound_under_the_same_name])
+def test_an_output_of_other_data_is_made_anew_and_stays_until_then(
+    clips, random_network, tmp_path, monkeypatch, change, capsys
+):
+    monkeypatch.setattr(filling, "BLOCK", 3)
+    out, folder = tmp_path / "out.safetensors", tmp_path / "store"
+    options = {"model": random_network, "duration": 0.4, "device": "cpu"}
+    extract_responses(clips, out=out, **options)
+    extract_to_store(clips, folder, **options)
+    before = out.read_bytes(), (folder / "manifest.json").read_bytes()
+    clips = change(clips)
+    expected = extract_responses(clips, **options)
+    capsys.readouterr()
+
+    written, plain = [], filling.ResponseStore.write
+
+    def write(*arguments):
+        written.append(arguments)
+        assert (out.read_bytes(), (folder / "manifest.json").read_bytes()) == before
+        if len(written) == 2:
+            raise KeyboardInterrupt
+        plain(*arguments)
+
+    monkeypatch.setattr(filling.ResponseStore, "write", write)
+    with pytest.raises(KeyboardInterrupt):
+        extract_responses(clips, out=out, **options)
+    assert f"{out}: holds another extraction" in capsys.readouterr().err
+    written.clear()
+    with pytest.raises(KeyboardInterrupt):
+        extract_to_store(clips, folder, **options)
+    assert f"{folder}: holds another extraction" in capsys.readouterr().err
+    assert (out.read_bytes(), (folder / "manifest.json").read_bytes()) == before
+
+    monkeypatch.setattr(filling.ResponseStore, "write", plain)
+    for got in (
+        extract_responses(clips, out=out, **options),
+        extract_to_store(clips, folder, **options).read(),
+    ):
+        assert_same(got, expected)
+        assert got.table.equals(expected.table)
+    assert_same(ResponseStore.open(folder).read(), expected)
+    assert sorted(path.name for path in tmp_path.iterdir() if path.suffix != ".wav") == [
+        "out.safetensors",
+        "store",
+    ]
+
+
+def test_blocks_of_other_labels_are_not_mixed_in(clips, random_network, tmp_path, monkeypatch):
+    """A run was stopped, then the labels of some clips were corrected: only the blocks of the others are used."""
+    monkeypatch.setattr(filling, "BLOCK", 2)
+    out, plain = tmp_path / "out.safetensors", filling.ResponseStore.write
+
+    def write(store, number, *arguments):
+        if number == 2:
+            raise KeyboardInterrupt
+        plain(store, number, *arguments)
+
+    monkeypatch.setattr(filling.ResponseStore, "write", write)
+    with pytest.raises(KeyboardInterrupt):
+        extract(clips, random_network, out=out, device="cpu")
+    monkeypatch.setattr(filling.ResponseStore, "write", plain)
+    table = clips.table.assign(label=["b", *clips.table["label"][1:]])
+    corrected = replace(clips, table=table)
+    decoded, read = [], extraction.stream_audio
+    monkeypatch.setattr(extraction, "stream_audio", lambda *a, **k: decoded.append(a[0]) or read(*a, **k))
+    got = extract(corrected, random_network, out=out, device="cpu")
+    assert len(decoded) == len(clips) - 2
+    assert got.table["label"].tolist() == table["label"].tolist()
+    assert_same(got, extract(clips, random_network, device="cpu"))
+
+
+def test_a_store_that_was_being_replaced_is_found_again(clips, random_network, tmp_path):
+    options = {"model": random_network, "duration": 0.4, "progress": False}
+    extract_to_store(clips, tmp_path / "store.partial", **options)
+    extract_to_store(refolded(clips), tmp_path / "store.replaced", **options)
+    modified = (tmp_path / "store.partial" / "manifest.json").stat().st_mtime_ns
+    extract_to_store(clips, tmp_path / "store", **options)
+    assert (tmp_path / "store" / "manifest.json").stat().st_mtime_ns == modified
+    assert not [*tmp_path.glob("store.*")]
 
 
 def test_output_that_cannot_be_written_is_refused_before_any_work(
@@ -207,7 +309,7 @@ def test_channel_and_erroneous_seconds(clips, random_network, tmp_path, monkeypa
     marked = Clips("made-up", tmp_path, table)
     options = {"model": random_network, "progress": False, "duration": None, "channel": "right"}
     expected = extract_responses(marked, **options)
-    assert list(expected.table) == ["clip", "label", "fold", "recording"]
+    assert list(expected.table) == ["clip", "label", "fold", "recording", "sound"]
     assert expected.provenance["cut"] == {"c2": [[0.05, 0.1]]}
     assert expected.provenance["parameters"]["channel"] == "right"
     for i, (path, cut) in enumerate(zip(table["path"], marked.cuts, strict=True)):
@@ -241,8 +343,8 @@ def test_a_store_holds_the_same(clips, random_network, tmp_path, monkeypatch):
     monkeypatch.setattr(extraction, "stream_audio", lambda *a, **k: decoded.append(a[0]) or plain(*a, **k))
     assert_same(extract_to_store(clips, tmp_path / "store", **options).read(), expected)
     assert len(decoded) == 3
-    with pytest.raises(DataError, match="holds another extraction"):
-        extract_to_store(clips, tmp_path / "store", **options | {"duration": 0.3})
+    shorter = extract_to_store(clips, tmp_path / "store", **options | {"duration": 0.3})
+    assert shorter.provenance["parameters"]["duration"] == 0.3
 
 
 def test_precision_is_part_of_what_was_computed(clips, random_network):

@@ -21,9 +21,7 @@ def responses(make_responses):
 
 
 def plan(folder, responses, block=BLOCK):
-    return ResponseStore.plan(
-        folder, responses.table["clip"].tolist(), responses.provenance, responses.taps, block
-    )
+    return ResponseStore.plan(folder, responses.table, responses.provenance, responses.taps, block).begin()
 
 
 def write(store, responses, number):
