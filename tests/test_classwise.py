@@ -93,12 +93,21 @@ def test_equivalence_p_is_uniform_at_the_margin_and_small_for_like_classes(form)
     assert (alike < 0.05).mean() > 0.9
 
 
+def test_the_form_on_ranks_is_the_pooled_one_of_ranks():
+    x, y = unbalanced()
+    ranks = np.stack([stats.rankdata(column) for column in x.T], axis=1)
+    expected = equivalence_pvalues(ranks, y, 0.5, "pooled")
+    assert equivalence_pvalues(x, y, 0.5, "ranks").tolist() == expected.tolist()
+
+
 def test_one_wild_clip_makes_classes_alike_in_the_pooled_form_only():
     rng = np.random.default_rng(4)
     y = np.repeat(np.arange(10), 40)
     x = rng.normal(size=(400, 1)) + 0.7 * stats.zscore(np.arange(10.0))[y][:, None]
     x[3] = 100
-    assert equivalence_pvalues(x, y, form="pooled") < 0.05 < equivalence_pvalues(x, y, form="welch")
+    assert equivalence_pvalues(x, y, form="pooled") < 0.05
+    assert equivalence_pvalues(x, y, form="welch") > 0.05
+    assert equivalence_pvalues(x, y, form="ranks") > 0.05
 
 
 def test_p_values_of_equivalence_grow_as_the_margin_shrinks_also_where_the_tail_underflows():

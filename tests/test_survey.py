@@ -110,7 +110,7 @@ def test_equivalence(half_alike):
 
 def test_equivalence_over_margins(half_alike):
     curve = survey.equivalence_curve(half_alike, 0.05)
-    assert len(curve) == 2 * len(survey.MARGINS)
+    assert len(curve) == 3 * len(survey.MARGINS)
     for _, rows in curve.groupby("form"):
         assert (np.diff(rows["raw"]) >= 0).all()
         assert (rows["adjusted"] <= rows["raw"]).all()
@@ -125,14 +125,14 @@ def test_equivalence_over_margins(half_alike):
 def test_the_margin_at_which_so_many_are_alike(half_alike):
     curve = survey.equivalence_curve(half_alike, 0.05)
     reached = survey.margin_reaching(curve, 0.5)
-    assert set(reached) == {"welch", "pooled"}
+    assert set(reached) == {"welch", "pooled", "ranks"}
     assert 0.1 <= reached["welch"] <= 0.25
     assert survey.margin_reaching(curve, 0.99)["welch"] is None
 
 
 def test_power_of_the_equivalence_test(half_alike, make_responses):
     power = survey.equivalence_power(half_alike, 0.05, seeds=3).set_index(["shuffled", "form"])
-    assert len(power) == 4
+    assert len(power) == 6
     assert (power["alike"] > 0.9).all()  # 1280 clips show it
     few = survey.equivalence_power(make_responses(per_class=10), 0.05, seeds=3)
     assert (few["alike"] < 0.5).all()

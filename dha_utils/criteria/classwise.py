@@ -165,10 +165,11 @@ def equivalence(x: np.ndarray, y: np.ndarray, groups: np.ndarray, rng: np.random
     return MapScores(result.statistic / result.crit_f, None, result.effectsize)
 
 
-EQUIVALENCE_FORMS = {"welch": welch, "pooled": anova}
+EQUIVALENCE_FORMS = {"welch": welch, "pooled": anova, "ranks": anova}
 """The F test whose statistic is tested for equivalence, and so what f means. ``welch``: class means weighted by
 their precision, each class with a variance of its own. ``pooled``: Cohen's f, on one standard deviation pooled
-over classes; a single wild clip swells it, and then differences look small."""
+over classes; a single wild clip swells it, and then differences look small. ``ranks``: the same on the ranks of
+the responses, which no clip can swell."""
 
 
 def equivalence_pvalues(
@@ -187,7 +188,7 @@ def equivalence_pvalues(
         Class of every clip.
     margin : float or ndarray of any shape
         The smallest f that does not count as alike, positive.
-    form : {"welch", "pooled"}
+    form : {"welch", "pooled", "ranks"}
         A name in `EQUIVALENCE_FORMS`.
 
     Returns
@@ -211,7 +212,7 @@ def equivalence_pvalues(
         raise ParameterError(
             f"unknown form {form!r}{closest(form, EQUIVALENCE_FORMS)}; there are: {', '.join(EQUIVALENCE_FORMS)}"
         )
-    x = np.asarray(x, dtype=np.float64)
+    x = stats.rankdata(x, axis=0) if form == "ranks" else np.asarray(x, dtype=np.float64)
     f = EQUIVALENCE_FORMS[form](x, y, None, None).score
     defined = ~np.isneginf(f)
     between, within = degrees_of_freedom(y)
