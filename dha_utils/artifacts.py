@@ -5,7 +5,7 @@ dict in JSON types of all that its content depends on:
 
 =============  =====================================================================================================
 kind           responses, mfcc, sweep, trials, scores, slips, examples
-versions       of the computations behind it, see `VERSIONS`
+versions       of the computations behind it, see `VERSIONS`; that of responses is the one they were made by
 sound          hash over what every clip sounds like, in order: see `hash_sound`
 table          hash over clip, label, fold and recording of every clip
 cut            hash over the seconds cut out of clips; None where nothing is
@@ -29,6 +29,7 @@ import pandas as pd
 
 from dha_utils.datasets.esc import published_wavs
 from dha_utils.errors import DataError
+from dha_utils.paths import bundled
 from dha_utils.responses import Responses
 from dha_utils.soundnet import TAPS
 
@@ -52,6 +53,9 @@ VERSIONS = {
 - ``scores``, ``slips``, ``examples``, ``speed``, ``mfcc``: that computation.
 
 A new criterion or parameter, another name, a comment or a faster way are no reason."""
+
+FROM_SOUND = ("responses", "mfcc")
+"""Kinds that are extracted from sound; all others start from responses, or belong to them."""
 
 USUAL = {"channel": "mean", "precision": "float32", "input_scale": 256.0, "padding": "input"}
 """Parameters that are left out of a key where they have this value: what was made before there was a choice keeps its key."""
@@ -117,7 +121,7 @@ def make_key(kind: str, table: pd.DataFrame, provenance: Mapping, **own: object)
     table : DataFrame
         The clips, as in `hash_rows`.
     provenance : dict
-        As `dha_utils.provenance.extraction_provenance` returns it: its weights, parameters and cut count.
+        As `dha_utils.provenance.extraction_provenance` returns it: its version, weights, parameters and cut count.
     **own
         Parameters of the artifact itself, in JSON types.
     """
@@ -127,7 +131,8 @@ def make_key(kind: str, table: pd.DataFrame, provenance: Mapping, **own: object)
         for name, value in sorted(parameters.items())
         if name not in WITHOUT_EFFECT and USUAL.get(name, ...) != value
     }
-    versions = {"responses": VERSIONS["responses"], kind: VERSIONS[kind]}
+    made_by = provenance.get("version", 1)
+    versions = {kind: made_by} if kind in FROM_SOUND else {"responses": made_by, kind: VERSIONS[kind]}
     rows = hash_rows(table, provenance.get("cut"))
     weights = provenance.get("weights_sha256")
     return {"kind": kind, "versions": versions, **rows, "weights": weights, "parameters": counted}
@@ -180,7 +185,21 @@ def obtain(
             continue
         if held == key:
             return artifact, name
-    return make(), "computed here"
+    return make(), "computed now"
+
+
+def places(dataset: str, folder: Path, name: str) -> list[tuple[Path, str]]:
+    """Return where an artifact of a data set may be: for `obtain`."""
+    return [(bundled(dataset) / name, "from the bundled artifacts"), (folder / name, "from an earlier run")]
+
+
+def load_json(path: Path, name: str) -> dict:
+    """Return the object that a JSON file holds; a DataError unless it has a ``key`` and what is called `name`."""
+    try:
+        content = json.loads(path.read_text(encoding="utf-8"))
+        return content | {"key": content["key"], name: content[name]}
+    except (OSError, ValueError, LookupError, TypeError) as error:
+        raise DataError(f"{path}: missing or damaged ({error})") from error
 
 
 def _plain(value: object) -> object:

@@ -127,20 +127,21 @@ def bundle(
     The book is built from them where there is no audio.
     """
     from dha_utils.datasets import load_clips
-    from dha_utils.examples import compute_examples
+    from dha_utils.examples import keep_examples
     from dha_utils.inputs import BUNDLED_RATES, compute_inputs, provenance_json
-    from dha_utils.paper import KEEP
+    from dha_utils.inspection import identify
     from dha_utils.paths import atomic_write, bundled
-    from dha_utils.scores import bundle_scores
+    from dha_utils.scores import keep_scores, keep_slips
     from dha_utils.soundnet import NATIVE_RATE
 
-    clips = load_clips(dataset, root)
+    clips = identify(load_clips(dataset, root))
     inputs = compute_inputs(clips, BUNDLED_RATES, duration=5.0)
     folder = bundled(clips.name)
     inputs.save(folder)
-    bundle_scores(clips, folder, rate=NATIVE_RATE, duration=5.0, keep=KEEP)
-    examples = compute_examples(clips, rate=NATIVE_RATE, duration=5.0)
-    examples.save(folder / f"examples_{NATIVE_RATE}.safetensors")
+    responses = inputs.responses[NATIVE_RATE]
+    keep_scores(responses, clips, folder)
+    keep_slips(responses, clips, folder)
+    keep_examples(responses, clips, folder)
     with atomic_write(folder / "provenance.json") as temporary:
         temporary.write_text(provenance_json(inputs), encoding="utf-8")
     typer.echo(f"{len(clips)} clips: {folder}")

@@ -4,22 +4,20 @@ Kept in one small file (safetensors): ``tap/label`` -> maps ``(C, T)`` float16, 
 one with many time positions, one with few.
 """
 
-import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-from safetensors import safe_open
-from safetensors.numpy import save_file
 
-from dha_utils.datasets import Clips, load_clips
-from dha_utils.errors import DataError
+from dha_utils.artifacts import key_of, obtain, places
+from dha_utils.datasets import Clips
+from dha_utils.inspection import clips_of
 from dha_utils.maps import iterate_maps
-from dha_utils.paths import atomic_write, bundled
 from dha_utils.provenance import extraction_provenance
 from dha_utils.responses import Responses
 from dha_utils.soundnet import SoundNet, load_soundnet
+from dha_utils.tensor_files import load_tensors, save_tensors
 
 EXAMPLE_TAPS = ("relu3", "pool5")
 """At 22 050 Hz, 5 s are 216 time positions of 64 maps, and 13 of 256."""
@@ -34,7 +32,8 @@ class Examples:
     maps : dict
         Tap -> label -> maps, shape (C, T), float16.
     provenance : dict
-        What they were computed from, and which clips they are.
+        What they were computed from, and which clips they are; where they are kept, with their ``key``
+        (`dha_utils.artifacts`).
     """
 
     maps: Mapping[str, Mapping[str, np.ndarray]]
@@ -46,21 +45,18 @@ class Examples:
             f"{tap}/{label}": maps for tap, labels in self.maps.items() for label, maps in labels.items()
         }
         # The file orders its arrays as it likes: the order of taps and labels is kept beside them.
-        header = json.dumps({"arrays": list(arrays), "provenance": self.provenance})
-        with atomic_write(path) as temporary:
-            save_file(arrays, temporary, metadata={"dha": header})
+        save_tensors(path, arrays, {"arrays": list(arrays), "provenance": self.provenance})
 
     @classmethod
     def load(cls, path: Path) -> "Examples":
-        """Read a file written by `save`; DataError if there is none."""
-        if not path.is_file():
-            raise DataError(f"{path}: no such file; `dha bundle` computes it from audio")
+        """Read a file written by `save`; DataError if there is none, or it is damaged."""
+        header, arrays = load_tensors(
+            path, "examples", "`dha bundle` computes it from audio", "arrays", "provenance"
+        )
         maps: dict[str, dict[str, np.ndarray]] = {}
-        with safe_open(path, "numpy") as file:
-            header = json.loads(file.metadata()["dha"])
-            for key in header["arrays"]:
-                tap, _, label = key.partition("/")
-                maps.setdefault(tap, {})[label] = file.get_tensor(key)
+        for key in header["arrays"]:
+            tap, _, label = key.partition("/")
+            maps.setdefault(tap, {})[label] = arrays[key]
         return cls(maps, header["provenance"])
 
 
@@ -90,10 +86,32 @@ def compute_examples(
             first, EXAMPLE_TAPS, model=model, rate=rate, duration=duration, channel=channel, progress=False
         )
     }
-    parameters = {"rate": rate, "duration": duration, "clips": first.table["clip"].tolist()}
-    if channel != "mean":  # as in `dha_utils.sweep_store.identity`
-        parameters["channel"] = channel
-    return Examples(maps, extraction_provenance(clips, parameters, model))
+    parameters = {"rate": rate, "duration": duration, "channel": channel}
+    parameters["clips"] = first.table["clip"].tolist()
+    return Examples(maps, extraction_provenance(clips, parameters, model, "examples"))
+
+
+def keep_examples(responses: Responses, clips: Clips, folder: Path) -> Examples:
+    """Compute the examples that go with responses, and keep them in a folder.
+
+    Parameters
+    ----------
+    responses : Responses
+    clips : Clips
+        Theirs, with audio.
+    folder : Path
+    """
+    parameters = responses.provenance["parameters"]
+    examples = compute_examples(
+        clips,
+        rate=parameters["rate"],
+        duration=parameters["duration"],
+        channel=parameters.get("channel", "mean"),
+        model=load_soundnet(padding=parameters.get("padding", "input")),
+    )
+    examples.provenance["key"] = key_of("examples", responses)
+    examples.save(folder / f"examples_{parameters['rate']}.safetensors")
+    return examples
 
 
 def load_examples(
@@ -114,22 +132,13 @@ def load_examples(
     Raises
     ------
     DataError
-        If they have to be computed and there is no audio.
+        If they have to be computed and there is no audio, or it is not that of the responses.
     """
-    provenance = responses.provenance
-    rate, duration = provenance["parameters"]["rate"], provenance["parameters"]["duration"]
-    channel = provenance["parameters"].get("channel", "mean")
-    name = f"examples_{rate}.safetensors"
-    for path in (bundled(provenance["dataset"]) / name, folder / name):
-        if path.is_file():
-            examples = Examples.load(path)
-            same = ("clip_list_sha256", "weights_sha256")
-            made_with = examples.provenance["parameters"]
-            as_now = made_with["duration"] == duration and made_with.get("channel", "mean") == channel
-            if as_now and all(examples.provenance[key] == provenance[key] for key in same):
-                return examples
-    clips = load_clips(dataset or provenance["dataset"], root, allow_missing=True)
-    clips = clips.take(clips.table["clip"].isin(responses.table["clip"]).to_numpy())  # some may be left out
-    examples = compute_examples(clips, rate=rate, duration=duration, channel=channel)
-    examples.save(folder / name)
+    name, rate = responses.provenance["dataset"], responses.provenance["parameters"]["rate"]
+    examples, _ = obtain(
+        key_of("examples", responses),
+        places(name, folder, f"examples_{rate}.safetensors"),
+        lambda path: (held := Examples.load(path), held.provenance.get("key")),
+        lambda: keep_examples(responses, clips_of(responses, dataset or name, root), folder),
+    )
     return examples

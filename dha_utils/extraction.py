@@ -263,6 +263,7 @@ def extract_mfcc(
         return {"mfcc": np.stack([mfcc_features(waveform, rate) for waveform in waveforms])}
 
     clips = identify(clips, workers=workers, scheduler=scheduler)
-    provenance = extraction_provenance(clips, {"rate": rate, "duration": duration, "channel": channel})
+    parameters = {"rate": rate, "duration": duration, "channel": channel}
+    provenance = extraction_provenance(clips, parameters, kind="mfcc")
     how = {"batch_size": 4, "workers": workers, "progress": progress, "scheduler": scheduler}
     return extract(clips, batch, ("mfcc",), provenance, out, kind="mfcc", **how)

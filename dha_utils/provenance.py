@@ -10,6 +10,7 @@ from importlib.metadata import version
 import numpy as np
 import soundfile
 
+from dha_utils.artifacts import VERSIONS
 from dha_utils.datasets import ATTRIBUTIONS, Clips
 
 PACKAGES = ("librosa", "numpy", "scipy", "soundfile", "soxr", "torch")
@@ -32,7 +33,7 @@ def weights_sha256(model) -> str:
     return digest.hexdigest()
 
 
-def extraction_provenance(clips: Clips, parameters: dict, model=None) -> dict:
+def extraction_provenance(clips: Clips, parameters: dict, model=None, kind: str = "responses") -> dict:
     """Return what an extraction was made from.
 
     Parameters
@@ -42,13 +43,15 @@ def extraction_provenance(clips: Clips, parameters: dict, model=None) -> dict:
         Rate, duration and the like; JSON types only.
     model : SoundNet, optional
         Its weights are hashed.
+    kind : str
+        Of `dha_utils.artifacts.VERSIONS`.
 
     Returns
     -------
     dict
         Where there are any also: notes on the copy, the clips left_out, and the seconds cut out of clips.
     """
-    # Lists, as they come back from JSON: provenance that was read must equal provenance that is made.
+    # Lists, as they come back from JSON.
     cuts = zip(clips.table["clip"], clips.cuts, strict=True)
     cut = {clip: [list(pair) for pair in pairs] for clip, pairs in cuts if pairs}
     further = {"notes": list(clips.notes), "left_out": list(clips.left_out), "cut": cut}
@@ -57,6 +60,7 @@ def extraction_provenance(clips: Clips, parameters: dict, model=None) -> dict:
         "attribution": ATTRIBUTIONS.get(clips.name),
         "clips": len(clips),
         "clip_list_sha256": hashlib.sha256("\n".join(clips.table["clip"]).encode()).hexdigest(),
+        "version": VERSIONS[kind],
         "parameters": parameters,
         "weights_sha256": None if model is None else weights_sha256(model),
         "versions": dict(versions()),

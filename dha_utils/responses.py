@@ -5,19 +5,16 @@ are an array ``(clips, maps)``, float32, rows in the order of the clip table. Fi
 arrays and one JSON header, no pickle.
 """
 
-import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
-from safetensors import SafetensorError, safe_open
-from safetensors.numpy import save_file
 
 from dha_utils.datasets.clips import ALWAYS_TRAINED, test_folds
 from dha_utils.errors import DataError
-from dha_utils.paths import atomic_write
+from dha_utils.tensor_files import load_tensors, save_tensors
 
 
 @dataclass(frozen=True)
@@ -132,18 +129,14 @@ class Responses:
         return np.concatenate([self[tap] for tap in taps or self.taps], axis=1)
 
     def save(self, path: str | Path) -> None:
-        """Write to a safetensors file, atomically.
-
-        The header has one key only: with several their order, and so the file's bytes, would vary between runs.
-        """
+        """Write to a safetensors file, atomically."""
         header = {
             "taps": self.taps,
             "table": self.table.to_dict(orient="list"),
             "provenance": self.provenance,
         }
         arrays = {tap: np.ascontiguousarray(array, np.float32) for tap, array in self.arrays.items()}
-        with atomic_write(Path(path)) as temporary:
-            save_file(arrays, temporary, metadata={"dha": json.dumps(header, ensure_ascii=False)})
+        save_tensors(path, arrays, header)
 
     @classmethod
     def load(cls, path: str | Path) -> "Responses":
@@ -154,17 +147,7 @@ class Responses:
         DataError
             If the file is missing, damaged or of another kind.
         """
-        path = Path(path)
-        if not path.is_file():
-            raise DataError(
-                f"{path}: no such file; `dha extract` makes it, or run the earlier notebook first"
-            )
-        try:
-            with safe_open(path, "numpy") as file:
-                header = json.loads(file.metadata()["dha"])
-                arrays = {tap: file.get_tensor(tap) for tap in header["taps"]}
-        except (SafetensorError, KeyError, TypeError) as error:
-            raise DataError(
-                f"{path}: not a responses file, or damaged ({error}); extract it again"
-            ) from error
-        return cls(arrays, pd.DataFrame(header["table"]), header["provenance"])
+        advice = "`dha extract` makes it, or run the earlier notebook first"
+        header, arrays = load_tensors(path, "responses", advice, "taps", "table", "provenance")
+        taps = {tap: arrays[tap] for tap in header["taps"]}
+        return cls(taps, pd.DataFrame(header["table"]), header["provenance"])

@@ -7,24 +7,26 @@ notebooks: ``criterion/fold/tap`` -> scores of the tap's maps; fold 0 for criter
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 
-from safetensors import safe_open
-from safetensors.numpy import save_file
 from tqdm import tqdm
 
+from dha_utils.artifacts import key_of, load_json, obtain, places
 from dha_utils.criteria import CRITERIA, MapScores
 from dha_utils.criteria.filters import layer_weights
-from dha_utils.datasets import Clips, load_clips
+from dha_utils.datasets import Clips
 from dha_utils.errors import DataError
+from dha_utils.inspection import clips_of
 from dha_utils.maps import iterate_maps, selection_clips
 from dha_utils.paper import KEEP
-from dha_utils.paths import atomic_write, bundled
+from dha_utils.paths import atomic_write
 from dha_utils.provenance import extraction_provenance
 from dha_utils.responses import Responses
 from dha_utils.selection import score_maps
 from dha_utils.slip_effects import slip_effects
 from dha_utils.soundnet import TAPS, SoundNet, load_soundnet
+from dha_utils.tensor_files import load_tensors, save_tensors
 
 ALL_FOLDS = 0
 """Stands for the fold of scores that no clip has a part in."""
@@ -39,7 +41,7 @@ class FoldScores:
     scores : dict
         ``(criterion, fold)`` -> dict of tap -> MapScores; made on the clips outside the fold.
     provenance : dict
-        What they were computed from.
+        What they were computed from; where they are kept, with their ``key`` (`dha_utils.artifacts`).
     """
 
     scores: Mapping[tuple[str, int], Mapping[str, MapScores]]
@@ -67,23 +69,18 @@ class FoldScores:
             for tap, scores in taps.items():
                 arrays[f"{criterion}/{fold}/{tap}"] = scores.score
                 own[f"{criterion}/{fold}/{tap}"] = scores.n_keep
-        header = json.dumps({"n_keep": own, "provenance": self.provenance})
-        with atomic_write(path) as temporary:
-            save_file(arrays, temporary, metadata={"dha": header})
+        save_tensors(path, arrays, {"n_keep": own, "provenance": self.provenance})
 
     @classmethod
     def load(cls, path: Path) -> "FoldScores":
-        """Read a file written by `save`; DataError if there is none."""
-        if not path.is_file():
-            raise DataError(f"{path}: no such file; `dha bundle` computes it from audio")
+        """Read a file written by `save`; DataError if there is none, or it is damaged."""
+        header, arrays = load_tensors(
+            path, "scores", "`dha bundle` computes it from audio", "n_keep", "provenance"
+        )
         scores: dict[tuple[str, int], dict[str, MapScores]] = {}
-        with safe_open(path, "numpy") as file:
-            header = json.loads(file.metadata()["dha"])
-            for key, n_keep in header["n_keep"].items():
-                criterion, fold, tap = key.split("/")
-                scores.setdefault((criterion, int(fold)), {})[tap] = MapScores(
-                    file.get_tensor(key), n_keep=n_keep
-                )
+        for key, n_keep in header["n_keep"].items():
+            criterion, fold, tap = key.split("/")
+            scores.setdefault((criterion, int(fold)), {})[tap] = MapScores(arrays[key], n_keep=n_keep)
         return cls(scores, header["provenance"])
 
 
@@ -134,40 +131,57 @@ def compute_scores(
                     scores.setdefault((name, fold), {}).update(scored)
                 bar.update()
     parameters = {"rate": rate, "duration": duration, "channel": channel, "seed": seed, "per_class": 10}
-    return FoldScores(scores, extraction_provenance(clips, parameters, model))
+    return FoldScores(scores, extraction_provenance(clips, parameters, model, "scores"))
 
 
-def bundle_scores(
-    clips: Clips,
-    folder: Path,
-    *,
-    rate: int,
-    duration: float,
-    keep: float,
-    channel: str = "mean",
-    progress: bool = True,
-) -> None:
-    """Compute the scores and the effects of the slips from audio, and write both into a folder of artifacts.
+def keep_scores(responses: Responses, clips: Clips, folder: Path, *, progress: bool = True) -> FoldScores:
+    """Compute the scores that go with responses, and keep them in a folder.
 
     Parameters
     ----------
+    responses : Responses
     clips : Clips
+        Theirs, with audio.
     folder : Path
-    rate, duration, channel, progress
-        As in `compute_scores`.
-    keep : float
-        Fraction of maps at which `slip_effects` compares.
+    progress : bool
+        Show a progress bar on stderr.
     """
-    model = load_soundnet()
-    scores = compute_scores(
-        clips, rate=rate, duration=duration, channel=channel, model=model, progress=progress
-    )
+    how = _how(responses)
+    scores = compute_scores(clips, **how, progress=progress)
+    scores.provenance["key"] = _scores_key(responses)
+    scores.save(folder / f"scores_{how['rate']}.safetensors")
+    return scores
+
+
+def keep_slips(responses: Responses, clips: Clips, folder: Path) -> list[dict]:
+    """Compute the effects of the slips on the first training fold, and keep them; arguments as in `keep_scores`."""
+    how = _how(responses)
     drawn = clips.take(selection_clips(clips.y, clips.folds != clips.test_folds[0]))
-    maps = iterate_maps(drawn, model=model, rate=rate, duration=duration, channel=channel, progress=False)
-    effects = slip_effects(maps, drawn.y, keep)
-    with atomic_write(folder / f"slips_{rate}.json") as temporary:
-        temporary.write_text(json.dumps(effects, indent=2) + "\n", encoding="utf-8")
-    scores.save(folder / f"scores_{rate}.safetensors")
+    slips = slip_effects(iterate_maps(drawn, **how, progress=False), drawn.y, KEEP)
+    with atomic_write(folder / f"slips_{how['rate']}.json") as temporary:
+        content = {"key": _slips_key(responses), "slips": slips}
+        temporary.write_text(json.dumps(content, indent=2) + "\n", encoding="utf-8")
+    return slips
+
+
+def _how(responses: Responses) -> dict:
+    """Return how clips are decoded and which network they go through, as for the responses."""
+    parameters = responses.provenance["parameters"]
+    return {
+        "rate": parameters["rate"],
+        "duration": parameters["duration"],
+        "channel": parameters.get("channel", "mean"),
+        "model": load_soundnet(padding=parameters.get("padding", "input")),
+    }
+
+
+def _scores_key(responses: Responses) -> dict:
+    criteria = sorted(name for name, criterion in CRITERIA.items() if criterion.needs != "responses")
+    return key_of("scores", responses, criteria=criteria)
+
+
+def _slips_key(responses: Responses) -> dict:
+    return key_of("slips", responses, keep=KEEP)
 
 
 def load_fold_scores(
@@ -196,35 +210,20 @@ def load_fold_scores(
     Raises
     ------
     DataError
-        If they have to be computed and there is no audio.
+        If they have to be computed and there is no audio, or it is not that of the responses.
     """
-    parameters = responses.provenance["parameters"]
-    rate, duration = parameters["rate"], parameters["duration"]
-    channel = parameters.get("channel", "mean")
-    for place, name in (
-        (bundled(responses.provenance["dataset"]), "the bundled artifacts"),
-        (folder, "an earlier run"),
-    ):
-        path = place / f"scores_{rate}.safetensors"
-        if path.is_file():
-            scores = FoldScores.load(path)
-            made_with = scores.provenance["parameters"]
-            if (
-                all(
-                    scores.provenance[key] == responses.provenance[key]
-                    for key in ("clip_list_sha256", "weights_sha256")
-                )
-                and made_with["duration"] == duration
-                and made_with.get("channel", "mean") == channel
-                and scores.provenance.get("cut") == responses.provenance.get("cut")
-            ):
-                slips = json.loads((place / f"slips_{rate}.json").read_text(encoding="utf-8"))
-                return scores, slips, f"Scores from full feature maps: from {name}."
-    clips = load_clips(dataset or responses.provenance["dataset"], root, allow_missing=True)
-    clips = clips.take(clips.table["clip"].isin(responses.table["clip"]).to_numpy())  # some may be left out
-    if clips.table["clip"].tolist() != responses.table["clip"].tolist():
-        raise DataError(
-            f"{clips.root}: the clips are not those of the responses: run notebook 01 again (`dha run`)"
-        )
-    bundle_scores(clips, folder, rate=rate, duration=duration, channel=channel, keep=KEEP, progress=False)
-    return load_fold_scores(responses, folder)
+    name, rate = responses.provenance["dataset"], responses.provenance["parameters"]["rate"]
+    clips = cache(lambda: clips_of(responses, dataset or name, root))
+    scores, source = obtain(
+        _scores_key(responses),
+        places(name, folder, f"scores_{rate}.safetensors"),
+        lambda path: (held := FoldScores.load(path), held.provenance.get("key")),
+        lambda: keep_scores(responses, clips(), folder, progress=False),
+    )
+    slips, _ = obtain(
+        _slips_key(responses),
+        places(name, folder, f"slips_{rate}.json"),
+        lambda path: ((held := load_json(path, "slips"))["slips"], held["key"]),
+        lambda: keep_slips(responses, clips(), folder),
+    )
+    return scores, slips, f"Scores from full feature maps: {source}."

@@ -14,9 +14,10 @@ from pathlib import Path
 import pandas as pd
 import torch
 
+from dha_utils.artifacts import VERSIONS, load_json, obtain, places
 from dha_utils.complexity import count_macs
 from dha_utils.fused import FusedTaps
-from dha_utils.paths import atomic_write, bundled
+from dha_utils.paths import atomic_write
 from dha_utils.pruning import resized
 from dha_utils.responses import Responses
 from dha_utils.soundnet import LAYERS, SoundNet
@@ -66,8 +67,14 @@ def measure_speed(
     return {name: statistics.median(measured[1:]) for name, measured in times.items()}  # the first warms up
 
 
+def times_key(widths: Mapping[str, list[int]], n_samples: int) -> dict:
+    """Return what times depend on (`dha_utils.artifacts`), but for the machine."""
+    versions = {"speed": VERSIONS["speed"]}
+    return {"kind": "speed", "versions": versions, "widths": dict(widths), "n_samples": n_samples} | HOW
+
+
 def time_networks(widths: Mapping[str, list[int]], n_samples: int) -> dict:
-    """Return what was measured of the full network and of networks of these widths, in JSON types.
+    """Return what was measured of the full network and of networks of these widths, in JSON types, with its key.
 
     The weights do not matter, but that they are no zeros, so any will do.
     """
@@ -75,8 +82,7 @@ def time_networks(widths: Mapping[str, list[int]], n_samples: int) -> dict:
     models = {"full": SoundNet()} | {name: SoundNet(layers=own) for name, own in layers.items()}
     models = {name: model.eval().requires_grad_(False) for name, model in models.items()}
     seconds = measure_speed(models, n_samples)
-    made_with = HOW | {"n_samples": n_samples, "torch": version("torch")}
-    return {"widths": dict(widths), "seconds": seconds, "how": made_with}
+    return {"key": times_key(widths, n_samples), "seconds": seconds, "torch": version("torch")}
 
 
 def load_times(responses: Responses, folder: Path, trials: Iterable[Mapping]) -> pd.DataFrame:
@@ -99,24 +105,29 @@ def load_times(responses: Responses, folder: Path, trials: Iterable[Mapping]) ->
     parameters = responses.provenance["parameters"]
     n_samples = round(parameters["rate"] * parameters["duration"])
     widths = {r["size"]: r["layer_maps"][0] for r in trials if r["criterion"] == "explained_variance"}
-    for place in (bundled(responses.provenance["dataset"]), folder):
-        path = place / f"speed_{parameters['rate']}.json"
-        if path.is_file():
-            times = json.loads(path.read_text(encoding="utf-8"))
-            if times["widths"] == widths and times["how"]["n_samples"] == n_samples:
-                return speed_table(times)
-    times = time_networks(widths, n_samples)
-    with atomic_write(folder / f"speed_{parameters['rate']}.json") as temporary:
-        temporary.write_text(json.dumps(times, indent=1) + "\n", encoding="utf-8")
+    name = f"speed_{parameters['rate']}.json"
+
+    def keep_times() -> dict:
+        times = time_networks(widths, n_samples)
+        with atomic_write(folder / name) as temporary:
+            temporary.write_text(json.dumps(times, indent=1) + "\n", encoding="utf-8")
+        return times
+
+    times, _ = obtain(
+        times_key(widths, n_samples),
+        places(responses.provenance["dataset"], folder, name),
+        lambda path: (held := load_json(path, "seconds"), held["key"]),
+        keep_times,
+    )
     return speed_table(times)
 
 
 def speed_table(times: Mapping) -> pd.DataFrame:
     """Return the table of `load_times` from what `time_networks` returns."""
-    n_samples = times["how"]["n_samples"]
+    n_samples = times["key"]["n_samples"]
     full = int(count_macs(SoundNet(), n_samples)["macs"].sum())
     rows = []
-    for size, counts in times["widths"].items():
+    for size, counts in times["key"]["widths"].items():
         macs = int(count_macs(SoundNet(layers=resized(LAYERS, counts)), n_samples)["macs"].sum()) / full
         seconds = times["seconds"][size] / times["seconds"]["full"]
         rows.append({"size": size, "macs": macs, "time": seconds, "ratio": (1 - seconds) / (1 - macs)})

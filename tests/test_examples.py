@@ -4,9 +4,11 @@ import pytest
 import soundfile
 
 from dha_utils import examples as module
+from dha_utils import inspection
 from dha_utils.datasets import Clips, load_clips
 from dha_utils.errors import DataError
 from dha_utils.examples import EXAMPLE_TAPS, Examples, compute_examples, load_examples
+from dha_utils.inspection import identify
 from dha_utils.maps import iterate_maps
 from dha_utils.paths import bundled, data_dir
 from dha_utils.responses import Responses
@@ -47,22 +49,23 @@ def test_bundled_go_with_the_bundled_responses(esc10, tmp_path):
     np.testing.assert_allclose(means, esc10["relu3"][first], rtol=5e-3, atol=1e-2)
 
 
-def test_others_are_computed_once(esc10, clips, random_network, tmp_path, monkeypatch):
-    provenance = esc10.provenance | {"dataset": "made-up"}
-    provenance["parameters"] = provenance["parameters"] | {"duration": 0.4}
-    some = esc10.take(range(3))  # c0 was left out
-    table = clips.table.drop(columns="path").iloc[1:].reset_index(drop=True)
-    responses = Responses(some.arrays, table, provenance)
+def test_others_are_computed_once(clips, random_network, tmp_path, monkeypatch):
+    some = identify(clips).take([1, 2, 3])  # c0 was left out
+    provenance = {"dataset": "made-up", "parameters": {"rate": 22_050, "duration": 0.4}}
+    arrays = {"relu3": np.zeros((3, 64), np.float32)}
+    responses = Responses(arrays, some.table.drop(columns="path"), provenance)
     asked = []
-    monkeypatch.setattr(module, "load_clips", lambda *where, **how: asked.append(where) or clips)
-    monkeypatch.setattr(module, "load_soundnet", lambda: random_network)
+    monkeypatch.setattr(inspection, "load_clips", lambda *where, **how: asked.append(where) or clips)
+    monkeypatch.setattr(module, "load_soundnet", lambda padding: random_network)
     first = load_examples(responses, tmp_path, dataset="path/to/made-up")
     assert asked == [("path/to/made-up", None)]  # where it lies, not the name that the responses bear
     assert first.provenance["parameters"]["clips"] == ["c1", "c2"]
-    responses.provenance.update(
-        {key: first.provenance[key] for key in ("clip_list_sha256", "weights_sha256")}
-    )
-    monkeypatch.setattr(module, "load_clips", None)
+    kept = tmp_path / "examples_22050.safetensors"
+    content = kept.read_bytes()
+    kept.write_bytes(content[:500])  # damaged: made anew
+    load_examples(responses, tmp_path)
+    assert kept.read_bytes() == content
+    monkeypatch.setattr(inspection, "load_clips", None)
     assert load_examples(responses, tmp_path).provenance == first.provenance
 
 

@@ -2,6 +2,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from dha_utils.artifacts import key_of
 from dha_utils.errors import DataError
 from dha_utils.responses import Responses
 
@@ -50,7 +51,9 @@ def test_perturbed_responses_are_off_by_a_millionth(make_responses):
     assert perturbed["relu7"].dtype == np.float32
     np.testing.assert_array_equal(perturbed["relu6"], responses.perturb(3)["relu6"])
     assert (perturbed["relu6"] != responses.perturb(4)["relu6"]).any()
-    assert perturbed.table is responses.table
+    assert perturbed.table.equals(responses.table)
+    heard = Responses(responses.arrays, responses.table.assign(sound="0"), responses.provenance)
+    assert key_of("sweep", heard) != key_of("sweep", heard.perturb(3)) != key_of("sweep", heard.perturb(4))
 
 
 def test_bad_files(tmp_path, make_responses):
@@ -59,7 +62,7 @@ def test_bad_files(tmp_path, make_responses):
     path = tmp_path / "cut.safetensors"
     make_responses().save(path)
     path.write_bytes(path.read_bytes()[:1000])
-    with pytest.raises(DataError, match="not a responses file, or damaged"):
+    with pytest.raises(DataError, match="not a file of responses, or damaged"):
         Responses.load(path)
 
 

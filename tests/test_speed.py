@@ -4,7 +4,7 @@ import torch
 
 from dha_utils import speed
 from dha_utils.pruning import prune_network
-from dha_utils.speed import load_times, measure_speed, speed_table
+from dha_utils.speed import load_times, measure_speed, speed_table, times_key
 
 
 def test_every_network_is_timed_and_threads_are_put_back(random_network):
@@ -18,8 +18,8 @@ def test_every_network_is_timed_and_threads_are_put_back(random_network):
 
 def test_table_gives_shares_and_their_ratio():
     half = [8, 16, 32, 64, 128, 256, 512]
-    how = {"n_samples": 110_250}
-    table = speed_table({"widths": {"half": half}, "seconds": {"full": 0.04, "half": 0.01}, "how": how})
+    key = times_key({"half": half}, 110_250)
+    table = speed_table({"key": key, "seconds": {"full": 0.04, "half": 0.01}})
     assert table.loc[0, "time"] == 0.25
     # Half of the maps on both sides of each layer: a quarter of the products, but half for conv1.
     share = (56_449_024 / 2 + (146_397_184 - 56_449_024) / 4) / 146_397_184
@@ -32,5 +32,13 @@ def test_times_are_measured_once(make_responses, tmp_path, monkeypatch):
     trials = [{"criterion": "explained_variance", "size": "0.1", "layer_maps": [[1, 2, 3, 4, 5, 6, 7]]}]
     monkeypatch.setattr(speed, "measure_speed", lambda models, n, **how: dict.fromkeys(models, 0.5))
     first = load_times(responses, tmp_path, trials)
+    kept = tmp_path / "speed_22050.json"
+    content = kept.read_text()
+    kept.write_text(content[:100])  # damaged: measured anew
+    pd.testing.assert_frame_equal(load_times(responses, tmp_path, trials), first)
+    assert kept.read_text() == content
     monkeypatch.setattr(speed, "measure_speed", None)  # not called again
     pd.testing.assert_frame_equal(load_times(responses, tmp_path, trials), first)
+    trials[0]["layer_maps"] = [[1, 2, 3, 4, 5, 6, 8]]
+    with pytest.raises(TypeError, match="not callable"):
+        load_times(responses, tmp_path, trials)
