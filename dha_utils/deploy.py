@@ -33,12 +33,13 @@ from dha_utils.pruning import resized, widths
 from dha_utils.soundnet import LAYERS, TAPS, SoundNet
 
 TRUSTED = [
+    "dha_utils.ensemble.CalibratedSVM",
     "dha_utils.ensemble.Layer",
     "dha_utils.ensemble.LayerEnsemble",
     "sklearn.calibration._CalibratedClassifier",
     "sklearn.calibration._SigmoidCalibration",
 ]
-"""Types, besides those that skops knows to be harmless, that a file of classifiers may hold."""
+"""Types, besides those that skops knows to be harmless, that a file of classifiers may hold; scikit-learn's are in older ones."""
 
 ONNX_TOLERANCE = 1e-4
 """Largest deviation of an ONNX tap from PyTorch's, relative to the tap's largest value."""

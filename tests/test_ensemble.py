@@ -10,9 +10,11 @@ from dha_utils.ensemble import (
     CLASSIFIERS,
     KERNELS,
     RELEASED_TAPS,
+    CalibratedSVM,
     Layer,
     LayerEnsemble,
     evaluate_fold,
+    fit_sigmoids,
     fitted_svm,
     fusions,
     layer_classifier,
@@ -93,6 +95,32 @@ def test_the_released_call_itself(make_responses):
     with pytest.warns(FutureWarning, match="probability"):
         svm = SVC(kernel="poly", degree=3, gamma=10.0, probability=True, random_state=0).fit(normalize(x), y)
     np.testing.assert_allclose(ensemble.predict_proba(x), svm.predict_proba(normalize(x)))
+
+
+@pytest.mark.parametrize("n_classes", [2, 4])
+def test_calibrated_svm_equals_scikit_learns(make_responses, n_classes):
+    responses = make_responses({"relu6": 12}, n_classes=n_classes)
+    z, y = normalize(responses["relu6"].astype(float)), responses.y + 5
+    svm = SVC(kernel="poly", degree=3, gamma=4.0)
+    expected = CalibratedClassifierCV(svm, cv=5, ensemble=False).fit(z, y)
+    got = CalibratedSVM(svm).fit(z, y)
+    np.testing.assert_allclose(got.predict_proba(z), expected.predict_proba(z), atol=2e-3)
+    np.testing.assert_allclose(got.predict_proba(z).sum(axis=1), 1)
+
+
+def test_sigmoids_are_at_the_minimum():
+    rng = np.random.default_rng(0)
+    values = rng.normal(size=(200, 3)) * [1, 1e4, 1e-3]
+    positive = rng.random((200, 3)) < 1 / (1 + np.exp(-2 * values / [1, 1e4, 1e-3]))
+    for f, y, (a, b) in zip(values.T, positive.T, fit_sigmoids(values, positive).T, strict=True):
+        smoothed = np.where(y, (y.sum() + 1) / (y.sum() + 2), 1 / ((~y).sum() + 2))
+
+        def loss(a, b, f=f, t=smoothed):
+            p = 1 / (1 + np.exp(a * f + b))
+            return -(t * np.log(p) + (1 - t) * np.log(1 - p)).sum()
+
+        assert all(loss(a, b) <= loss(a * s, b + d) + 1e-9 for s in (0.99, 1, 1.01) for d in (-0.01, 0, 0.01))
+    assert np.isfinite(fit_sigmoids(np.zeros((10, 1)), np.ones((10, 1), bool))).all()
 
 
 def test_unknown_classifier(make_responses):
