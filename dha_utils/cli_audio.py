@@ -130,6 +130,7 @@ def bundle(
     from dha_utils.examples import keep_examples
     from dha_utils.inputs import BUNDLED_RATES, compute_inputs, provenance_json
     from dha_utils.inspection import identify
+    from dha_utils.padding import keep_padding
     from dha_utils.paths import atomic_write, bundled
     from dha_utils.scores import keep_scores, keep_slips
     from dha_utils.soundnet import NATIVE_RATE
@@ -141,6 +142,7 @@ def bundle(
     responses = inputs.responses[NATIVE_RATE]
     keep_scores(responses, clips, folder)
     keep_slips(responses, clips, folder)
+    keep_padding(responses, clips, folder)
     keep_examples(responses, clips, folder)
     with atomic_write(folder / "provenance.json") as temporary:
         temporary.write_text(provenance_json(inputs), encoding="utf-8")

@@ -16,6 +16,7 @@ from dha_utils.datasets import Clips
 from dha_utils.evaluation import cross_validate_many
 from dha_utils.extraction import extract_responses
 from dha_utils.inference import paired_difference
+from dha_utils.paper import KEEP
 from dha_utils.paths import atomic_write
 from dha_utils.responses import Responses
 from dha_utils.selection import select
@@ -91,25 +92,23 @@ def compare_ensembles(
     return rows
 
 
-def bundle_padding(clips: Clips, ours: Responses, folder: Path, *, keep: float) -> None:
-    """Extract the clips once more with the released padding and write what that changes into a folder of artifacts.
+def keep_padding(ours: Responses, clips: Clips, folder: Path) -> None:
+    """Extract the clips once more, with the released padding, and keep what that changes in a folder.
 
     Parameters
     ----------
-    clips : Clips
     ours : Responses
-        To the same clips.
+    clips : Clips
+        Theirs, with audio.
     folder : Path
         Where ``padding_RATE.json`` goes.
-    keep : float
-        Fraction of maps that `compare_ensembles` keeps.
     """
     how = {name: ours.provenance["parameters"][name] for name in ("rate", "duration", "channel")}
     theirs = extract_responses(clips, padding="released", **how)
     effects = {
-        "key": key_of("sweep", theirs, keep=keep),
+        "key": key_of("sweep", theirs, keep=KEEP),
         "taps": compare_responses(ours, theirs),
-        "ensembles": compare_ensembles(ours, theirs, keep),
+        "ensembles": compare_ensembles(ours, theirs, KEEP),
     }
     with atomic_write(folder / f"padding_{how['rate']}.json") as temporary:
         temporary.write_text(json.dumps(effects, indent=2) + "\n", encoding="utf-8")

@@ -5,7 +5,7 @@ import pytest
 
 from dha_utils import padding
 from dha_utils.evaluation import cross_validate
-from dha_utils.padding import bundle_padding, compare_ensembles, compare_responses
+from dha_utils.padding import compare_ensembles, compare_responses, keep_padding
 from dha_utils.responses import Responses
 from dha_utils.selection import select
 
@@ -70,10 +70,10 @@ def test_bundled_with_the_key_of_the_other_padding(both, tmp_path, monkeypatch):
         return Responses(theirs.arrays, theirs.table, theirs.provenance | {"parameters": parameters})
 
     monkeypatch.setattr(padding, "extract_responses", extract)
-    bundle_padding(None, ours, tmp_path, keep=0.3)
+    keep_padding(ours, None, tmp_path)
     assert asked == {"padding": "released", "rate": 22_050, "duration": 5.0, "channel": "mean"}
     effects = json.loads((tmp_path / "padding_22050.json").read_text())
     assert effects["key"]["parameters"]["padding"] == "released"
-    assert effects["key"]["parameters"]["keep"] == 0.3
+    assert effects["key"]["parameters"]["keep"] == 0.11
     assert effects["taps"] == compare_responses(ours, theirs)
     assert len(effects["ensembles"]) == 4
