@@ -1,20 +1,24 @@
-"""What a network costs: multiply-accumulates and parameters, counted exactly, layer by layer.
+"""What a network and its classifiers cost: multiply-accumulates and parameters, counted exactly, layer by layer.
 
-Conventions: one multiply-accumulate (MAC) is one multiplication and one addition; biases, batch norm, ReLU and pooling are not
-counted, as in the literature on pruning. Counts are for one clip. The ensemble reads conv1 to conv7; the two heads of
-SoundNet play no part in it and count only where that is asked for.
+Conventions: one multiply-accumulate (MAC) is one multiplication and one addition; biases, batch norm, ReLU and max pooling are
+not counted, as in the literature on pruning. Counts are for one clip. The ensemble reads conv1 to conv7; the two heads of
+SoundNet play no part in it and count only where that is asked for. An addition of the averages over time counts as a MAC.
+
+A filter *needs to be computed* if its map is kept at a tap, or if a filter that needs to be computed reads it. Kernels read all
+maps of the layer below, so that only layers that nothing else reads are affected: here the last one.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping
 
+import numpy as np
 import pandas as pd
 
 from dha_utils.criteria.filters import psnet_kept_filters
-from dha_utils.ensemble import LayerEnsemble
+from dha_utils.ensemble import LayerEnsemble, fitted_svm
 from dha_utils.errors import ParameterError
 from dha_utils.pruning import resized
 from dha_utils.selection import n_to_keep
-from dha_utils.soundnet import HEADS, LAYERS, MIN_SAMPLES, SoundNet
+from dha_utils.soundnet import HEADS, LAYERS, MIN_SAMPLES, SoundNet, layer_number
 
 
 def count_macs(model: SoundNet, n_samples: int, *, heads: bool = False) -> pd.DataFrame:
@@ -83,7 +87,7 @@ def count_classifier_macs(ensemble: LayerEnsemble) -> pd.DataFrame:
     """
     rows = []
     for layer, classifier in zip(ensemble.layers, ensemble.classifiers_, strict=True):
-        svm = classifier[-1].calibrated_classifiers_[0].estimator
+        svm = fitted_svm(classifier)
         n_vectors, n_maps = svm.support_vectors_.shape
         # libsvm multiplies a kernel value once for each pair of classes that the vector's own class is part of.
         macs = n_vectors * (n_maps + svm.degree) + n_vectors * (len(svm.classes_) - 1)
@@ -112,53 +116,137 @@ def fraction_widths(keep: float, first: int = 1) -> list[int]:
     ]
 
 
-def savings_table(
-    keep: float, classifiers: int, kept_classifiers: int, rate: int, durations: Sequence[float]
-) -> pd.DataFrame:
-    """Return what ignoring maps saves, what removing their filters saves, and what the first two layers leave to be saved.
+def kept_filters(masks: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
+    """Return which filters of every layer make a map that is kept at some tap.
 
     Parameters
     ----------
+    masks : dict of str to ndarray, shape (maps,), bool
+        Keep masks by tap; a layer without a tap keeps nothing.
+
+    Returns
+    -------
+    dict of str to ndarray, shape (maps,), bool
+        By layer, ``conv1`` to ``conv7``.
+
+    Raises
+    ------
+    ParameterError
+        If a mask does not fit the layer of its tap.
+
+    Examples
+    --------
+    >>> kept = kept_filters({"pool1": np.arange(16) < 2, "bn2": np.arange(32) < 5, "relu2": np.arange(32) > 29})
+    >>> [int(mask.sum()) for mask in kept.values()]
+    [2, 7, 0, 0, 0, 0, 0]
+    """
+    kept = {f"conv{number}": np.zeros(layer.maps_out, bool) for number, layer in enumerate(LAYERS, 1)}
+    for tap, mask in masks.items():
+        filters = kept[f"conv{layer_number(tap)}"]
+        if mask.shape != filters.shape:
+            raise ParameterError(
+                f"the mask of {tap} has shape {mask.shape}, its layer {len(filters)} filters"
+            )
+        filters |= mask
+    return kept
+
+
+def needed_filters(masks: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
+    """Return which filters need to be computed for the maps that are kept; see the head of this module.
+
+    Parameters and errors as in `kept_filters`.
+
+    Examples
+    --------
+    >>> needed = needed_filters({"pool1": np.arange(16) < 2, "bn2": np.arange(32) < 5})
+    >>> [int(mask.sum()) for mask in needed.values()]
+    [16, 5, 0, 0, 0, 0, 0]
+    """
+    needed = kept_filters(masks)
+    read = False  # whether a filter of the layer above needs to be computed, and reads all of this layer
+    for layer, mask in reversed(needed.items()):
+        needed[layer] = np.full(len(mask), True) if read else mask
+        read = bool(needed[layer].any())
+    return needed
+
+
+def pooling_additions(maps: Mapping[str, int], n_samples: int) -> int:
+    """Return the additions of the averages over time of these numbers of maps at every tap.
+
+    >>> pooling_additions({"relu7": 10}, 110_250)  # four positions
+    40
+    """
+    positions = count_macs(SoundNet(), n_samples)["positions"].tolist()
+    total = 0
+    for tap, n_maps in maps.items():
+        number = layer_number(tap)
+        shrunk = (LAYERS[number - 1].pool or 1) if tap.startswith("pool") else 1
+        total += n_maps * (positions[number - 1] // shrunk)
+    return total
+
+
+def savings_table(
+    masks: Mapping[str, np.ndarray], keep: float, classifiers: int, kept_classifiers: int, n_samples: int
+) -> pd.DataFrame:
+    """Return what ignoring maps saves, what removing filters saves, and what the first two layers leave to be saved.
+
+    Parameters
+    ----------
+    masks : dict of str to ndarray, shape (maps,), bool
+        The maps that are kept, at every tap of the ensemble.
     keep : float
-        Fraction of the maps kept.
+        The fraction of maps that they are.
     classifiers, kept_classifiers : int
-        Multiply-accumulates of the ensemble for one clip, with all maps and with the kept ones.
-    rate : int
-        Hz.
-    durations : sequence of float
-        Seconds.
+        Multiply-accumulates of the classifiers, trained on all maps and on the kept ones.
+    n_samples : int
+        Length of the clip.
 
     Returns
     -------
     DataFrame
-        Columns what, and for every duration ``network_5`` and ``all_5`` (5 s): the fraction saved, of the network's
-        multiply-accumulates and of the network's and the classifiers' together. The classifiers' do not depend on the length.
+        Columns name, what, network and all: the fraction saved of the network's multiply-accumulates, and of those of network,
+        averages over time and classifiers together. Where filters are removed, classifiers of as many maps and support vectors
+        are counted as where they are ignored; NaN where there is nothing to go by.
     """
     percent = f"{100 * (1 - keep):.0f} %"
+    whole = [layer.maps_out for layer in LAYERS]
+    union = [int(mask.sum()) for mask in kept_filters(masks).values()]
+    kept_maps = {tap: int(mask.sum()) for tap, mask in masks.items()}
+    costs = count_macs(SoundNet(), n_samples)
+    needed = [mask.mean() for mask in needed_filters(masks).values()]
+
+    def network(widths: list[int]) -> int:
+        return int(count_macs(SoundNet(layers=resized(LAYERS, widths)), n_samples)["macs"].sum())
+
+    removed = "removing the filters of conv3 to conv7"
     ways = {
-        f"ignoring {percent} of the maps": ([layer.maps_out for layer in LAYERS], kept_classifiers),
-        f"removing {percent} of the filters of conv3 to conv7": (fraction_widths(keep, 3), kept_classifiers),
-        f"removing {percent} of the filters of all layers": (fraction_widths(keep), kept_classifiers),
-        "removing those that p-Snet removes": (
-            [len(kept) for kept in psnet_kept_filters().values()],
+        "ignoring": (
+            f"ignoring {percent} of the maps",
+            round(sum(macs * share for macs, share in zip(costs["macs"], needed, strict=True))),
+            kept_maps,
+        ),
+        "removing_union": (f"{removed} that are kept at no tap", network(whole[:2] + union[2:]), kept_maps),
+        "removing_fraction": (f"{removed}, {percent} of each", network(fraction_widths(keep, 3)), kept_maps),
+        "removing_everywhere": (
+            f"removing {percent} of the filters of all layers",
+            network(fraction_widths(keep)),
+            kept_maps,
+        ),
+        "psnet": (
+            "removing those that p-Snet removes",
+            network([len(kept) for kept in psnet_kept_filters().values()]),
             None,
         ),
-        "all that conv1 and conv2, left whole, leave to be saved": (None, None),
+        "cap": (
+            "all that conv1 and conv2, left whole, leave to be saved",
+            int(costs["macs"][:2].sum()),
+            None,
+        ),
     }
+    full = int(costs["macs"].sum())
+    everything = full + classifiers + pooling_additions({tap: len(m) for tap, m in masks.items()}, n_samples)
     rows = []
-    for what, (widths, classifier) in ways.items():
-        row: dict[str, str | float | None] = {"what": what}
-        for duration in durations:
-            n_samples = round(rate * duration)
-            full = count_macs(SoundNet(), n_samples)["macs"]
-            if widths is None:
-                left = int(full[:2].sum())
-            else:
-                left = int(count_macs(SoundNet(layers=resized(LAYERS, widths)), n_samples)["macs"].sum())
-            total = int(full.sum())
-            row[f"network_{duration:g}"] = 1 - left / total
-            row[f"all_{duration:g}"] = (
-                None if classifier is None else 1 - (left + classifier) / (total + classifiers)
-            )
-        rows.append(row)
-    return pd.DataFrame(rows)
+    for name, (what, macs, maps) in ways.items():
+        total = np.nan if maps is None else macs + kept_classifiers + pooling_additions(maps, n_samples)
+        rows.append((name, what, 1 - macs / full, 1 - total / everything))
+    return pd.DataFrame(rows, columns=["name", "what", "network", "all"])
