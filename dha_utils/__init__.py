@@ -21,6 +21,7 @@ _PUBLIC = {
     "TAPS": "soundnet",
     "TAP_MAPS": "soundnet",
     "accuracy_table": "tables",
+    "best_taps": "evaluation",
     "check_parameters": "parameters",
     "comparison_table": "tables",
     "compensate": "compensation",

@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from dha_utils.errors import DataError
-from dha_utils.headlines import FEW_MAPS_POINTS, HEADLINES, POINT, Headline
+from dha_utils.headlines import HEADLINES, POINT, STOPPED_POINTS, Headline
 from dha_utils.inputs import responses_file
 from dha_utils.paths import atomic_write, bundled, repository
 from dha_utils.responses import Responses
@@ -31,17 +31,19 @@ DATASET = "esc10"
 
 @dataclass(frozen=True)
 class Comparison:
-    """A headline number in the reference and now; None where it is missing."""
+    """A headline number, or an outcome, in the reference and now; None where it is missing."""
 
     headline: Headline
-    reference: float | None
-    now: float | None
+    reference: float | str | None
+    now: float | str | None
 
     @property
     def holds(self) -> bool:
-        """Whether both are there and no further apart than the tolerance (NaN never holds)."""
+        """Whether both are there and no further apart than the tolerance (NaN never holds); an outcome must be the same."""
         if self.reference is None or self.now is None:
             return False
+        if isinstance(self.reference, str) or isinstance(self.now, str):
+            return self.reference == self.now
         return abs(self.now - self.reference) <= self.headline.tolerance + 1e-12  # 0.0325 - 0.0225 > 0.01
 
 
@@ -69,7 +71,7 @@ def check(write_reference: bool = False) -> bool:
     if not write_reference and not any(reference.glob("**/*.json")):
         raise DataError(f"no reference numbers in {reference}: `dha check --write-reference` makes them")
     if not write_reference and not HEADLINES:
-        raise DataError("no headline numbers to compare: fill HEADLINES in dha_utils/check.py")
+        raise DataError("no headline numbers to compare: fill HEADLINES in dha_utils/headlines.py")
     with tempfile.TemporaryDirectory(prefix="dha-check-") as folder, _without_audio():
         results = Path(folder, "results")
         run_notebooks({"dataset": DATASET, "results": str(results)}, executed=Path(folder, "executed"))
@@ -78,9 +80,27 @@ def check(write_reference: bool = False) -> bool:
             quote_headline(repository() / "README.md", reference)
             return True
         comparisons = compare(reference, results / DATASET, HEADLINES) + recompute_cells()
+        comparisons += compare_outcomes(reference, results / DATASET)
     moved = [comparison for comparison in comparisons if not comparison.holds]
-    print(format_table(moved) if moved else f"{len(comparisons)} numbers within tolerance")
+    print(format_table(moved) if moved else f"{len(comparisons)} numbers and outcomes as they were")
     return not moved
+
+
+def compare_outcomes(reference: Path, now: Path) -> list[Comparison]:
+    """Return the outcome of every part of every claim in two results folders; None where one is not there."""
+    before, after = (_read_outcomes(folder) for folder in (reference, now))
+    return [
+        Comparison(Headline("outcomes.json", key, 0, "outcome"), before.get(key), after.get(key))
+        for key in dict.fromkeys([*before, *after])
+    ]
+
+
+def _read_outcomes(folder: Path) -> dict[str, str]:
+    try:
+        rows = json.loads((folder / "outcomes.json").read_text("utf-8"))["parts"]
+        return {f"{row['claim']}, {row['part']}": row["outcome"] for row in rows}
+    except (OSError, ValueError, LookupError, TypeError):
+        return {}
 
 
 def read_number(folder: Path, file: str, key: str) -> float:
@@ -113,10 +133,10 @@ def read_number(folder: Path, file: str, key: str) -> float:
 
 
 def quote_headline(readme: Path, reference: Path) -> None:
-    """Write the verdicts of the reference between the ``headline`` marks of the README."""
-    verdicts = json.loads((reference / "verdicts.json").read_text("utf-8"))["verdicts"]
-    rows = [f"| {row['claim']} | {row['measured']} | {row['verdict']} |" for row in verdicts]
-    table = "\n".join(["| claim | measured on ESC-10 | verdict |", "| --- | --- | --- |", *rows])
+    """Write the claims of the reference with their outcomes between the ``headline`` marks of the README."""
+    outcomes = json.loads((reference / "outcomes.json").read_text("utf-8"))
+    rows = [f"| {row['text']} | {row['outcome']} | {row['measured']} |" for row in outcomes["table"]]
+    table = "\n".join([f"| claim | outcome | measured on {outcomes['on']} |", "| --- | --- | --- |", *rows])
     before, start, rest = readme.read_text("utf-8").partition("<!-- headline -->\n")
     _, end, after = rest.partition("<!-- /headline -->\n")
     with atomic_write(readme) as part:
@@ -152,8 +172,8 @@ def recompute_cells(seed: int = 0) -> list[Comparison]:
         cells = sample_cells(stored, seed)
         scores, _, _ = load_fold_scores(responses, folder)
         for cell, now in zip(cells, sweep(responses, cells, fold_scores=scores, full=True), strict=True):
-            name = " ".join(map(str, vars(cell).values())).strip()
-            tolerance = POINT if cell.keep >= 0.1 else FEW_MAPS_POINTS
+            name = " ".join(filter(None, map(str, vars(cell).values())))
+            tolerance = POINT if cell.classifier == "converging" else STOPPED_POINTS
             headline = Headline(file.name, name, tolerance, "accuracy")
             fusion = next(iter(now["correct"]))  # the sum over all taps
             before, after = stored[cell]["accuracy"][fusion], now["accuracy"][fusion]
@@ -166,14 +186,18 @@ def format_table(comparisons: Sequence[Comparison]) -> str:
     rows = [("number", "reference", "now", "difference", "tolerance", "unit")]
     for comparison in comparisons:
         headline, before, now = comparison.headline, comparison.reference, comparison.now
-        difference = None if before is None or now is None else now - before
-        texts = ["missing" if value is None else f"{value:.6g}" for value in (before, now)]
-        moved = "" if difference is None else f"{difference:+.3g}"
+        numbers = all(isinstance(value, int | float) for value in (before, now))
+        moved = f"{now - before:+.3g}" if numbers else ""
+        texts = ["missing" if value is None else _text(value) for value in (before, now)]
         name = f"{headline.file}:{headline.key}"
         rows.append((name, *texts, moved, f"{headline.tolerance:.3g}", headline.unit))
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
     lines = ["  ".join(f"{cell:<{width}}" for cell, width in zip(row, widths, strict=True)) for row in rows]
     return "\n".join(line.rstrip() for line in lines)
+
+
+def _text(value: float | str) -> str:
+    return value if isinstance(value, str) else f"{value:.6g}"
 
 
 def _number_or_none(folder: Path, headline: Headline) -> float | None:

@@ -16,7 +16,8 @@ from sklearn.svm import SVC
 from threadpoolctl import threadpool_limits
 
 from dha_utils.datasets import clips as clip_table
-from dha_utils.ensemble import FoldResult, check_classifier, evaluate_fold, soundnet_layers
+from dha_utils.ensemble import FoldResult, check_classifier, evaluate_fold, fusions, soundnet_layers
+from dha_utils.errors import DataError
 from dha_utils.responses import Responses
 from dha_utils.selection import Selection
 
@@ -52,6 +53,11 @@ class CrossValidation:
     selections: Mapping[int, Selection]
     converged: Mapping[int, list[bool]]
 
+    @property
+    def fusion(self) -> str:
+        """What `dha_utils.fusions` calls the sum over all taps."""
+        return next(iter(fusions(self.taps, single=False)))
+
     def predictions(self, taps: Sequence[str] | None = None) -> np.ndarray:
         """Return the class with the largest score summed over `taps` (default: all), shape (clips,)."""
         rows = [self.taps.index(tap) for tap in taps or self.taps]
@@ -69,6 +75,11 @@ class CrossValidation:
         """Return the accuracy within each fold, folds in ascending order."""
         correct = self.correct(taps)
         return [float(correct[self.folds == fold].mean()) for fold in np.unique(self.folds)]
+
+    def correct_by_fold(self, taps: Mapping[int, str]) -> np.ndarray:
+        """Return which clips are classified correctly from one tap, that of their fold in `taps`, shape (clips,), bool."""
+        right = {tap: self.correct([tap]) for tap in set(taps.values())}
+        return np.array([right[taps[fold]][clip] for clip, fold in enumerate(self.folds)])
 
     @property
     def ignored(self) -> float:
@@ -138,6 +149,37 @@ def cross_validate_many(
     for (name, fold), part in zip(jobs, parts, strict=True):
         done[name][fold] = part
     return {name: _collect(responses, done[name], chosen[name]) for name in selectors}
+
+
+def best_taps(
+    responses: Responses, *, classifier: str = "converging", workers: int | None = None
+) -> dict[int, str]:
+    """Return for every test fold the tap that is most accurate in a cross-validation of the other folds.
+
+    So that the tap is not chosen by the clips that it is then judged by (nested cross-validation; Varma and Simon, BMC
+    Bioinformatics 7 (2006)). Ties go to the tap nearer to the input.
+
+    Parameters
+    ----------
+    responses : Responses
+    classifier, workers
+        As in `cross_validate`.
+
+    Returns
+    -------
+    dict of int to str
+        Empty where the folds are too few, or too small, to leave out two.
+    """
+    chosen = {}
+    for fold in responses.test_folds:
+        try:
+            run = cross_validate(
+                responses.take(responses.folds != fold), classifier=classifier, workers=workers
+            )
+        except DataError:
+            return {}
+        chosen[fold] = max(run.taps, key=lambda tap: run.accuracy([tap]))
+    return chosen
 
 
 def cross_validate_networks(

@@ -13,21 +13,16 @@ class Claim(NamedTuple):
 
 CLAIMS = {
     "cost": Claim("DHA, abstract", "Ignoring 89 % of the feature maps costs less than 3 %.", 0.03),
-    "ignored": Claim("DHA, abstract", "89 % of the feature maps are redundant.", 0.89),
-    "statistics": Claim("DHA, poster", "Statistics identify the maps that can be ignored.", None),
-    "alike": Claim("DHA, poster", "Redundant feature maps respond similarly to the various classes.", None),
-    "criteria": Claim("DHA, title", "A statistical framework finds the maps to prune.", None),
-    "complementary": Claim(
-        "EUSIPCO-18", "The layers are complementary: their sum knows what none knows alone.", None
-    ),
-    "computation": Claim("DHA, abstract", "Ignoring them saves 18 % of the computation.", 0.18),
-    "pruning": Claim(
-        "DHA, poster", "The method can be used to prune CNNs based on redundant feature maps only.", None
-    ),
-    "ensemble": Claim(
-        "EUSIPCO-18", "The ensemble is 30.85 % (relative) more accurate than its best single layer.", 0.3085
-    ),
+    "computation": Claim("DHA, abstract", "That saves 18 % of the computation.", 0.18),
+    "selection": Claim("DHA, poster", "The statistic finds the maps that matter.", None),
+    "alike": Claim("DHA, poster", "Redundant maps respond alike to the various classes.", 0.89),
+    "pruning": Claim("DHA, poster", "CNNs can be pruned by redundant feature maps only.", None),
+    "ensemble": Claim("EUSIPCO-18", "The ensemble is 30.85 % (relative) better than its best layer.", 0.3085),
 }
+"""The claims of the protocol (``book/protocol.md``), in its order."""
+
+PROTOCOL = {"commit": "3b9e815", "date": "2026-11-25"}
+"""The commit that fixed the protocol, in the history of this repository."""
 
 PUBLISHED_ESC10 = {
     "soundnet": 0.922,  # Aytar 2016, 8 layers, best
@@ -39,5 +34,19 @@ PUBLISHED_ESC10 = {
 MARGIN = 0.03
 """The "less than 3 %" of DHA, read as percentage points of accuracy."""
 
+EQUIVALENT = 0.01
+"""Within so much (a percentage point of accuracy) a selection is as good as random ones; set by the protocol."""
+
 KEEP = 0.11
 """The fraction of maps kept when 89 % are ignored."""
+
+FRACTIONS = (0.01, 0.02, 0.05, 0.11, 0.25, 0.5)
+"""Fractions of maps kept at which the protocol compares with random maps."""
+
+DATASETS = {
+    "esc10": "ESC-10",
+    "esc50": "ESC-50",
+    "dcase2016": "DCASE-16",
+    "dcase2016-evaluation": "the evaluation set of DCASE-16",
+}
+"""What people call the published data sets; others go by their own name."""

@@ -110,6 +110,12 @@ PARAMETERS: Mapping[str, Parameter] = {
     "seeds": Parameter(
         (int,), lambda value: value >= 2, "a whole number >= 2", "Number of random repetitions"
     ),
+    "classifier": Parameter(
+        (str,),
+        lambda value: value in ("converging", "released", "released_probability"),
+        "'converging', 'released' or 'released_probability'",
+        "Classifier of each tap",
+    ),
     "full": Parameter(
         (bool,),
         lambda value: True,

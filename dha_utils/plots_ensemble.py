@@ -10,6 +10,7 @@ from matplotlib.ticker import PercentFormatter
 from scipy.cluster.hierarchy import leaves_list, linkage
 from scipy.spatial.distance import squareform
 
+from dha_utils.paper import EQUIVALENT
 from dha_utils.plots import COLOURS, readable
 
 
@@ -70,34 +71,28 @@ def cost_of_ignoring(full: float, selected: Mapping[str, float], random: np.ndar
     return figure
 
 
-def criteria(table: pd.DataFrame, full: float, random: np.ndarray) -> Figure:
-    """Draw the accuracy of selections by many criteria against the band of random ones.
+def against_random(table: pd.DataFrame, margin: float = EQUIVALENT) -> Figure:
+    """Draw how much more accurate criteria are than random maps, with intervals, the best on top.
 
     Parameters
     ----------
     table : DataFrame
-        Columns criterion, accuracy, change, low, high, as `dha_utils.sweep_table` gives them.
-    full : float
-        Accuracy with all maps.
-    random : ndarray, shape (seeds,)
-        Accuracies of random selections of as many maps.
+        Columns criterion, difference, low, high, as `dha_utils.tables.criteria_table` gives them; fractions.
+    margin : float
+        Differences up to it are shaded.
     """
-    table = table.sort_values("accuracy")
+    table = table.sort_values("difference", kind="stable")
     figure = Figure(figsize=(9, 0.3 * len(table) + 1.2), layout="constrained")
     axis = figure.subplots()
-    axis.axvspan(
-        *np.quantile(random, [0.025, 0.975]), color="0.85", label=f"random maps, {len(random)} seeds"
-    )
-    axis.axvline(full, color=COLOURS[2], lw=2, label="all maps")
-    errors = np.stack([table["change"] - table["low"], table["high"] - table["change"]])
+    axis.axvspan(-100 * margin, 100 * margin, color="0.9")
+    axis.axvline(0, color="0.4", lw=1.2)
+    errors = 100 * np.stack([table["difference"] - table["low"], table["high"] - table["difference"]])
     axis.errorbar(
-        table["accuracy"], np.arange(len(table)), xerr=errors, fmt="o", ms=5, lw=1.2, color=COLOURS[0]
+        100 * table["difference"], np.arange(len(table)), xerr=errors, fmt="o", ms=5, lw=1.4, color=COLOURS[0]
     )
     axis.set_yticks(range(len(table)), [readable(name) for name in table["criterion"]])
-    axis.xaxis.set_major_formatter(PercentFormatter(1, decimals=0))
-    axis.set_xlabel("accuracy of the ensemble")
+    axis.set_xlabel("accuracy minus that of random maps, points")
     axis.margins(y=0.02)
-    figure.legend(loc="outside upper center", ncol=2, frameon=False, fontsize=10)
     return figure
 
 
@@ -201,4 +196,68 @@ def tap_curves(table: pd.DataFrame, full: Mapping[str, float]) -> Figure:
     figure.legend(handles, labels, loc="outside upper center", ncol=3, frameon=False, fontsize=10)
     figure.supxlabel("fraction of maps kept", fontsize=12)
     figure.supylabel("accuracy of the tap alone", fontsize=12)
+    return figure
+
+
+def tap_differences(table: pd.DataFrame) -> Figure:
+    """Draw how much more accurate each tap is with a criterion's maps than with random ones, per fraction kept.
+
+    Parameters
+    ----------
+    table : DataFrame
+        Columns tap, keep, difference, low, high, outcome, as `dha_utils.tables.random_table` gives them; fractions.
+    """
+    shades = {"better": COLOURS[0], "worse": COLOURS[3]}
+    figure = Figure(figsize=(10, 7), layout="constrained")
+    taps = list(dict.fromkeys(table["tap"]))
+    axes = figure.subplots(-(-len(taps) // 5), 5, sharex=True, sharey=True, squeeze=False).flat
+    for axis, tap in zip(axes, taps, strict=False):
+        rows = table[table["tap"] == tap].sort_values("keep")
+        axis.axhline(0, color="0.4", lw=1)
+        for place, row in enumerate(rows.itertuples()):
+            colour = shades.get(row.outcome, "0.6")
+            axis.plot([place, place], [100 * row.low, 100 * row.high], color=colour, lw=2)
+            axis.plot([place], [100 * row.difference], "o", ms=4.5, color=colour)
+        axis.set_title(tap, fontsize=11)
+        axis.set_xticks(range(len(rows)), [f"{100 * keep:g}" for keep in rows["keep"]], fontsize=9)
+    for axis in list(axes)[len(taps) :]:
+        axis.set_visible(False)
+    figure.supxlabel("maps kept, %", fontsize=12)
+    figure.supylabel("accuracy minus that of random maps, points", fontsize=12)
+    return figure
+
+
+def forest(rows: Sequence[Mapping], margin: float) -> Figure:
+    """Draw changes of accuracy with their intervals, one line each, the margin of a loss as a dashed line.
+
+    Parameters
+    ----------
+    rows : sequence of dict
+        With part, estimate, low, high (fractions) and outcome, as `dha_utils.outcomes.outcome_rows` gives them; those
+        without an interval are left out.
+    margin : float
+        Largest loss that counts as none.
+    """
+    shown = [row for row in rows if row["low"] is not None]
+    colours = {"holds": COLOURS[2], "better": COLOURS[2], "does not hold": COLOURS[3], "worse": COLOURS[3]}
+    marks = {"holds": "o", "better": "o", "does not hold": "X", "worse": "X"}
+    figure = Figure(figsize=(10, 0.42 * len(shown) + 1.2), layout="constrained")
+    axis = figure.subplots()
+    axis.axvline(0, color="0.4", lw=1.2)
+    axis.axvline(-100 * margin, color="0.4", lw=1.2, ls="--")
+    for place, row in enumerate(shown):
+        colour, mark = colours.get(row["outcome"], "0.5"), marks.get(row["outcome"], "D")
+        axis.plot([100 * row["low"], 100 * row["high"]], [place, place], color=colour, lw=2)
+        axis.plot([100 * row["estimate"]], [place], mark, ms=7, color=colour)
+        axis.annotate(
+            row["outcome"],
+            (1.01, place),
+            xycoords=("axes fraction", "data"),
+            va="center",
+            fontsize=11,
+            color="0.2",
+        )
+    axis.set_yticks(range(len(shown)), [row["part"] for row in shown], fontsize=11)
+    axis.invert_yaxis()
+    axis.set_xlabel("points of accuracy")
     return figure

@@ -248,6 +248,6 @@ def sample_cells(cells: Iterable[Cell], seed: int) -> list[Cell]:
     return [kinds[kind][int(rng.integers(len(kinds[kind])))] for kind in sorted(kinds)]
 
 
-def random_cells(keep: float, seeds: int) -> Sequence[Cell]:
+def random_cells(keep: float, seeds: int, classifier: str = "converging") -> Sequence[Cell]:
     """Return the control of random maps: one cell per seed."""
-    return [Cell("random", keep, seed) for seed in range(seeds)]
+    return [Cell("random", keep, seed, classifier=classifier) for seed in range(seeds)]

@@ -1,6 +1,6 @@
 """Tables of results: what several runs of the ensemble come to, beside one another."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
 import numpy as np
 import pandas as pd
@@ -8,7 +8,17 @@ import pandas as pd
 from dha_utils.comparison import design_effect, mcnemar, nadeau_bengio, non_inferiority_test
 from dha_utils.ensemble import fusions
 from dha_utils.evaluation import CrossValidation
-from dha_utils.inference import paired_difference, wilson_interval
+from dha_utils.inference import (
+    RANK_LEVEL,
+    Interval,
+    paired_difference,
+    paired_random,
+    rank_among_random,
+    simultaneous_random,
+    wilson_interval,
+)
+from dha_utils.multiplicity import adjust
+from dha_utils.outcomes import random_outcome
 from dha_utils.sweeps import unpack_correct
 
 
@@ -114,6 +124,54 @@ def comparison_table(full: CrossValidation, runs: Mapping[str, CrossValidation])
     return pd.DataFrame(rows)
 
 
+def formats(table: pd.DataFrame) -> dict:
+    """Return how the columns of a table of accuracies are shown: per cent, and differences in points with their sign.
+
+    >>> formats(pd.DataFrame(columns=["selection", "accuracy_15", "low"])).keys()
+    dict_keys(['accuracy_15', 'low'])
+    """
+    percent = {"accuracy", "random", "lowest", "highest", "single", "mean"}
+    signed = {"change", "difference", "low", "high"}
+    plain = {column: column.rpartition("_")[0] if column[-1:].isdigit() else column for column in table}
+    shown = {column: "{:.2%}" for column, name in plain.items() if name in percent}
+    return shown | {column: _signed_points for column, name in plain.items() if name in signed}
+
+
+def _signed_points(x: float) -> str:
+    return "" if pd.isna(x) else f"{100 * x:+.2f}"
+
+
+def cost(full: CrossValidation, run: CrossValidation) -> dict:
+    """Return what ignoring maps changes: the change of accuracy with its clustered 95 % interval, and relative to `full`'s."""
+    change = paired_difference(full.correct(), run.correct(), full.recordings)
+    relative = {f"relative_{end}": value / full.accuracy() for end, value in change._asdict().items()}
+    return (
+        {"ignored": run.ignored, "full": full.accuracy(), "accuracy": run.accuracy()}
+        | change._asdict()
+        | relative
+    )
+
+
+def gain_table(
+    together: np.ndarray, singles: Mapping[str, np.ndarray], recordings: np.ndarray
+) -> pd.DataFrame:
+    """Return the change of a sum of taps against single ones: columns tap, single (accuracy), change, low, high.
+
+    Parameters
+    ----------
+    together : ndarray, shape (clips,), bool
+        Which clips the sum gets right.
+    singles : dict of str to ndarray, shape (clips,), bool
+        Name -> which clips a single tap gets right.
+    recordings : ndarray, shape (clips,)
+    """
+    rows = []
+    for name, single in singles.items():
+        change = paired_difference(single, together, recordings)
+        rows.append((name, float(single.mean()), *change))
+    return pd.DataFrame(rows, columns=["tap", "single", "change", "low", "high"])
+
+
 def inference_table(
     first: np.ndarray, second: np.ndarray, folds: np.ndarray, recordings: np.ndarray, margin: float
 ) -> pd.DataFrame:
@@ -158,6 +216,24 @@ def inference_table(
     return table
 
 
+def control_table(swept: Mapping[str, Sequence[Mapping]], fusion: str = "15 taps") -> pd.DataFrame:
+    """Return the accuracies of groups of cells: columns control (the group's name), runs, mean, lowest, highest."""
+    groups = {name: [cell["accuracy"][fusion] for cell in cells] for name, cells in swept.items()}
+    return pd.DataFrame(
+        {"control": name, "runs": len(values), "mean": float(np.mean(values))}
+        | {"lowest": min(values), "highest": max(values)}
+        for name, values in groups.items()
+    )
+
+
+def control_change(
+    swept: Mapping[str, Sequence[Mapping]], first: str, second: str, full: CrossValidation
+) -> Interval:
+    """Return the change of accuracy from the first cell of one group to that of another, with its clustered interval."""
+    correct = [unpack_correct(swept[name][0], full.fusion) for name in (first, second)]
+    return paired_difference(*correct, full.recordings)
+
+
 def design_table(
     first: np.ndarray, second: np.ndarray, others: Sequence[np.ndarray], recordings: np.ndarray
 ) -> pd.DataFrame:
@@ -188,29 +264,155 @@ def design_table(
     return pd.DataFrame({"quantity": list(rows), "effect": list(rows.values()), "worth": worth})
 
 
-def curve_summary(table: pd.DataFrame) -> pd.DataFrame:
-    """Return, per fraction kept, what ANOVA and random selections reach and how many criteria leave the random range.
+def by_fraction(table: pd.DataFrame) -> dict[str, dict]:
+    """Return the rows of a table for a results file, named by the fraction kept in per cent.
 
-    Parameters
-    ----------
-    table : DataFrame
-        Columns criterion, keep, accuracy, as `sweep_table` gives them; rows of ``random`` make the range.
+    >>> by_fraction(pd.DataFrame({"keep": [0.11], "random": [0.9]}))
+    {'11': {'keep': 0.11, 'random': 0.9}}
+    """
+    return {f"{100 * row['keep']:g}": row for row in records(table)}
+
+
+def tap_table(results: Iterable[Mapping], taps: Sequence[str], criterion: str = "anova") -> pd.DataFrame:
+    """Return the accuracy of every tap by itself in cells of a criterion and of random maps.
 
     Returns
     -------
     DataFrame
-        Columns keep, anova, random_mean, low, high (of the random selections), criteria, above, below (numbers of criteria).
+        Columns criterion, keep, tap, accuracy, one row for each cell and tap.
     """
+    return pd.DataFrame(
+        {"criterion": cell["criterion"], "keep": cell["keep"], "tap": tap, "accuracy": cell["accuracy"][tap]}
+        for cell in results
+        if cell["criterion"] in (criterion, "random")
+        for tap in taps
+    )
+
+
+def split_random(results: Iterable[Mapping]) -> tuple[list[Mapping], list[Mapping]]:
+    """Return the cells of named criteria, and those of random maps."""
+    results = list(results)
+    named = [result for result in results if result["criterion"] != "random"]
+    return named, [result for result in results if result["criterion"] == "random"]
+
+
+def random_table(
+    results: Iterable[Mapping],
+    recordings: np.ndarray,
+    fusion: str = "15 taps",
+    criterion: str = "anova",
+    **options,
+) -> pd.DataFrame:
+    """Return what a criterion is worth against random maps, one row per fraction kept.
+
+    Parameters
+    ----------
+    results : iterable of dict
+        Cells of the criterion and of random maps, without a control, as `dha_utils.sweep` returns them.
+    recordings : ndarray, shape (clips,)
+    fusion : str
+        A tap, or a sum of taps.
+    criterion : str
+    **options
+        As in `dha_utils.inference.paired_random`.
+
+    Returns
+    -------
+    DataFrame
+        Columns keep, accuracy, draws (how many), random (their mean accuracy), lowest, highest, difference, low, high (to the
+        mean of the draws, with its 95 % interval), as_good (share of the draws, the criterion's among them), outcome.
+    """
+    named, random = split_random(results)
     rows = []
-    for keep, part in table.groupby("keep"):
-        named = part[part["criterion"] != "random"].set_index("criterion")["accuracy"]
-        random = part.loc[part["criterion"] == "random", "accuracy"]
-        numbers = {
-            "anova": named["anova"],
-            "random_mean": random.mean(),
-            "low": random.min(),
-            "high": random.max(),
-        }
-        above, below = int((named > random.max()).sum()), int((named < random.min()).sum())
-        rows.append({"keep": keep} | numbers | {"criteria": len(named), "above": above, "below": below})
+    for result in sorted(named, key=lambda result: result["keep"]):
+        if result["criterion"] != criterion:
+            continue
+        draws = np.stack([unpack_correct(draw, fusion) for draw in random if draw["keep"] == result["keep"]])
+        correct, accuracies = unpack_correct(result, fusion), draws.mean(axis=1)
+        difference = paired_random(correct, draws, recordings, **options)
+        rows.append(
+            {"keep": result["keep"], "accuracy": float(correct.mean()), "draws": len(draws)}
+            | {"random": float(draws.mean()), "lowest": accuracies.min(), "highest": accuracies.max()}
+            | {"difference": difference.estimate, "low": difference.low, "high": difference.high}
+            | {"as_good": rank_among_random(float(correct.mean()), accuracies).as_good}
+            | {"outcome": random_outcome(difference)}
+        )
     return pd.DataFrame(rows)
+
+
+def criteria_table(
+    results: Iterable[Mapping], recordings: np.ndarray, fusion: str = "15 taps"
+) -> pd.DataFrame:
+    """Return all criteria against random maps at one fraction kept, with intervals that hold for all of them together.
+
+    Parameters
+    ----------
+    results : iterable of dict
+        Cells of criteria and of random maps at one fraction, without a control.
+    recordings, fusion
+        As in `random_table`.
+
+    Returns
+    -------
+    DataFrame
+        Columns criterion, accuracy, difference, low, high (to the mean of the random draws, simultaneous 95 % intervals),
+        outcome, as_good, as_bad and rank (`dha_utils.inference.Rank`); the most accurate first.
+    """
+    named, random = split_random(results)
+    draws = np.stack([unpack_correct(draw, fusion) for draw in random])
+    correct = np.stack([unpack_correct(result, fusion) for result in named])
+    rows = []
+    for result, right, difference in zip(
+        named, correct, simultaneous_random(correct, draws, recordings), strict=True
+    ):
+        rank = rank_among_random(float(right.mean()), draws.mean(axis=1))
+        rows.append(
+            {"criterion": result["criterion"], "accuracy": float(right.mean())}
+            | {"difference": difference.estimate, "low": difference.low, "high": difference.high}
+            | {"outcome": random_outcome(difference)}
+            | {"as_good": rank.as_good, "as_bad": rank.as_bad, "rank": rank.outcome}
+        )
+    return pd.DataFrame(rows).sort_values("accuracy", ascending=False, kind="stable", ignore_index=True)
+
+
+def count_outcomes(table: pd.DataFrame) -> dict[str, int]:
+    """Return of a `criteria_table` how many criteria come out how.
+
+    Returns
+    -------
+    dict of str to int
+        criteria; better, worse, equivalent, undecided (by the simultaneous intervals); and by the rank among the random draws
+        alone_better and alone_worse, each criterion taken by itself, and holm_better and holm_worse, adjusted for their number.
+    """
+    counts = {
+        name: int((table["outcome"] == name).sum()) for name in ("better", "worse", "equivalent", "undecided")
+    }
+    for name, share in (("better", "as_good"), ("worse", "as_bad")):
+        counts[f"alone_{name}"] = int((table["rank"] == name).sum())
+        counts[f"holm_{name}"] = int((adjust(table[share].to_numpy(), "holm") <= RANK_LEVEL).sum())
+    return {"criteria": len(table)} | counts
+
+
+def rounding_table(results: Iterable[Mapping], fusion: str = "15 taps") -> pd.DataFrame:
+    """Return how far accuracies move when every response is off by a millionth, per classifier and fraction kept.
+
+    Parameters
+    ----------
+    results : iterable of dict
+        Cells of one criterion, as they are and with the control ``perturbed``.
+
+    Returns
+    -------
+    DataFrame
+        Columns classifier, keep, accuracy, lowest, highest (of the perturbed cells), stopped (SVMs that did not converge, mean of
+        the perturbed cells).
+    """
+    rows = pd.DataFrame(
+        {"classifier": r["classifier"], "keep": r["keep"], "control": r["control"]}
+        | {"accuracy": r["accuracy"][fusion], "stopped": r["not_converged"]}
+        for r in results
+    )
+    groups = rows[rows["control"] == "perturbed"].groupby(["classifier", "keep"], sort=False)
+    spread = groups.agg(lowest=("accuracy", "min"), highest=("accuracy", "max"), stopped=("stopped", "mean"))
+    plain = rows.loc[rows["control"] == "", ["classifier", "keep", "accuracy"]]
+    return plain.merge(spread.reset_index(), on=["classifier", "keep"])

@@ -38,7 +38,7 @@ def repo(tmp_path, monkeypatch):
     return tmp_path
 
 
-def write_notebook(root, accuracy):
+def write_notebook(root, accuracy, outcome="holds"):
     code = f"""
 import json, os
 from pathlib import Path
@@ -46,8 +46,8 @@ assert dataset == "esc10" and not os.environ["DHA_DATA"]
 folder = Path(results, dataset)
 folder.mkdir(parents=True)
 (folder / "ensemble.json").write_text(json.dumps({{"rates": {{"22050": {{"accuracy": {accuracy}}}}}}}))
-verdict = {{"claim": "a claim", "measured": "a number", "verdict": "reproduced"}}
-(folder / "verdicts.json").write_text(json.dumps({{"verdicts": [verdict]}}))
+row = {{"claim": "cost", "part": "in points", "text": "a claim", "measured": "a number", "outcome": "{outcome}"}}
+(folder / "outcomes.json").write_text(json.dumps({{"on": "ESC-10", "table": [row], "parts": [row]}}))
 (folder / "redundancy.json").write_text(json.dumps({{"taps": [{{"kept": 3}}, {{"kept": 7}}]}}))
 """
     parameters = new_code_cell("dataset = ''\nresults = None", metadata={"tags": ["parameters"]})
@@ -69,11 +69,12 @@ def test_reference_is_written_holds_and_moves(repo, capsys):
     assert check(write_reference=True)
     assert sorted(path.name for path in reference.iterdir()) == [
         "ensemble.json",
+        "outcomes.json",
         "redundancy.json",
-        "verdicts.json",
     ]
     quoted = (repo / "README.md").read_text()
-    assert "| a claim | a number | reproduced |\n<!-- /headline -->\nafter\n" in quoted
+    assert "| claim | outcome | measured on ESC-10 |" in quoted
+    assert "| a claim | holds | a number |\n<!-- /headline -->\nafter\n" in quoted
     assert quoted.startswith("before\n")
     assert "old" not in quoted
     assert not (repo / "book").exists()  # the user's executed notebooks and results are left alone
@@ -81,7 +82,7 @@ def test_reference_is_written_holds_and_moves(repo, capsys):
 
     capsys.readouterr()
     assert check()
-    assert capsys.readouterr().out.splitlines()[-1] == "2 numbers within tolerance"
+    assert capsys.readouterr().out.splitlines()[-1] == "3 numbers and outcomes as they were"
     assert os.environ["DHA_DATA"] == str(repo / "audio")
 
     write_notebook(repo, accuracy=90.25)
@@ -89,6 +90,11 @@ def test_reference_is_written_holds_and_moves(repo, capsys):
     header, row = capsys.readouterr().out.splitlines()[-2:]
     assert header.split() == ["number", "reference", "now", "difference", "tolerance", "unit"]
     assert row.split() == ["ensemble.json:rates.22050.accuracy", "91", "90.25", "-0.75", "0.5", "%"]
+
+    write_notebook(repo, accuracy=91.0, outcome="undecided")
+    assert not check()
+    row = capsys.readouterr().out.splitlines()[-1]
+    assert row.startswith("outcomes.json:cost, in points  holds      undecided")
 
 
 def test_nothing_to_compare_is_an_error(repo, monkeypatch):
@@ -162,7 +168,7 @@ def test_recomputed_cells_are_compared_with_the_bundled_ones(make_responses, tmp
     monkeypatch.setattr(module, "load_fold_scores", lambda responses, folder: (None, [], ""))
     monkeypatch.setattr(module, "sweep", lambda *a, **o: sweep(*a, **o | {"workers": 1, "progress": False}))
     found = recompute_cells()
-    assert [c.headline.key for c in found] == ["anova 0.25 0", "anova 0.25 0 leaky"]
+    assert [c.headline.key for c in found] == ["anova 0.25 0 converging", "anova 0.25 0 leaky converging"]
     assert all(c.holds for c in found)
     store.write_text(store.read_text().replace('"2 taps": ', '"2 taps": 0.0, "was": '))
     assert not any(c.holds for c in recompute_cells())

@@ -5,7 +5,7 @@ import pytest
 
 from dha_utils.ensemble import LayerEnsemble, soundnet_layers
 from dha_utils.errors import DataError
-from dha_utils.evaluation import check_folds, cross_validate, cross_validate_many, mfcc_baseline
+from dha_utils.evaluation import best_taps, check_folds, cross_validate, cross_validate_many, mfcc_baseline
 from dha_utils.responses import Responses
 from dha_utils.selection import select
 
@@ -122,3 +122,19 @@ def test_too_little_to_learn_from_names_the_class(make_responses):
         check_folds(Responses(responses.arrays, table))
     with pytest.raises(DataError, match="all clips are of class 'rain': at least 2 classes"):
         check_folds(Responses(responses.arrays, responses.table.assign(label="rain")))
+
+
+def test_the_best_tap_is_chosen_without_the_fold_that_it_is_judged_by(make_responses):
+    responses = make_responses({"relu6": 12, "relu7": 20})
+    chosen = best_taps(responses, workers=1)
+    assert list(chosen) == responses.test_folds
+    other = responses.folds != 3
+    run = cross_validate(responses.take(other), workers=1)
+    assert chosen[3] == max(run.taps, key=lambda tap: run.accuracy([tap]))
+    full = cross_validate(responses, workers=1)
+    expected = np.array([full.correct([chosen[fold]])[i] for i, fold in enumerate(full.folds)])
+    np.testing.assert_array_equal(full.correct_by_fold(chosen), expected)
+
+
+def test_no_best_tap_where_two_folds_are_too_few_to_leave_out_two(make_responses):
+    assert best_taps(make_responses(folds=2), workers=1) == {}

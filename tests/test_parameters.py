@@ -3,6 +3,7 @@ import re
 
 import pytest
 
+from dha_utils.ensemble import CLASSIFIERS
 from dha_utils.errors import ParameterError
 from dha_utils.parameters import PARAMETERS, check_parameters, check_value
 
@@ -12,6 +13,7 @@ GOOD = {
     "rate": [8000, 22050, 192_000],
     "rates": [[22050], [22050, 44100]],
     "full": [True, False],
+    "classifier": list(CLASSIFIERS),
     "fractions": [[0.1], [0.1, 1]],
     "budgets": [[0.35], [0.1, 1]],
     "duration": [None, 0.1, 5, 3600.0],
@@ -29,6 +31,7 @@ BAD = {
     "root": ["", 0, False],
     "rate": [7999, 192_001, 22050.0, "22050", True, None, float("nan")],
     "full": [1, "True", None],
+    "classifier": ["", "svm", None, 1],
     "fractions": [[], 0.1, [0.0], [True], ["0.1"]],
     "budgets": [[], 0.1, [1.5], [True], ["0.1"]],
     "rates": [[], 22050, [22050, True], [22050, 7999], [22050.0], "22050"],

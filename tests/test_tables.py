@@ -1,13 +1,28 @@
 from functools import partial
+from types import SimpleNamespace
 
 import numpy as np
-import pandas as pd
 import pytest
 
 from dha_utils.evaluation import cross_validate_many
-from dha_utils.inference import paired_difference
+from dha_utils.inference import paired_difference, paired_random
 from dha_utils.selection import select
-from dha_utils.tables import accuracy_table, comparison_table, curve_summary, design_table, inference_table
+from dha_utils.sweeps import unpack_correct
+from dha_utils.tables import (
+    accuracy_table,
+    by_fraction,
+    comparison_table,
+    control_change,
+    control_table,
+    cost,
+    count_outcomes,
+    criteria_table,
+    design_table,
+    gain_table,
+    inference_table,
+    random_table,
+    rounding_table,
+)
 
 
 @pytest.fixture
@@ -55,13 +70,87 @@ def test_design_table():
     assert table["effect"].tolist()[3:] == pytest.approx([2, 2])
 
 
-def test_curve_summary():
-    rows = [("anova", 0.1, 0.8), ("l1", 0.1, 0.5), ("random", 0.1, 0.6), ("random", 0.1, 0.7)]
-    rows += [("anova", 0.5, 0.9), ("l1", 0.5, 0.9), ("random", 0.5, 0.9), ("random", 0.5, 0.8)]
-    first, second = curve_summary(pd.DataFrame(rows, columns=["criterion", "keep", "accuracy"])).to_dict(
+def made_up_cells(n_clips=60, draws=30):
+    """Return cells at two fractions: a criterion that is right where random maps are not, and one that is as good as they are."""
+    rng = np.random.default_rng(0)
+    cells = []
+    for keep, lead in ((0.1, 20), (0.5, 0)):
+        random = rng.random((draws, n_clips)) < 0.6
+        names = {"anova": np.arange(n_clips) < 36 + lead, "l1": random[0]}
+        for criterion, seed, correct in (
+            *((name, 0, correct) for name, correct in names.items()),
+            *(("random", seed, correct) for seed, correct in enumerate(random)),
+        ):
+            cells.append(
+                {
+                    "criterion": criterion,
+                    "keep": keep,
+                    "seed": seed,
+                    "control": "",
+                    "classifier": "converging",
+                }
+                | {"not_converged": 0, "accuracy": {"2 taps": float(correct.mean())}}
+                | {"correct": {"2 taps": np.packbits(correct).tobytes().hex()}, "clips": n_clips}
+            )
+    return cells
+
+
+def test_random_table():
+    cells = made_up_cells()
+    table = random_table(cells, np.arange(60), "2 taps").set_index("keep")
+    draws = np.array(
+        [unpack_correct(c, "2 taps") for c in cells if c["criterion"] == "random" and c["keep"] == 0.1]
+    )
+    expected = paired_random(np.arange(60) < 56, draws, np.arange(60))
+    assert table.loc[0.1, ["difference", "low", "high"]].tolist() == list(expected)
+    assert table.loc[0.1, "random"] == pytest.approx(draws.mean())
+    assert (table.loc[0.1, "draws"], table.loc[0.1, "as_good"]) == (30, 1 / 31)
+    assert table["outcome"].tolist() == ["better", "undecided"]
+    assert list(by_fraction(table.reset_index())) == ["10", "50"]
+
+
+def test_criteria_table_and_its_counts():
+    cells = [cell for cell in made_up_cells() if cell["keep"] == 0.1]
+    table = criteria_table(cells, np.arange(60), "2 taps")
+    assert table["criterion"].tolist() == ["anova", "l1"]
+    assert table["outcome"].tolist() == ["better", "undecided"]
+    counts = count_outcomes(table)
+    assert (counts["criteria"], counts["better"], counts["worse"], counts["undecided"]) == (2, 1, 0, 1)
+    assert (counts["alone_better"], counts["alone_worse"]) == (1, 0)
+    assert counts["holm_better"] == 0  # 2 times 1/31 is more than one in twenty
+
+
+def test_rounding_table():
+    cells = [
+        cell | {"seed": seed, "control": control, "accuracy": {"2 taps": accuracy}, "not_converged": stopped}
+        for cell in made_up_cells()[:1]
+        for seed, control, accuracy, stopped in (
+            (0, "", 0.9, 0),
+            (0, "perturbed", 0.88, 3),
+            (1, "perturbed", 0.91, 5),
+        )
+    ]
+    (row,) = rounding_table(cells, "2 taps").to_dict("records")
+    assert (row["accuracy"], row["lowest"], row["highest"], row["stopped"]) == (0.9, 0.88, 0.91, 4)
+
+
+def test_cost_and_gain(runs):
+    full, few = runs["all"], runs["few"]
+    change = paired_difference(full.correct(), few.correct(), full.recordings)
+    numbers = cost(full, few)
+    assert (numbers["estimate"], numbers["low"]) == (change.estimate, change.low)
+    assert numbers["relative_low"] == change.low / full.accuracy()
+    (row,) = gain_table(full.correct(), {"relu7": full.correct(["relu7"])}, full.recordings).to_dict(
         "records"
     )
-    assert first["random_mean"] == pytest.approx(0.65)
-    assert (first["anova"], first["low"], first["high"]) == (0.8, 0.6, 0.7)
-    assert (first["criteria"], first["above"], first["below"]) == (2, 1, 1)
-    assert (second["keep"], second["above"], second["below"]) == (0.5, 0, 0)
+    assert row["change"] == pytest.approx(full.accuracy() - full.accuracy(["relu7"]))
+
+
+def test_control_table_and_change(runs):
+    cells = made_up_cells()[:3]
+    table = control_table({"a": cells[:1], "b": cells[1:]}, "2 taps").set_index("control")
+    assert table.loc["b", "runs"] == 2
+    assert table.loc["a", "mean"] == pytest.approx(56 / 60)
+    full = SimpleNamespace(fusion="2 taps", recordings=np.arange(60))
+    change = control_change({"a": cells[:1], "b": cells[1:]}, "a", "b", full)
+    assert change.estimate == pytest.approx(cells[1]["accuracy"]["2 taps"] - 56 / 60)
