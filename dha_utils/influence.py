@@ -53,18 +53,19 @@ def anova_without_each(x: np.ndarray, y: np.ndarray, recordings: np.ndarray) -> 
     """
     x = np.asarray(x, dtype=np.float64)
     names, recording = np.unique(recordings, return_inverse=True)
-    member_of_class = np.equal.outer(np.unique(y), y).astype(float)  # (K, n)
     member = np.equal.outer(np.arange(len(names)), recording).astype(float)  # (R, n)
     centred = x - x.mean(axis=0)  # sums of squares then lose nothing to a common offset
     squares = (centred**2).sum(axis=0) - member @ centred**2
     total = -(member @ centred)
-    n, n_classes = (1 - member).sum(axis=1, keepdims=True), len(member_of_class)
+    classes = np.unique(y)
+    n, n_classes = (1 - member).sum(axis=1, keepdims=True), len(classes)
     between = np.zeros_like(squares)
     enough = np.ones(len(names), dtype=bool)
-    for of_class in member_of_class:
-        left = of_class.sum() - member @ of_class
+    for label in classes:
+        inside = y == label
+        left = inside.sum() - member[:, inside].sum(axis=1)
         enough &= left >= MIN_CLIPS
-        sums = of_class @ centred - (member * of_class) @ centred
+        sums = centred[inside].sum(axis=0) - member[:, inside] @ centred[inside]
         between += sums**2 / np.maximum(left, 1)[:, None]
     within = np.maximum(squares - between, 0)
     between = np.maximum(between - total**2 / n, 0)
@@ -137,13 +138,10 @@ def leave_out_in_turn(responses: Responses, alpha: float, count: int) -> list[pd
     The first row of each table is the recording without which the fewest maps show no difference; the next table starts from
     what is left without it. There are `count` tables, or fewer where too few clips of a class would be left.
     """
-    tables: list[pd.DataFrame] = []
-    for _ in range(count):
-        table = no_difference_without_each(responses, alpha)
-        if table["all"].isna().all():
-            break
-        tables.append(table)
-        responses = leave_out(responses, table["recording"][:1])
+    tables = [no_difference_without_each(responses, alpha)]
+    while len(tables) < count and tables[-1]["all"].notna().any():
+        responses = leave_out(responses, tables[-1]["recording"][:1])
+        tables.append(no_difference_without_each(responses, alpha))
     return tables
 
 
@@ -236,6 +234,28 @@ def dominating_clips(responses: Responses, tap: str, maps: np.ndarray) -> pd.Dat
     clips = responses.table.iloc[shares.argmax(axis=0)][["clip", "recording"]].reset_index(drop=True)
     table = clips.assign(map=maps, share=shares.max(axis=0))[["map", "clip", "recording", "share"]]
     return table.sort_values("share", ascending=False, ignore_index=True)
+
+
+def carried_by_one(table: pd.DataFrame) -> dict[str, str | int | float | None]:
+    """Return the clip that comes first for most maps of a table of `dominating_clips`, and what it carries of them.
+
+    Returns
+    -------
+    dict
+        clip, recording; dominated, the number of maps more than half of whose variance it carries; share_least and share_most
+        of those maps for which it comes first; all None but dominated (0) where the table is empty.
+    """
+    if table.empty:
+        empty = dict.fromkeys(("clip", "recording", "share_least", "share_most"))
+        return {"dominated": 0} | empty
+    rows = table[table["clip"] == table["clip"].mode()[0]]
+    return {
+        "clip": rows["clip"].iloc[0],
+        "recording": rows["recording"].iloc[0],
+        "dominated": int((rows["share"] > 0.5).sum()),
+        "share_least": float(rows["share"].min()),
+        "share_most": float(rows["share"].max()),
+    }
 
 
 def leave_out(responses: Responses, recordings: Sequence[str]) -> Responses:

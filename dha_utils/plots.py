@@ -170,7 +170,7 @@ def carried_variance(table: pd.DataFrame) -> Figure:
     """Draw how much of the variance of each tap every clip carries, one dot each; columns ``tap`` and ``share``."""
     figure = Figure(figsize=(10, 4), layout="constrained")
     axis = figure.subplots()
-    sns.stripplot(table, x="tap", y="share", hue="tap", palette="crest", legend=False, size=3.5, ax=axis)
+    sns.stripplot(table, x="tap", y="share", hue="tap", palette="crest", legend=False, jitter=False, ax=axis)
     axis.set(xlabel="tap, from input to output", ylabel="share of the tap's variance", ylim=(0, 1))
     axis.tick_params(axis="x", rotation=40)
     axis.yaxis.set_major_formatter(PercentFormatter(1, decimals=0))

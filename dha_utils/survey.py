@@ -21,6 +21,7 @@ from dha_utils.scores import FoldScores
 from dha_utils.selection import Selection, apply_rule, mean_jaccard, select
 from dha_utils.stability import nogueira
 from dha_utils.sweeps import Cell, selector
+from dha_utils.tables import records
 
 TESTS = {
     "anova": "η²",
@@ -35,6 +36,35 @@ TESTS = {
 def training_folds(responses: Responses) -> list[Responses]:
     """Return, for every fold that is tested, the responses outside it."""
     return [responses.take(responses.folds != fold) for fold in responses.test_folds]
+
+
+def nested(table: pd.DataFrame, keys: Sequence[str]) -> dict:
+    """Return the rows of a table under the values of some of its columns, so that a results file names what it holds.
+
+    Parameters
+    ----------
+    table : DataFrame
+    keys : sequence of str
+        Columns, the outermost first.
+
+    Returns
+    -------
+    dict
+        Value of the first key -> value of the second -> ... -> {column: value}; None where there is no number.
+
+    Examples
+    --------
+    >>> nested(pd.DataFrame({"test": ["anova", "welch"], "share": [0.7, float("nan")]}), ["test"])
+    {'anova': {'share': 0.7}, 'welch': {'share': None}}
+    """
+    tree: dict = {}
+    for row in records(table):
+        *outer, last = (row.pop(key) for key in keys)
+        branch = tree
+        for key in outer:
+            branch = branch.setdefault(key, {})
+        branch[last] = row
+    return tree
 
 
 def unit_length(responses: Responses) -> Responses:

@@ -137,6 +137,13 @@ def test_dominating_clips(responses):
     assert set(table["recording"][:2]) == {wild_recording(responses)}
     assert (np.diff(table["share"]) <= 0).all()
     assert table["share"][0] > 0.9 > 0.5 > table["share"][2]
+    one = influence.carried_by_one(table)
+    assert (one["clip"], one["recording"]) == (table["clip"][0], wild_recording(responses))
+    assert one["dominated"] == 2
+    assert (one["share_least"], one["share_most"]) == (table["share"][1], table["share"][0])
+    nothing = influence.carried_by_one(influence.dominating_clips(responses, "relu7", np.array([29])))
+    assert nothing["dominated"] == 0
+    assert nothing["clip"] is None
 
 
 def test_kept_overlap(responses):
