@@ -1,0 +1,137 @@
+"""How much pull towards the original kernels the refit should have: its error on clips that it has not seen.
+
+Conventions: everything happens inside a training fold of the data set. Its recordings are divided once more, four parts to one;
+filters are chosen and kernels refitted on the four, and the error is taken on the fifth. No label enters, and no test clip.
+"""
+
+import json
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import torch
+from sklearn.model_selection import GroupKFold
+
+from dha_utils.artifacts import key_of, load_json, obtain, places
+from dha_utils.compensation import compensate, layer_output
+from dha_utils.compression import CompressionStudy, Compressor
+from dha_utils.paths import atomic_write
+from dha_utils.responses import Responses
+from dha_utils.soundnet import SoundNet
+from dha_utils.trials import SMALL, Trial
+
+RIDGES = (0.01, 0.03, 0.1, 0.3, 1.0)
+"""Values that are compared, see `dha_utils.compensation.RIDGE`."""
+
+PARTS = 5
+"""Parts of a training fold's recordings, one of which is held out."""
+
+
+def layer_errors(
+    small: SoundNet, kept: Sequence[np.ndarray], activations: Sequence[torch.Tensor]
+) -> list[float]:
+    """Return by how much the maps of a smaller network miss those of the full one, layer by layer.
+
+    Parameters
+    ----------
+    small : SoundNet
+    kept : sequence of ndarray, shape (maps,), int
+        The channels of every layer that it has.
+    activations : sequence of Tensor
+        Of some clips in the full network, as `dha_utils.compensation.layer_activations` gives them.
+
+    Returns
+    -------
+    list of float
+        For conv2 to conv7: the squared differences of what the layer hands on, as a share of the squared deviations of the
+        full network's kept maps from their means. 0 is perfect; 1 is as bad as those means.
+    """
+    errors = []
+    with torch.inference_mode():
+        x = activations[1][:, torch.from_numpy(kept[0])]
+        for number, channels in enumerate(kept[1:], 2):
+            x = layer_output(small, number, x)
+            target = activations[number][:, torch.from_numpy(channels)]
+            energy = (target - target.mean((0, 2), keepdim=True)).double().square().sum()
+            errors.append(float((x - target).double().square().sum() / energy))
+    return errors
+
+
+def ridge_errors(study: CompressionStudy, ridges: Sequence[float] = RIDGES, size: str = SMALL) -> list[dict]:
+    """Return the errors of refitted networks, on the clips that they were fitted on and on held-out ones.
+
+    Filters are those of explained variance.
+
+    Parameters
+    ----------
+    study : CompressionStudy
+    ridges : sequence of float
+    size : str
+        As in `dha_utils.trials.Trial`.
+
+    Returns
+    -------
+    list of dict
+        fold, ridge, clips ("fitted" or "held out"), layer and error (`layer_errors`).
+    """
+    rows = []
+    for fold in study.folds:
+        outer = np.flatnonzero(study.responses.folds != fold)
+        inner = study.responses.take(outer)
+        parts = GroupKFold(PARTS, shuffle=True, random_state=0)
+        fitted, held_out = next(parts.split(outer, groups=inner.recordings))
+        clips = {"fitted": outer[fitted], "held out": outer[held_out]}
+        training = np.isin(np.arange(len(study.waveforms)), clips["fitted"])
+        compressor = Compressor(
+            study.model, study.waveforms, study.responses, study.activations, training, fold
+        )
+        keep = compressor.keep(Trial("explained_variance", size))
+        seen = compressor.activations
+        for ridge in ridges:
+            small = compensate(study.model, keep, seen, ridge=ridge)
+            for name, chosen in clips.items():
+                activations = [x[torch.from_numpy(chosen)] for x in study.activations]
+                errors = layer_errors(small, list(keep.values()), activations)
+                rows += [
+                    {
+                        "fold": int(fold),
+                        "ridge": ridge,
+                        "clips": name,
+                        "layer": f"conv{number}",
+                        "error": error,
+                    }
+                    for number, error in enumerate(errors, 2)
+                ]
+    return rows
+
+
+def load_ridge_errors(
+    responses: Responses, folder: Path, study: Callable[[], CompressionStudy]
+) -> pd.DataFrame:
+    """Return `ridge_errors` as a table: bundled, kept in `folder`, or computed now from the audio, and kept there.
+
+    Parameters
+    ----------
+    responses : Responses
+        Of all clips to the full network.
+    folder : Path
+    study : callable
+        Returns the study; asked only if there is nothing else.
+    """
+    name = f"ridge_{responses.provenance['parameters']['rate']}.json"
+    key = key_of("trials", responses, ridges=list(RIDGES), size=SMALL)
+
+    def keep_errors() -> dict:
+        errors = {"key": key, "errors": ridge_errors(study())}
+        with atomic_write(folder / name) as temporary:
+            temporary.write_text(json.dumps(errors, indent=1) + "\n", encoding="utf-8")
+        return errors
+
+    errors, _ = obtain(
+        key,
+        places(responses.provenance["dataset"], folder, name),
+        lambda path: (held := load_json(path, "errors"), held["key"]),
+        keep_errors,
+    )
+    return pd.DataFrame(errors["errors"])
