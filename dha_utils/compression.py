@@ -20,13 +20,14 @@ from dha_utils.channels import FilterOrder, LayerStatistics, gather_statistics, 
 from dha_utils.compensation import compensate, layer_activations
 from dha_utils.complexity import count_macs
 from dha_utils.criteria.filters import psnet_kept_filters
-from dha_utils.datasets import Clips, load_clips
-from dha_utils.errors import DataError, ParameterError
+from dha_utils.datasets import Clips
+from dha_utils.errors import ParameterError
 from dha_utils.evaluation import CrossValidation, cross_validate_networks
 from dha_utils.extraction import BATCH_SIZE, pool_maps
 from dha_utils.finetuning import fine_tune
 from dha_utils.fused import FusedTaps
 from dha_utils.hardware import choose_workers
+from dha_utils.inspection import clips_of
 from dha_utils.paths import data_dir
 from dha_utils.responses import Responses
 from dha_utils.soundnet import TAPS, SoundNet, load_soundnet
@@ -202,11 +203,7 @@ def load_study(responses: Responses, dataset: str, root: str | Path | None = Non
     DataError
         If there is no audio, or it is not that of the responses.
     """
-    clips = load_clips(dataset, root)
-    # Clips that were left out for their faults are left out here as well.
-    clips = clips.take(np.isin(clips.table["clip"], responses.table["clip"]))
-    if clips.table["clip"].tolist() != responses.table["clip"].tolist():
-        raise DataError(f"the audio of {dataset} is not that of the responses: run notebook 01 again")
+    clips = clips_of(responses, dataset, root)
     parameters = responses.provenance["parameters"]
     print("trials: decoding the audio and running it through the full network", flush=True)
     waveforms = load_waveforms(

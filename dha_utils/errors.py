@@ -13,6 +13,10 @@ class DataError(DhaError):
     """A data set or an artifact that is missing, partial or inconsistent."""
 
 
+class NoAudioError(DataError):
+    """There is no copy of a published data set, not even part of one."""
+
+
 class FetchError(DhaError):
     """A download that failed or whose content is not what was pinned."""
 

@@ -1,7 +1,8 @@
 """The grid: data sets x criteria x fractions x seeds, evaluated cell by cell on a Dask cluster.
 
 Results lie where the notebooks look for them, ``results/DATASET/``: what the grid has computed, they read. Responses are kept
-block by block and cells one by one, so a grid that was killed goes on where it stopped.
+block by block and cells one by one, so a grid that was killed goes on where it stopped; both are known by the clips that they
+belong to (`dha_utils.artifacts`), and made anew where these have changed.
 """
 
 from collections.abc import Sequence
@@ -10,15 +11,19 @@ from pathlib import Path
 
 import pandas as pd
 
+from dha_utils.artifacts import key_of, make_key
 from dha_utils.cluster import connect
-from dha_utils.datasets import load_clips
+from dha_utils.datasets import Clips, default_duration
 from dha_utils.errors import DataError, ParameterError
-from dha_utils.inputs import load_inputs
+from dha_utils.inputs import clips_at_hand, compute_inputs, load_inputs
+from dha_utils.inspection import usable_clips
 from dha_utils.naming import closest
+from dha_utils.provenance import extraction_provenance
 from dha_utils.responses import Responses
 from dha_utils.results import Results
 from dha_utils.scores import load_fold_scores
 from dha_utils.selection import find_criterion
+from dha_utils.soundnet import load_soundnet
 from dha_utils.sweeps import CONTROLS, Cell, sweep
 
 
@@ -128,8 +133,8 @@ def run_grid(
                     flush=True,
                 )
                 scores, _, _ = load_fold_scores(responses, place.folder, dataset=dataset, root=root)
-            store = place.folder / f"sweep_{rate}.jsonl"
-            done = sweep(responses, cells, fold_scores=scores, full=full, store=store, scheduler=address)
+            how = {"full": full, "store": place.folder, "scheduler": address}
+            done = sweep(responses, cells, fold_scores=scores, **how)
             total = f"{len(responses.taps)} taps"
             rows += [
                 vars(cell) | {"dataset": dataset, "accuracy": result["accuracy"][total]}
@@ -139,25 +144,38 @@ def run_grid(
     return groups.agg(cells="size", mean="mean", lowest="min", highest="max").reset_index()
 
 
-def _responses(place: Results, rate: int, dataset: str, **options) -> Responses:
-    """Return the responses that notebook 01 or an earlier grid has left, or make them as notebook 01 does.
+def _responses(
+    place: Results, rate: int, dataset: str, root: str | Path | None, skip_bad: bool, scheduler: str
+) -> Responses:
+    """Return the responses that notebook 01 or an earlier grid has left, if they are those of the clips at hand.
 
-    Raises
-    ------
-    DataError
-        If what is there holds clips that the data set does not, as that of another folder of the same name does.
+    Otherwise they are made as notebook 01 makes them, with the duration and channel of those that were left. Where there is no
+    audio, what was left is all there is.
     """
-    file = place.responses_file(rate)
-    if not file.is_file():
-        inputs = load_inputs(dataset, rates=[rate], folder=place.folder, **options)
-        inputs.save(place.folder)
-    held = Responses.load(file)
     try:
-        clips = load_clips(dataset, options["root"], allow_missing=True)
-    except DataError:  # no audio: nothing to compare with
+        held = Responses.load(place.responses_file(rate))
+        parameters = held.provenance["parameters"]
+        duration, channel = parameters["duration"], parameters.get("channel", "mean")
+        skip_bad = skip_bad or "left_out" in held.provenance
+    except DataError:  # not there, or damaged
+        held, duration, channel = None, default_duration(dataset), "mean"
+    clips = clips_at_hand(dataset, root, allow_missing=skip_bad)
+    if clips is None:
+        inputs = None if held else load_inputs(dataset, rates=[rate])
+    else:
+        clips = usable_clips(clips, skip_bad=skip_bad, scheduler=scheduler)
+        inputs = None
+        if held is None or not _is_of(held, clips):
+            inputs = compute_inputs(
+                clips, [rate], duration, channel, folder=place.folder, scheduler=scheduler
+            )
+    if inputs is None:
         return held
-    if strange := {*held.table["clip"]} - {*clips.table["clip"]}:
-        raise DataError(
-            f"{file}: holds {min(strange)}, which is not in {dataset}; run notebook 01 again (`dha run`)"
-        )
-    return held
+    inputs.save(place.folder)
+    return inputs.responses[rate]
+
+
+def _is_of(responses: Responses, clips: Clips) -> bool:
+    """Return whether responses are those that the pretrained network gives to these clips."""
+    provenance = extraction_provenance(clips, responses.provenance["parameters"], load_soundnet())
+    return key_of("responses", responses) == make_key("responses", clips.table, provenance)

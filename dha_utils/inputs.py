@@ -6,6 +6,7 @@ folders, so later notebooks never ask where the numbers came from.
 """
 
 import json
+import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,9 +17,9 @@ from safetensors.numpy import load_file, save_file
 from dha_utils.audio import clip_waveforms, log_mel
 from dha_utils.datasets import DATASETS, Clips, default_duration, load_clips
 from dha_utils.datasets.clips import check_folds
-from dha_utils.errors import DataError
+from dha_utils.errors import DataError, NoAudioError
 from dha_utils.extraction import extract_mfcc, extract_responses
-from dha_utils.inspection import check_duration, usable_clips
+from dha_utils.inspection import check_duration, identify, usable_clips
 from dha_utils.paths import atomic_write, bundled, data_dir
 from dha_utils.responses import Responses
 from dha_utils.soundnet import NATIVE_RATE, load_soundnet
@@ -107,8 +108,8 @@ def load_inputs(
     dataset : str
         A name or a folder, as for `dha_utils.load_clips`.
     root : path, optional
-        Folder of the audio; then it must be there. By default ``$DHA_DATA``, and without it, or where it does not hold
-        the data set, the bundled artifacts.
+        Folder of the audio; then it must be there, as it must in ``$DHA_DATA`` where that is set. By default that, else what
+        was fetched, else the bundled artifacts.
     rates : sequence of int
         Sampling rates in Hz.
     duration : float, optional
@@ -124,31 +125,29 @@ def load_inputs(
     progress : bool
         Show progress bars on stderr.
     folder : Path, optional
-        Where responses are kept block by block while they are computed, so that a run that was killed goes on.
+        Where responses are kept, block by block while they are computed, so that a run that was killed goes on; what was
+        extracted there from the same clips is not extracted again.
 
     Raises
     ------
     DataError
-        If there is neither audio nor an artifact, the artifacts were made with another duration, or clips cannot be used.
+        If there is neither audio nor an artifact, a folder of audio is given that does not hold the data set, the artifacts
+        were made with another duration, or clips cannot be used.
     ParameterError
         If the duration is too short for the network.
     """
     duration = duration or default_duration(dataset)
     check_duration(duration, min(rates))
     how = {"workers": workers, "scheduler": scheduler, "progress": progress}
-    artifacts = bundled(dataset)
-    is_bundled = dataset in DATASETS and artifacts.is_dir()
-    if root is not None or data_dir() is not None or not is_bundled:
-        try:
-            clips = load_clips(dataset, root, allow_missing=skip_bad)
-        except DataError:
-            if root is not None or not is_bundled:
-                raise
-        else:
-            clips = usable_clips(clips, skip_bad=skip_bad, **how)
-            return compute_inputs(clips, rates, duration, channel, folder=folder, **how)
+    clips = clips_at_hand(dataset, root, allow_missing=skip_bad)
+    if clips is not None:
+        clips = usable_clips(clips, skip_bad=skip_bad, **how)
+        return compute_inputs(clips, rates, duration, channel, folder=folder, **how)
     source = f"These results start from the bundled artifacts of {dataset}; no audio was at hand."
+    artifacts = bundled(dataset)
     inputs = Inputs.load(artifacts, rates, source)
+    for responses in (*inputs.responses.values(), inputs.mfcc):
+        responses.provenance["bundled"] = True  # so that a copy is not taken for an extraction made here
     made_with = next(iter(inputs.responses.values())).provenance["parameters"]
     if made_with["duration"] != duration:
         raise DataError(
@@ -160,6 +159,38 @@ def load_inputs(
             f"the bundled artifacts of {dataset} were not made from channel {channel!r}: give the folder of the audio as root"
         )
     return inputs
+
+
+def clips_at_hand(
+    dataset: str, root: str | Path | None = None, *, allow_missing: bool = False
+) -> Clips | None:
+    """Return the clips of the audio, or None where there is none and the data set is bundled.
+
+    Arguments as in `dha_utils.load_clips`.
+
+    Raises
+    ------
+    DataError
+        If `root` or ``$DHA_DATA`` is given and does not hold the whole data set, if what was fetched is partial, or if there
+        is neither audio nor bundled artifacts.
+    """
+    is_bundled = dataset in DATASETS and bundled(dataset).is_dir()
+    if is_bundled and root is None and data_dir() is None:
+        return None
+    try:
+        return load_clips(dataset, root, allow_missing=allow_missing)
+    except DataError as error:
+        if not is_bundled:
+            raise
+        if isinstance(error, NoAudioError) and root is None and "DHA_DATA" not in os.environ:
+            return None  # other data sets were fetched
+        given = (
+            "root" if root is not None else "$DHA_DATA" if "DHA_DATA" in os.environ else "what was fetched"
+        )
+        raise DataError(
+            f"{given} cannot be used: {error}; or start from the bundled artifacts, with `DHA_DATA= dha run`"
+            + " and no root" * (root is not None)
+        ) from error
 
 
 def compute_inputs(
@@ -175,6 +206,7 @@ def compute_inputs(
 ) -> Inputs:
     """Compute the inputs from the audio of `clips`; arguments as in `load_inputs`."""
     check_folds(clips.table["label"], clips.folds)
+    clips = identify(clips, workers=workers, scheduler=scheduler)
     model = load_soundnet()
     how = {
         "duration": duration, "channel": channel, "workers": workers, "scheduler": scheduler, "progress": progress
@@ -185,7 +217,9 @@ def compute_inputs(
         )
         for rate in rates
     }
-    mfcc = extract_mfcc(clips, rate=MFCC_RATE, **how)
+    mfcc = extract_mfcc(
+        clips, rate=MFCC_RATE, out=None if folder is None else Path(folder) / "mfcc.safetensors", **how
+    )
     first = clips.take(clips.table.drop_duplicates("label").sort_values("label").index)
     waveforms = clip_waveforms(first, NATIVE_RATE, duration, channel)
     spectrograms = {

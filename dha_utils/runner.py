@@ -69,7 +69,8 @@ def run_notebooks(
     parameters : dict
         Parameter name -> value; each notebook gets those that it declares in its parameters cell.
     only : sequence of str
-        Numbers ("03") or names ("03_ensemble") of the notebooks to run; empty: all.
+        Numbers ("03") or names ("03_ensemble") of the notebooks to run; empty: all. The first one, from which all others
+        start, is run as well if it is out of date.
     force : bool
         Run also what is up to date.
     executed : Path, optional
@@ -102,30 +103,44 @@ def run_notebooks(
         check_value(name, value)
 
     results = Path(parameters.get("results") or repository() / "results").resolve()
-    inputs = fingerprint_inputs(parameters)
-    width = max(len(source.stem) for source in chosen)
     with _alone(executed):
-        previous: dict = {}
+        first = sources[0]
+        if first not in chosen:
+            takes[first] = papermill.inspect_notebook(str(first))
+            # What the first one was told holds for those that start from what it left.
+            parameters = _parameters_of(executed / first.name, parameters) | parameters
+        inputs = fingerprint_inputs(parameters)
+        given = {
+            source: {name: value for name, value in parameters.items() if name in names}
+            for source, names in takes.items()
+        }
+
+        def fingerprint(source: Path, earlier: list[dict]) -> str:
+            # Who does the work never changes a result, so it is no reason to run again.
+            decisive = {
+                name: value for name, value in given[source].items() if name not in ("workers", "scheduler")
+            }
+            return hash_object([inputs, source.read_text("utf-8"), decisive, str(results), *earlier])
+
+        stale = not _is_fresh(_record(executed / first.name), fingerprint(first, []), results)
+        if stale and first not in chosen:
+            print(f"{first.stem} is out of date and is run as well: the others start from it", flush=True)
+            chosen = [first, *chosen]
+        width = max(len(source.stem) for source in chosen)
+        # Notebooks exchange files: what the first one and the one before last produced are inputs of the next, also with `only`.
+        earlier: list[dict] = []
         for source in sources:
             output = executed / source.name
             if source in chosen:
-                given = {name: value for name, value in parameters.items() if name in takes[source]}
-                # Who does the work never changes a result, so it is no reason to run again.
-                decisive = {
-                    name: value for name, value in given.items() if name not in ("workers", "scheduler")
-                }
-                fingerprint = hash_object(
-                    [inputs, source.read_text("utf-8"), decisive, str(results), previous]
-                )
+                current = fingerprint(source, earlier)
                 print(f"{source.stem:<{width}}  ... ", end="", flush=True)
-                if not force and _is_fresh(_record(output), fingerprint, results):
+                if not force and _is_fresh(_record(output), current, results):
                     print("unchanged", flush=True)
                 else:
                     start = time.perf_counter()
-                    _run(source, output, given, fingerprint, results)
+                    _run(source, output, given[source], current, results)
                     print(f"{time.perf_counter() - start:.1f} s", flush=True)
-            # Notebooks exchange files: what this one last produced is an input of the next, also with `only`.
-            previous = _record(output)
+            earlier = [*earlier[:1], _record(output)]
     return [executed / source.name for source in chosen]
 
 
@@ -157,6 +172,16 @@ def _record(output: Path) -> dict:
         return json.loads(output.read_text("utf-8"))["metadata"]["dha"]
     except (OSError, ValueError, KeyError):
         return {}
+
+
+def _parameters_of(output: Path, parameters: dict) -> dict:
+    """Return the parameters that an executed notebook was given; none if it was run on another data set than is asked for."""
+    try:
+        given = json.loads(output.read_text("utf-8"))["metadata"]["papermill"]["parameters"]
+    except (OSError, ValueError, KeyError):
+        return {}
+    same = all(given.get(name) == parameters.get(name) for name in ("dataset", "results"))
+    return given if same else {}
 
 
 def _is_fresh(record: dict, fingerprint: str, results: Path) -> bool:

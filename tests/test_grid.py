@@ -7,10 +7,11 @@ from typer.testing import CliRunner
 
 from dha_utils import evaluation, grid
 from dha_utils.cli import app
-from dha_utils.errors import DataError, ParameterError
+from dha_utils.errors import ParameterError
 from dha_utils.grid import grid_cells, run_grid
 from dha_utils.responses import Responses
 from dha_utils.selection import select
+from dha_utils.sweep_store import kept_file
 from dha_utils.sweeps import Cell
 
 
@@ -50,10 +51,11 @@ def test_two_data_sets_from_nothing_and_again(own_sounds, tmp_path, monkeypatch)
     responses = Responses.load(tmp_path / "results" / "mine" / "responses_22050.safetensors")
     expected = evaluation.cross_validate(responses, lambda part: select(part, "anova", keep=0.11), workers=1)
     assert table["mean"][2] == expected.accuracy()
-    stored = (tmp_path / "results" / "mine" / "sweep_22050.jsonl").read_text()
+    stored = kept_file("sweep", responses, tmp_path / "results" / "mine").read_text()
     monkeypatch.setattr(grid, "load_inputs", None)  # nothing is extracted or evaluated twice
+    monkeypatch.setattr(grid, "compute_inputs", None)
     assert run_grid(datasets, cells, **how).equals(table)
-    assert (tmp_path / "results" / "mine" / "sweep_22050.jsonl").read_text() == stored
+    assert kept_file("sweep", responses, tmp_path / "results" / "mine").read_text() == stored
 
 
 def test_data_sets_of_the_same_name(own_sounds, tmp_path, make_responses):
@@ -61,10 +63,12 @@ def test_data_sets_of_the_same_name(own_sounds, tmp_path, make_responses):
     how = {"rate": 22_050, "results": tmp_path / "results", "workers": 1}
     with pytest.raises(ParameterError, match="would share the results folder"):
         run_grid([str(own_sounds), str(other)], [Cell("anova", 0.11)], **how)
+    # What another data set of this name has left is made anew.
     (tmp_path / "results" / "mine").mkdir(parents=True)
-    make_responses().save(tmp_path / "results" / "mine" / "responses_22050.safetensors")
-    with pytest.raises(DataError, match="holds clip000, which is not in"):
-        run_grid([str(own_sounds)], [Cell("anova", 0.11)], **how)
+    left = tmp_path / "results" / "mine" / "responses_22050.safetensors"
+    make_responses().save(left)
+    run_grid([str(own_sounds)], [Cell("anova", 0.11)], **how)
+    assert Responses.load(left).table["clip"][0] == "dog/dog0.wav"
 
 
 def test_command(monkeypatch):

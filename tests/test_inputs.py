@@ -2,6 +2,7 @@ import numpy as np
 import pytest
 import soundfile
 
+from dha_utils import filling, paths
 from dha_utils import inputs as module
 from dha_utils.errors import DataError
 from dha_utils.inputs import Inputs, load_inputs
@@ -35,8 +36,50 @@ def test_bundled_where_there_is_no_audio(monkeypatch, tmp_path):
     inputs = load_inputs("esc10", progress=False)
     assert "bundled artifacts" in inputs.source
     assert [len(responses) for responses in inputs.responses.values()] == [400, 400]
-    monkeypatch.setenv("DHA_DATA", str(tmp_path))  # set, but ESC-10 is not there
-    assert "bundled artifacts" in load_inputs("esc10", progress=False).source
+    monkeypatch.delenv("DHA_DATA")  # nothing was fetched, or another data set
+    for fetched in (tmp_path / "none", tmp_path):
+        monkeypatch.setattr(paths, "fetch_dir", lambda folder=fetched: folder)
+        assert "bundled artifacts" in load_inputs("esc10", progress=False).source
+
+
+def test_audio_that_is_given_and_cannot_be_used_stops_the_run(monkeypatch, tmp_path):
+    (tmp_path / "partial" / "001 - Dog bark").mkdir(parents=True)
+    (tmp_path / "other").mkdir()
+    for name, fault in (
+        ("mistyped", "there is no folder"),
+        ("other", "neither ESC-10 nor ESC-50"),
+        ("partial", "400 of the 400 clips of ESC-10 are missing"),
+    ):
+        monkeypatch.setenv("DHA_DATA", str(tmp_path / name))
+        with pytest.raises(
+            DataError, match=rf"^\$DHA_DATA cannot be used: {fault}.*; or .* `DHA_DATA= dha run`$"
+        ):
+            load_inputs("esc10")
+        monkeypatch.setenv("DHA_DATA", "")
+        with pytest.raises(
+            DataError, match=f"^root cannot be used: {fault}.*`DHA_DATA= dha run` and no root$"
+        ):
+            load_inputs("esc10", root=tmp_path / name)
+    monkeypatch.delenv("DHA_DATA")
+    monkeypatch.setattr(paths, "fetch_dir", lambda: tmp_path / "partial")
+    with pytest.raises(DataError, match=r"^what was fetched cannot be used: 400 of the 400 clips"):
+        load_inputs("esc10")
+
+
+def test_what_is_kept_is_extracted_once_and_a_copy_of_the_bundled_does_not_count(
+    sounds, random_network, tmp_path_factory, monkeypatch
+):
+    kept = tmp_path_factory.mktemp("kept")
+    monkeypatch.setattr(module, "load_soundnet", lambda: random_network)
+    how = {"rates": [16_000], "duration": 0.5, "progress": False, "folder": kept}
+    first = load_inputs(str(sounds), **how)
+    monkeypatch.setattr(filling, "run_blocks", None)
+    again = load_inputs(str(sounds), **how)
+    np.testing.assert_array_equal(again.responses[16_000]["bn5"], first.responses[16_000]["bn5"])
+    first.responses[16_000].provenance["bundled"] = True
+    first.save(kept)
+    with pytest.raises(TypeError, match="not callable"):
+        load_inputs(str(sounds), **how)
 
 
 def test_what_is_not_bundled_is_refused(monkeypatch, tmp_path):

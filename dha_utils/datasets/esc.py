@@ -16,7 +16,7 @@ from pathlib import Path
 import pandas as pd
 
 from dha_utils.datasets.clips import COLUMNS, Clips
-from dha_utils.errors import DataError
+from dha_utils.errors import DataError, NoAudioError
 from dha_utils.paths import data_dir
 
 SOURCES = (
@@ -82,14 +82,14 @@ def load_esc50(root: str | Path | None = None) -> Clips:
     """
     folder = data_dir() if root is None else Path(root).expanduser().resolve()
     if folder is None:
-        raise DataError(
+        raise NoAudioError(
             "the audio of ESC-50 is needed: run `dha fetch esc50`, or set DHA_DATA to the folder that holds it"
         )
     copies = [
         copy for copy in (folder, *sorted(folder.glob("ESC-50*"))) if (copy / "meta" / "esc50.csv").is_file()
     ]
     if not copies:
-        raise DataError(f"ESC-50 (with its meta/esc50.csv) is not in {folder}; run `dha fetch esc50`")
+        raise NoAudioError(f"ESC-50 (with its meta/esc50.csv) is not in {folder}; run `dha fetch esc50`")
     meta = copies[0] / "meta" / "esc50.csv"
     index = read_index50()
     try:
@@ -131,11 +131,11 @@ def load_esc10(root: str | Path | None = None) -> Clips:
     """
     folder = data_dir() if root is None else Path(root).expanduser().resolve()
     if folder is None:
-        raise DataError(
+        raise NoAudioError(
             f"the audio of ESC-10 is needed: {SOURCES} and set DHA_DATA to that folder, or give the root"
         )
     if not folder.is_dir():
-        raise DataError(f"there is no folder {folder}; {SOURCES} and give that folder")
+        raise NoAudioError(f"there is no folder {folder}; {SOURCES} and give that folder")
     index = read_index()
     partial = []
     for copy in [folder, *sorted(folder.glob("ESC-10*")), *sorted(folder.glob("ESC-50*"))]:
@@ -146,7 +146,7 @@ def load_esc10(root: str | Path | None = None) -> Clips:
         if paths:
             partial.append((len(missing), copy, missing))
     if not partial:
-        raise DataError(
+        raise NoAudioError(
             f"neither ESC-10 nor ESC-50 (with its meta/esc50.csv) is in {folder}; {SOURCES} there"
         )
     count, copy, missing = min(partial)

@@ -16,7 +16,7 @@ from typing import NamedTuple
 import pandas as pd
 
 from dha_utils.datasets.clips import ALWAYS_TRAINED, COLUMNS, Clips
-from dha_utils.errors import DataError
+from dha_utils.errors import DataError, NoAudioError
 from dha_utils.paths import data_dir
 
 DEVELOPMENT, EVALUATION = "TUT-acoustic-scenes-2016-development", "TUT-acoustic-scenes-2016-evaluation"
@@ -157,12 +157,14 @@ def _find(root: str | Path | None, name: str) -> Path:
     """Return the folder of a set: `root` itself, inside it, or beside it."""
     folder = data_dir() if root is None else Path(root).expanduser().resolve()
     if folder is None:
-        raise DataError(f"the audio of {name} is needed: {HOW}, or set DHA_DATA to the folder that holds it")
+        raise NoAudioError(
+            f"the audio of {name} is needed: {HOW}, or set DHA_DATA to the folder that holds it"
+        )
     for copy in (folder / name, folder, folder.parent / name):
         marks = ("evaluate.txt",) if name == EVALUATION else ("fold1_evaluate.txt",)
         if all((copy / "evaluation_setup" / mark).is_file() for mark in marks):
             return copy
-    raise DataError(f"{name} (with its evaluation_setup/) is not in {folder}; {HOW}")
+    raise NoAudioError(f"{name} (with its evaluation_setup/) is not in {folder}; {HOW}")
 
 
 def _read_meta(folder: Path) -> dict[str, str]:
