@@ -264,6 +264,15 @@ def design_table(
     return pd.DataFrame({"quantity": list(rows), "effect": list(rows.values()), "worth": worth})
 
 
+def by_name(table: pd.DataFrame, column: str) -> dict[str, dict]:
+    """Return the rows of a table for a results file, named by what stands in one of its columns.
+
+    >>> by_name(pd.DataFrame({"tap": ["bn6"], "maps": [512]}), "tap")
+    {'bn6': {'tap': 'bn6', 'maps': 512}}
+    """
+    return {row[column]: row for row in records(table)}
+
+
 def by_fraction(table: pd.DataFrame) -> dict[str, dict]:
     """Return the rows of a table for a results file, named by the fraction kept in per cent.
 

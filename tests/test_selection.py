@@ -65,6 +65,20 @@ def test_complement_keeps_the_ignored_maps(make_responses):
     assert [mask.sum() for mask in everything.masks.values()] == [1, 1]
 
 
+def test_permuted_channels_keep_sizes_and_overlap(make_responses):
+    responses = make_responses({"bn5": 40, "relu5": 40, "bn6": 60, "relu6": 60})
+    selection = select(responses, "anova", keep=0.2)
+    permuted = selection.permute_channels((0, 1))
+    assert permuted.n_kept == selection.n_kept
+    for a, b in (("bn5", "relu5"), ("bn6", "relu6")):
+        assert permuted.masks[a].sum() == selection.masks[a].sum()
+        assert (permuted.masks[a] & permuted.masks[b]).sum() == (selection.masks[a] & selection.masks[b]).sum()
+        assert (permuted.masks[a] != selection.masks[a]).any()
+    again, other = selection.permute_channels((0, 1)), selection.permute_channels((0, 2))
+    assert (again.masks["bn5"] == permuted.masks["bn5"]).all()
+    assert (other.masks["bn5"] != permuted.masks["bn5"]).any()
+
+
 def test_random_depends_on_the_seed_alone(make_responses):
     a, b, c = (
         select(make_responses(seed=s), "random", keep=0.3, seed=k) for s, k in ((0, 1), (5, 1), (0, 2))

@@ -1,0 +1,102 @@
+"""Figures of effective dimension and of silence; conventions as in `dha_utils.plots`."""
+
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+import pandas as pd
+import seaborn as sns
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.ticker import PercentFormatter
+
+from dha_utils.plots import COLOURS, readable
+
+
+def _name_taps(axis: Axes, taps: Sequence[str]) -> None:
+    axis.set_xticks(range(len(taps)), taps, rotation=40)
+    axis.set_xlabel("tap, from input to output")
+    axis.set_xlim(-0.5, len(taps) - 0.5)
+
+
+def dimensions(table: pd.DataFrame) -> Figure:
+    """Draw the dimensions of `dha_utils.dimension.dimension_table` above one another, tap by tap, without what is left out."""
+    series = {
+        "maps": ("maps", "s", "0.45"),
+        "components for 99 %": ("pc99_rest", "v", COLOURS[0]),
+        "components for 90 %": ("pc90_rest", "^", COLOURS[2]),
+        "effective dimension": ("ratio_rest", "o", COLOURS[1]),
+    }
+    figure = Figure(figsize=(10, 4.8), layout="constrained")
+    axis = figure.subplots()
+    for label, (column, marker, colour) in series.items():
+        axis.plot(range(len(table)), table[column], marker=marker, ms=7, lw=1, color=colour, label=label)
+    axis.set_yscale("log", base=2)
+    axis.yaxis.set_major_formatter(lambda value, position: f"{value:g}")
+    axis.set_ylabel("dimensions")
+    _name_taps(axis, table["tap"])
+    figure.legend(loc="outside upper center", ncol=4, frameon=False, fontsize=11)
+    return figure
+
+
+def unexplained(table: pd.DataFrame) -> Figure:
+    """Draw what `dha_utils.dimension.unexplained_table` says of random maps, ANOVA's and components, tap by tap."""
+    figure = Figure(figsize=(10, 4.8), layout="constrained")
+    axis = figure.subplots()
+    x = np.arange(len(table))
+    axis.vlines(x, table["random_low"], table["random_high"], color="0.6", lw=5)
+    axis.plot(x, table["random"], "o", ms=7, color="0.3", label="random maps (bar: lowest to highest draw)")
+    axis.plot(x, table["anova"], "D", ms=7, color=COLOURS[0], label="ANOVA's maps")
+    axis.plot(x, table["pca"], "_", ms=14, mew=3, color=COLOURS[1], label="principal components")
+    axis.set_ylabel("variance left unexplained")
+    axis.set_ylim(0, None)
+    axis.yaxis.set_major_formatter(PercentFormatter(1, decimals=0))
+    _name_taps(axis, table["tap"])
+    figure.legend(loc="outside upper center", ncol=3, frameon=False, fontsize=11)
+    return figure
+
+
+def similarity(matrix: np.ndarray, taps: Sequence[str]) -> Figure:
+    """Draw how alike pairs of taps see the same clips (taps, taps), with the numbers; blank where there is none."""
+    size = max(4.0, 0.62 * len(taps))
+    figure = Figure(figsize=(size + 1.2, size), layout="constrained")
+    axis = figure.subplots()
+    sns.heatmap(
+        matrix, vmin=0, vmax=1, cmap="viridis", annot=True, fmt=".2f", annot_kws={"fontsize": 9}, square=True,
+        xticklabels=list(taps), yticklabels=list(taps), cbar_kws={"label": "alignment (CKA)", "shrink": 0.8}, ax=axis,
+    )  # fmt: skip
+    axis.tick_params(axis="x", rotation=60)
+    axis.tick_params(axis="y", rotation=0)
+    return figure
+
+
+def silence_by_class(shares: np.ndarray, labels: np.ndarray, order: Sequence[str]) -> Figure:
+    """Draw the share of silence of every clip, one row per class, in the given order from the top; a line marks the mean."""
+    figure = Figure(figsize=(10, 0.45 * len(order) + 1.2), layout="constrained")
+    axis = figure.subplots()
+    rng = np.random.default_rng(0)
+    for row, label in enumerate(order):
+        own = shares[labels == label]
+        jitter = rng.uniform(-0.25, 0.25, len(own))
+        axis.plot(own, row + jitter, "o", ms=4.5, mew=0, alpha=0.5, color=COLOURS[0])
+        axis.vlines(own.mean(), row - 0.38, row + 0.38, color=COLOURS[1], lw=3)
+    axis.set_yticks(range(len(order)), [readable(label) for label in order])
+    axis.invert_yaxis()
+    axis.set_xlim(-0.02, 1.02)
+    axis.xaxis.set_major_formatter(PercentFormatter(1, decimals=0))
+    axis.set_xlabel("share of silent frames, each clip a dot, the mean a line")
+    return figure
+
+
+def silence_by_tap(table: pd.DataFrame, columns: Mapping[str, str], ylabel: str) -> Figure:
+    """Draw columns of `dha_utils.silence.tap_table` (each from 0 to 1) tap by tap; `columns` maps name -> legend."""
+    figure = Figure(figsize=(10, 4.4), layout="constrained")
+    axis = figure.subplots()
+    styles = zip(("D", "o", "s"), (COLOURS[0], "0.45", COLOURS[1]), strict=True)
+    for (column, label), (marker, colour) in zip(columns.items(), styles, strict=False):
+        axis.plot(range(len(table)), table[column], marker=marker, ms=7, lw=1.2, color=colour, label=label)
+    axis.set_ylim(0, 1.02)
+    axis.set_ylabel(ylabel)
+    _name_taps(axis, table["tap"])
+    if len(columns) > 1:
+        figure.legend(loc="outside upper center", ncol=len(columns), frameon=False, fontsize=11)
+    return figure
