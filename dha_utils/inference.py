@@ -57,12 +57,19 @@ def cluster_bootstrap(
     -------
     Interval
     """
+    means = resample_mean(values, recordings, resamples=resamples, seed=seed)
+    low, high = np.quantile(means, [(1 - level) / 2, (1 + level) / 2])
+    return Interval(float(values.mean()), float(low), float(high))
+
+
+def resample_mean(
+    values: np.ndarray, recordings: np.ndarray, *, resamples: int = 9999, seed: int = 0
+) -> np.ndarray:
+    """Return the mean of `values` in every bootstrap sample, shape (resamples,); arguments as in `cluster_bootstrap`."""
     _, cluster = np.unique(recordings, return_inverse=True)
     sums, sizes = np.bincount(cluster, weights=values.astype(float)), np.bincount(cluster)
     draws = _draws(len(sizes), resamples, seed)
-    means = (draws @ sums) / (draws @ sizes)
-    low, high = np.quantile(means, [(1 - level) / 2, (1 + level) / 2])
-    return Interval(float(values.mean()), float(low), float(high))
+    return (draws @ sums) / (draws @ sizes)
 
 
 @lru_cache(maxsize=1)

@@ -49,7 +49,7 @@ def test_comparison_table(runs):
 def test_inference_table():
     rng = np.random.default_rng(0)
     first = rng.random(1000) < 0.9
-    second = first & (rng.random(1000) < 0.99)
+    second = first & (rng.random(1000) < 0.983)
     table = inference_table(first, second, np.arange(1000) % 5, np.arange(1000), 0.03)
     points = 100 * (second.mean() - first.mean())
     assert table["value"].dropna().tolist() == pytest.approx([points, points])
