@@ -133,6 +133,7 @@ def bundle(
     from dha_utils.padding import keep_padding
     from dha_utils.paths import atomic_write, bundled
     from dha_utils.scores import keep_scores, keep_slips
+    from dha_utils.silence import keep_silence
     from dha_utils.soundnet import NATIVE_RATE
 
     clips = identify(load_clips(dataset, root))
@@ -144,6 +145,7 @@ def bundle(
     keep_slips(responses, clips, folder)
     keep_padding(responses, clips, folder)
     keep_examples(responses, clips, folder)
+    keep_silence(responses, clips, folder)
     with atomic_write(folder / "provenance.json") as temporary:
         temporary.write_text(provenance_json(inputs), encoding="utf-8")
     typer.echo(f"{len(clips)} clips: {folder}")
