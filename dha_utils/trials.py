@@ -3,6 +3,7 @@
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 
+import numpy as np
 import pandas as pd
 
 from dha_utils.compensation import COMPENSATIONS
@@ -10,7 +11,8 @@ from dha_utils.criteria.filters import psnet_kept_filters
 from dha_utils.ensemble import fusions
 from dha_utils.errors import ParameterError
 from dha_utils.evaluation import CrossValidation
-from dha_utils.inference import paired_difference
+from dha_utils.inference import Interval, paired_difference, paired_random, simultaneous_random
+from dha_utils.outcomes import random_outcome
 from dha_utils.soundnet import LAYERS
 from dha_utils.sweeps import unpack_correct
 
@@ -121,6 +123,25 @@ def random_trial(size: str, compensation: str, seed: int, widths: str = "explain
     return Trial("random", size, compensation, seed, widths="own" if "-" in size else widths)
 
 
+CLAIM = {
+    "anova_removed": ("ANOVA's filters, removed", Trial("anova", PAPER, "removed")),
+    "anova_refitted": ("ANOVA's filters, refitted", Trial("anova", PAPER)),
+    "anova_psnet_removed": (
+        "ANOVA's filters in p-Snet's numbers, removed",
+        Trial("anova", PSNET_SIZE, "removed"),
+    ),
+    "anova_psnet_refitted": ("ANOVA's filters in p-Snet's numbers, refitted", Trial("anova", PSNET_SIZE)),
+    "psnet_removed": ("p-Snet's filters, removed", Trial("psnet", PSNET_SIZE, "removed")),
+    "psnet_refitted": ("p-Snet's filters, refitted", Trial("psnet", PSNET_SIZE)),
+    "anova_small": ("ANOVA's filters at a third of the computation, refitted", Trial("anova", SMALL)),
+    "explained_variance_small": (
+        "filters by explained variance at a third of the computation, refitted",
+        Trial("explained_variance", SMALL),
+    ),
+}
+"""Networks that the claim "CNNs can be pruned by redundant maps only" is asked of, by name: at its saving, then beyond."""
+
+
 def paper_trials() -> list[Trial]:
     """Return the trials at the paper's saving, with widths of their own, and ANOVA's with those of explained variance."""
     ways = [("anova", "own"), ("anova", "explained_variance"), ("explained_variance", "own")]
@@ -132,19 +153,15 @@ def paper_trials() -> list[Trial]:
 
 
 def widths_trials(seeds: int) -> list[Trial]:
-    """Return the trials that tell what dividing the budget is worth, all at `SMALL`, refitted.
+    """Return what tells, beside `compensation_trials`, what dividing the budget is worth; all at `SMALL`, refitted.
 
-    Selections with their own widths and with those of explained variance; random maps with the widths of explained variance
-    (in `compensation_trials`), of ANOVA (`seeds` of them), and with those of a criterion that measures nothing.
+    Selections with the widths of explained variance instead of their own; random maps with the widths of ANOVA (`seeds` of them),
+    and, `FEW`, with those of a criterion that measures nothing.
     """
-    both = [
-        Trial(criterion, SMALL, widths=widths)
-        for criterion in SELECTIONS
-        for widths in ("own", "explained_variance")
-        if criterion != widths
-    ]
+    others = [criterion for criterion in SELECTIONS if criterion != "explained_variance"]
+    chosen = [Trial(criterion, SMALL, widths="explained_variance") for criterion in others]
     random = [random_trial(SMALL, "refitted", seed, "anova") for seed in range(seeds)]
-    return both + random + [Trial("random", SMALL, seed=seed) for seed in range(min(FEW, seeds))]
+    return chosen + random + [Trial("random", SMALL, seed=seed) for seed in range(min(FEW, seeds))]
 
 
 def tuned_trials(epochs: int) -> list[Trial]:
@@ -171,6 +188,10 @@ def frontier_trials(seeds: int, budgets: Iterable[float] = BUDGETS) -> list[Tria
     return chosen + [random_trial(size, "refitted", seed) for seed in range(seeds) for size in sizes[::2]]
 
 
+SHOWN = ("criterion", "size", "compensation", "seed", "epochs", "widths", "macs", "parameters")
+"""What tables say of a trial, beside its accuracy."""
+
+
 def trial_table(results: Iterable[Mapping], full: CrossValidation, fusion: str = "15 taps") -> pd.DataFrame:
     """Return trials against the ensemble on the full network, one row each.
 
@@ -186,17 +207,75 @@ def trial_table(results: Iterable[Mapping], full: CrossValidation, fusion: str =
     Returns
     -------
     DataFrame
-        Columns criterion, size, compensation, seed, epochs, macs, parameters (fractions of the full network's), accuracy, and
-        change, low, high: the difference to `full` with its clustered 95 % interval; fractions.
+        Columns `SHOWN` (macs and parameters as fractions of the full network's), accuracy, and change, low, high: the
+        difference to `full` with its clustered 95 % interval; fractions.
     """
     correct = full.correct(fusions(full.taps, single=False)[fusion])
-    columns = ("criterion", "size", "compensation", "seed", "epochs", "macs", "parameters")
     rows = []
     for result in results:
         change = paired_difference(correct, unpack_correct(result, fusion), full.recordings)
         numbers = {"accuracy": result["accuracy"][fusion], "change": change.estimate}
         numbers |= {"low": change.low, "high": change.high}
-        rows.append({column: result[column] for column in columns} | numbers)
+        rows.append({column: result[column] for column in SHOWN} | numbers)
+    return pd.DataFrame(rows)
+
+
+def simultaneous_changes(
+    results: Iterable[Mapping], full: CrossValidation, fusion: str = "15 taps"
+) -> list[Interval]:
+    """Return the change of every trial against the full network, with intervals that hold for all of them together.
+
+    So they hold as well for one that is picked because it looks good. Arguments as in `trial_table`; max-T, as in
+    `dha_utils.inference.simultaneous_random`, the full network in the place of random maps.
+    """
+    correct = np.stack([unpack_correct(result, fusion) for result in results])
+    whole = full.correct(fusions(full.taps, single=False)[fusion])
+    return simultaneous_random(correct, whole[None], full.recordings)
+
+
+LEAST_DRAWS = 10
+"""With fewer random selections nothing is compared."""
+
+
+def random_table(results: Iterable[Mapping], recordings: np.ndarray, fusion: str = "15 taps") -> pd.DataFrame:
+    """Return how selections compare with random maps in the same numbers per layer, mended in the same way.
+
+    Parameters
+    ----------
+    results : iterable of dict
+        What `dha_utils.compression.run_trials` returns, random trials included; selections that have fewer than `LEAST_DRAWS`
+        of them to stand beside are left out, and so are fine-tuned ones.
+    recordings : ndarray, shape (clips,)
+    fusion : str
+        The sum of taps that is compared.
+
+    Returns
+    -------
+    DataFrame
+        Columns criterion, size, compensation, widths, draws (how many), accuracy, random (mean accuracy of the draws),
+        difference, low, high (clip by clip, over recordings and draws), all_low, all_high (the interval that holds for all
+        selections of the same place together) and outcome (of that one); fractions.
+    """
+    places: dict[tuple, tuple[list, list]] = {}
+    for result in results:
+        if not result["epochs"]:
+            place = (result["compensation"], str(result["layer_maps"]))
+            places.setdefault(place, ([], []))[result["criterion"] == "random"].append(result)
+    rows = []
+    for chosen, random in places.values():
+        if len(random) < LEAST_DRAWS or not chosen:
+            continue
+        draws = np.stack([unpack_correct(result, fusion) for result in random])
+        correct = np.stack([unpack_correct(result, fusion) for result in chosen])
+        together = simultaneous_random(correct, draws, recordings)
+        for result, right, interval in zip(chosen, correct, together, strict=True):
+            alone = paired_random(right, draws, recordings)
+            rows.append(
+                {column: result[column] for column in ("criterion", "size", "compensation", "widths")}
+                | {"draws": len(draws), "accuracy": right.mean(), "random": draws.mean()}
+                | {"difference": alone.estimate, "low": alone.low, "high": alone.high}
+                | {"all_low": interval.low, "all_high": interval.high, "outcome": random_outcome(interval)}
+            )
     return pd.DataFrame(rows)
 
 
@@ -207,11 +286,27 @@ def compensation_table(trials: pd.DataFrame, size: str) -> pd.DataFrame:
     return table[list(COMPENSATIONS)].sort_values("refitted", ascending=False)
 
 
-def smallest_within(trials: pd.DataFrame, margin: float) -> dict:
-    """Return the row of the fewest multiply-accumulates whose accuracy is at most `margin` below the full network's.
+def widths_table(trials: pd.DataFrame, size: str) -> pd.DataFrame:
+    """Return refitted accuracies at a size by selection (rows) and by what divided the budget (columns).
 
-    It is picked by its accuracy on the test clips, so its accuracy is an optimistic estimate; its interval is given for what
-    it is.
+    Random maps are averaged over seeds; NaN where a pair was not tried.
     """
-    rows = trials[(trials["change"] >= -margin - 1e-12) & (trials["criterion"] != "random")]
-    return rows.loc[rows["macs"].idxmin()].to_dict()
+    chosen = trials[(trials["size"] == size) & (trials["epochs"] == 0)]
+    rows = chosen[chosen["compensation"] == "refitted"].copy()
+    # Its own division and that of explained variance are the same thing for explained variance.
+    own = (rows["criterion"] == "explained_variance") & (rows["widths"] == "own")
+    both = rows[own].assign(widths="explained_variance")
+    rows = pd.concat([rows, both])
+    table = rows.groupby(["criterion", "widths"], sort=False)["accuracy"].mean().unstack()
+    return table.sort_values("own", ascending=False)
+
+
+def smallest_within(trials: pd.DataFrame, margin: float, column: str = "change") -> dict | None:
+    """Return the row of the fewest multiply-accumulates whose `column` is above -`margin`; None if there is none.
+
+    With ``change`` it is picked by its accuracy on the test clips, so that its accuracy is an optimistic estimate. With the lower
+    end of `simultaneous_changes` it may be picked: the interval allows for that.
+    """
+    within = trials[column] >= -margin - 1e-12
+    rows = trials[within & (trials["criterion"] != "random")]
+    return rows.loc[rows["macs"].idxmin()].to_dict() if len(rows) else None

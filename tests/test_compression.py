@@ -80,8 +80,7 @@ def test_test_clips_have_no_part_in_what_is_made_for_them(narrow_network, respon
 
 
 def test_a_trial_is_described_and_kept(study, responses, tmp_path):
-    store = tmp_path / "trials.jsonl"
-    (result,) = run_trials([TRIAL], responses, lambda: study, store=store, workers=1, progress=False)
+    (result,) = run_trials([TRIAL], responses, lambda: study, store=tmp_path, workers=1, progress=False)
     assert result["criterion"] == "explained_variance"
     assert result["layer_maps"] == [[8, 16, 20, 10, 10, 8, 6]] * 2
     assert 0 < result["macs"] < 1
@@ -91,7 +90,7 @@ def test_a_trial_is_described_and_kept(study, responses, tmp_path):
     def unasked():
         raise AssertionError("the trial is in the store")
 
-    assert run_trials([TRIAL], responses, unasked, store=store, progress=False) == [result]
+    assert run_trials([TRIAL], responses, unasked, store=tmp_path, progress=False) == [result]
 
 
 def test_a_budget_is_kept(narrow_network, study):
@@ -161,6 +160,6 @@ def test_bundled_trials_are_all_there(esc10):
         *paper_trials(),
         *widths_trials(20),
         *tuned_trials(5),
-        *frontier_trials(3),
+        *frontier_trials(2),
     ]
     assert set(kept) == set(wanted)

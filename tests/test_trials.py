@@ -4,8 +4,12 @@ import pytest
 
 from dha_utils.errors import ParameterError
 from dha_utils.evaluation import cross_validate
-from dha_utils.sweeps import describe_cell
+from dha_utils.inference import paired_difference
+from dha_utils.sweeps import describe_cell, unpack_correct
 from dha_utils.trials import (
+    CLAIM,
+    FEW,
+    LEAST_DRAWS,
     PSNET_SIZE,
     SMALL,
     Trial,
@@ -14,9 +18,12 @@ from dha_utils.trials import (
     frontier_trials,
     paper_trials,
     parse_size,
+    random_table,
+    simultaneous_changes,
     smallest_within,
     trial_table,
     tuned_trials,
+    widths_table,
     widths_trials,
 )
 
@@ -35,9 +42,11 @@ def test_psnet_is_a_size():
 
 def test_lists_of_trials():
     trials = compensation_trials(10)
-    assert len(trials) == len(set(trials)) == 5 * 8 + 4 + 3 * 10 + 5 * 3
-    assert sum(t.criterion == "random" for t in frontier_trials(3)) == 3 * 12
+    assert len(trials) == len(set(trials)) == 5 * 8 + 4 + 3 * 10 + 5 * FEW
+    assert sum(t.criterion == "random" for t in frontier_trials(3)) == 3 * 6
     assert len(set(paper_trials())) == 6
+    # What the claim is asked of is among what is computed.
+    assert {trial for _, trial in CLAIM.values()} <= {*compensation_trials(0), *paper_trials()}
     # Random maps stand in the numbers of maps of what they are compared with.
     assert {t.widths for t in widths_trials(5) if t.criterion == "random"} == {"anova", "own"}
     assert [t.epochs for t in tuned_trials(5)] == [0, 5] * 3
@@ -51,6 +60,48 @@ def test_table_of_trials(make_responses):
     table = trial_table(results, full, fusion="2 taps")
     assert table.loc[0, ["change", "low", "high"]].tolist() == [0, 0, 0]
     assert table.loc[0, "accuracy"] == full.accuracy()
+
+
+def result(criterion, right, seed=0, maps=((1, 2), (1, 2)), **more):
+    """A result of a trial in which the clips `right` are classified correctly."""
+    said = {"criterion": criterion, "size": "0.5", "compensation": "refitted", "seed": seed, "epochs": 0}
+    said |= {"widths": "own", "layer_maps": [list(fold) for fold in maps], "clips": len(right)}
+    return said | {"correct": {"15 taps": np.packbits(right).tobytes().hex()}} | more
+
+
+def test_random_table_compares_with_random_maps_of_the_same_numbers():
+    rng = np.random.default_rng(0)
+    recordings = np.arange(100) // 2
+    draws = [result("random", rng.random(100) < 0.7, seed) for seed in range(LEAST_DRAWS)]
+    other = [result("random", np.zeros(100, bool), seed, maps=((9, 9), (9, 9))) for seed in range(20)]
+    better = result("anova", np.arange(100) < 95)
+    alike = result("l1", rng.random(100) < 0.7)
+    few = result("anova", np.ones(100, bool), maps=((3, 3), (3, 3)))
+    tuned = result("anova", np.ones(100, bool), epochs=5)
+    table = random_table([*draws, *other, better, alike, few, tuned], recordings).set_index("criterion")
+    assert table.index.tolist() == ["anova", "l1"]
+    mean = np.mean([unpack_correct(draw, "15 taps").mean() for draw in draws])
+    assert table.loc["anova", "difference"] == pytest.approx(0.95 - mean)
+    assert table["outcome"].tolist() == ["better", "undecided"]
+    assert (table["all_high"] - table["all_low"] >= table["high"] - table["low"] - 0.02).all()
+    assert random_table([*draws[1:], better], recordings).empty
+
+
+def test_simultaneous_changes_are_wider_than_single_ones(make_responses):
+    full = cross_validate(make_responses({"relu6": 12, "relu7": 20}), workers=1)
+    rng = np.random.default_rng(1)
+    results = [
+        {
+            "correct": {"2 taps": np.packbits(rng.random(len(full.y)) < 0.8).tobytes().hex()},
+            "clips": len(full.y),
+        }
+        for _ in range(8)
+    ]
+    together = simultaneous_changes(results, full, "2 taps")
+    for change, one in zip(together, results, strict=True):
+        alone = paired_difference(full.correct(), unpack_correct(one, "2 taps"), full.recordings)
+        assert change.estimate == pytest.approx(alone.estimate)
+        assert change.high - change.low > alone.high - alone.low
 
 
 def trials(rows):
@@ -69,6 +120,20 @@ def test_compensation_table_averages_random_seeds():
     np.testing.assert_allclose(table.loc["l1"], 0.9)
 
 
+def test_widths_table_shows_explained_variance_in_both_columns():
+    rows = [("explained_variance", SMALL, "refitted", 0, 0, 0.3, 0.9, 0.0, "own")]
+    rows += [("l1", SMALL, "refitted", 0, 0, 0.3, 0.7, 0.0, "own")]
+    rows += [("l1", SMALL, "refitted", 0, 0, 0.3, 0.8, 0.0, "explained_variance")]
+    rows += [("random", SMALL, "refitted", s, 0, 0.3, 0.5 + 0.1 * s, 0.0, "anova") for s in (0, 1)]
+    rows += [("l1", SMALL, "removed", 0, 0, 0.3, 0.1, 0.0, "own")]
+    columns = ["criterion", "size", "compensation", "seed", "epochs", "macs", "accuracy", "change", "widths"]
+    table = widths_table(pd.DataFrame(rows, columns=columns), SMALL)
+    assert table.loc["explained_variance", ["own", "explained_variance"]].tolist() == [0.9, 0.9]
+    assert table.loc["l1", ["own", "explained_variance"]].tolist() == [0.7, 0.8]
+    assert table.loc["random", "anova"] == pytest.approx(0.55)
+    assert np.isnan(table.loc["random", "own"])
+
+
 def test_smallest_within_leaves_random_maps_out():
     table = trials(
         [
@@ -79,3 +144,6 @@ def test_smallest_within_leaves_random_maps_out():
         ]
     )
     assert smallest_within(table, 0.03)["macs"] == 0.2
+    table["all_low"] = table["change"] - 0.015
+    assert smallest_within(table, 0.03, "all_low")["macs"] == 0.5
+    assert smallest_within(table, 0.001, "all_low") is None
