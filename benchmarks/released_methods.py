@@ -19,13 +19,12 @@ import time
 
 import numpy as np
 from scipy.special import digamma, gammaln
-from scipy.stats import f_oneway
+from scipy.stats import entropy, f_oneway
 from sklearn.preprocessing import StandardScaler
 from threadpoolctl import threadpool_limits
 
 import dha_utils as dha
 from dha_utils.criteria import CRITERIA
-from dha_utils.criteria.kl_stop import settled_at
 from dha_utils.criteria.released import MENDED, METHODS
 from dha_utils.maps import iterate_maps, selection_clips
 
@@ -54,14 +53,17 @@ def anova_time(c, z, y, variant):
 def entropy_knn(c, z, y, variant):
     points = z[c].astype(float)
     n, d = points.shape
-    tenth = np.array([np.sort(np.linalg.norm(points - point, axis=1))[10] for point in points])
-    floor = 0 if variant == "as_released" else np.finfo(np.float32).eps * np.sqrt(d)
-    if tenth.max() <= floor and variant == "corrected":
-        return -np.inf
-    with np.errstate(divide="ignore"):
-        logs = np.log(np.maximum(tenth, floor))
-    entropy = digamma(n) - digamma(10) + d / 2 * np.log(np.pi) - gammaln(d / 2 + 1) + d * logs.mean()
-    return -entropy if variant == "as_released" else entropy
+    epsilon = np.finfo(np.float32).eps
+    near = np.array([np.sort(np.linalg.norm(points - point, axis=1))[[9, 10]] for point in points])
+    if variant == "as_released":
+        b, logs = 0.0005 * d, np.log(near[:, 0] + epsilon)
+    else:
+        floor = epsilon * np.sqrt(d)
+        if near[:, 1].max() <= floor:
+            return -np.inf
+        b, logs = 0.5 * d, np.log(np.maximum(near[:, 1], floor))
+    estimate = digamma(n) - digamma(10) + b * np.log(np.pi) - gammaln(b + 1) + d * logs.mean()
+    return -estimate if variant == "as_released" else estimate
 
 
 def angle_to_first(c, z, y, variant):
@@ -82,8 +84,13 @@ OBVIOUS = {f.__name__: f for f in (anova_time, entropy_knn, angle_to_first, rank
 def divergence(z, order, i, h_all, bins):
     values = z[order[:i]]
     h = np.histogram(values, bins)[0] / values.size
-    p, q = (np.where(part == 0, 1e-5, part) for part in (h_all, h))
-    return np.sum(p * np.log(p / q))
+    return entropy(*(np.where(part == 0, 1e-5, part) for part in (h_all, h)))  # normalises both again
+
+
+def obvious_count(curve, variant):
+    for i in range(len(curve)):
+        if np.abs(np.diff(curve[i : i + 10])).sum() < 0.01:
+            return i + (variant == "corrected")
 
 
 def timed(function, *arguments):
@@ -110,7 +117,7 @@ def obvious(method, variant, maps, y, sample=None):
     which = prefixes if sample is None else np.linspace(n_maps / 8, n_maps, sample).astype(int)
     seconds, curve = timed(lambda: np.array([divergence(z, order, i, h_all, bins) for i in which]))
     spent += seconds * prefixes.sum() / which.sum()
-    return spent, scores, settled_at(curve) if sample is None else None
+    return spent, scores, obvious_count(curve, variant) if sample is None else None
 
 
 def assert_equal(name, got, scores, n_keep):
