@@ -213,15 +213,15 @@ def _alike(tests: Mapping) -> list[dict]:
             _row(
                 "alike",
                 f"within f = 0.25, {name}",
-                f"{percent(at['0.25_adjusted'], 1)} of the maps are shown to respond alike within f = 0.25 ({name}), "
+                f"{percent(at['medium_adjusted'], 1)} of the maps are shown to respond alike within f = 0.25 ({name}), "
                 + (
                     f"{percent(claimed, 0)} within f = {reached:g}"
                     if reached
                     else f"{percent(claimed, 0)} within no margin tried"
                 ),
-                share_outcome(claimed, at["0.25_adjusted"], at["0.25_refuted"]),
+                share_outcome(claimed, at["medium_adjusted"], at["medium_refuted"]),
                 "04_tests",
-                estimate=at["0.25_adjusted"],
+                estimate=at["medium_adjusted"],
             )
         )
     return rows

@@ -10,7 +10,7 @@ import pandas as pd
 from sklearn.preprocessing import normalize
 
 from dha_utils.criteria import CRITERIA
-from dha_utils.criteria.classwise import EQUIVALENCE_FORMS, equivalence_pvalues
+from dha_utils.criteria.classwise import EQUIVALENCE_FORMS, difference_pvalues, equivalence_pvalues
 from dha_utils.criteria.groups import is_constant
 from dha_utils.criteria.pairwise import separated_pairs
 from dha_utils.criteria.permutation import permutation_test
@@ -275,6 +275,29 @@ def equivalence_curve(responses: Responses, alpha: float) -> pd.DataFrame:
         adjusted = np.mean([[(adjust(row) <= alpha).mean() for row in p] for p in folds], axis=0)
         tables.append(pd.DataFrame({"form": form, "margin": margins, "raw": raw, "adjusted": adjusted}))
     return pd.concat(tables, ignore_index=True)
+
+
+def different_shares(responses: Responses, alpha: float) -> dict[str, float]:
+    """Return the share of maps shown to differ between classes by more than `EQUIVALENCE_MARGIN`, in every form.
+
+    Parameters
+    ----------
+    responses : Responses
+    alpha : float
+        Level after Benjamini and Hochberg's adjustment over the maps of all taps.
+
+    Returns
+    -------
+    dict of str to float
+        Form -> share, mean over training folds.
+    """
+    folds = training_folds(responses)
+    return {
+        form: float(
+            np.mean([(adjust(difference_pvalues(t.matrix(), t.y, form=form)) <= alpha).mean() for t in folds])
+        )
+        for form in EQUIVALENCE_FORMS
+    }
 
 
 def margin_reaching(curve: pd.DataFrame, share: float) -> dict[str, float | None]:

@@ -7,6 +7,7 @@ from dha_utils.criteria import CRITERIA
 from dha_utils.criteria.classwise import (
     EQUIVALENCE_FORMS,
     EQUIVALENCE_MARGIN,
+    difference_pvalues,
     equivalence_pvalues,
     eta_squared,
     omega_squared,
@@ -89,6 +90,7 @@ def test_equivalence_p_is_uniform_at_the_margin_and_small_for_like_classes(form)
     )  # f: the standard deviation of the class means over that within classes
     at_margin = rng.normal(size=(400, 1500)) + EQUIVALENCE_MARGIN * pattern[y][:, None]
     assert stats.kstest(equivalence_pvalues(at_margin, y, form=form), "uniform").pvalue > 0.01
+    assert stats.kstest(difference_pvalues(at_margin, y, form=form), "uniform").pvalue > 0.01
     alike = equivalence_pvalues(rng.normal(size=(400, 1500)), y, form=form)
     assert (alike < 0.05).mean() > 0.9
 
@@ -119,6 +121,17 @@ def test_p_values_of_equivalence_grow_as_the_margin_shrinks_also_where_the_tail_
         p = equivalence_pvalues(x, y, margins, form)
         assert ((p >= 0) & (p <= 1)).all()
         assert (np.diff(p, axis=0) <= 1e-12).all()
+
+
+def test_what_is_shown_alike_is_not_shown_different():
+    x, y = unbalanced()
+    for form in EQUIVALENCE_FORMS:
+        alike, different = equivalence_pvalues(x, y, 0.5, form), difference_pvalues(x, y, 0.5, form)
+        np.testing.assert_allclose(alike + different, 1)
+    x[:, 0] = 0.1  # constant: alike
+    x[y == 1, 1] = 0.1  # undefined in the Welch form: neither
+    assert difference_pvalues(x, y)[:2].tolist() == [1, 1]
+    assert equivalence_pvalues(x, y)[:2].tolist() == [0, 1]
 
 
 def test_an_unknown_form_is_named():

@@ -62,7 +62,7 @@ def made_up(**changes):
     }
     saved = {seconds: {"network": 0.2, "all": 0.19} for seconds in ("5", "30")}
     network = {"5": {"network": 0.171, "all": None}, "30": {"network": 0.16, "all": None}}
-    at = {"0.25_adjusted": 0.9, "0.25_refuted": 0.01, "margin_reaching": 0.25}
+    at = {"medium_adjusted": 0.9, "medium_refuted": 0.01, "margin_reaching": 0.25}
     results = {
         "ensemble": {
             "cost": {"ignored": 0.89, "estimate": -0.005, **ends}
@@ -104,7 +104,7 @@ def test_every_claim_has_a_row_and_names_its_data():
         ({"ensemble__cost__ignored": 0.75}, "cost", NOT_TESTABLE),  # another fraction than the paper's
         ({"curves__random__11__outcome": UNDECIDED}, "selection", "undecided on ESC-10"),
         ({"curves__random__11__outcome": EQUIVALENT_TO_RANDOM}, "selection", "does not hold on ESC-10"),
-        ({"tests__equivalence__welch__0.25_adjusted": 0.02}, "alike", "undecided on ESC-10"),
+        ({"tests__equivalence__welch__medium_adjusted": 0.02}, "alike", "undecided on ESC-10"),
         (
             {"computation__savings__ignoring__5": {"network": 0.05, "all": 0.053}},
             "computation",
@@ -120,7 +120,10 @@ def test_outcomes_follow_the_numbers(changes, claim, outcome):
 
 
 def test_maps_shown_to_differ_refute_that_they_are_alike():
-    few = {"tests__equivalence__welch__0.25_adjusted": 0.02, "tests__equivalence__welch__0.25_refuted": 0.7}
+    few = {
+        "tests__equivalence__welch__medium_adjusted": 0.02,
+        "tests__equivalence__welch__medium_refuted": 0.7,
+    }
     assert outcomes(**few)["alike"] == "does not hold on ESC-10"
 
 

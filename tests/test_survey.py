@@ -122,6 +122,12 @@ def test_equivalence_over_margins(half_alike):
     assert pooled["raw"].tolist() == [pytest.approx(by_hand)]
 
 
+def test_what_is_shown_to_differ(half_alike):
+    assert survey.different_shares(half_alike, 0.05) == {
+        form: pytest.approx(3 / 7) for form in ("welch", "pooled", "ranks")
+    }
+
+
 def test_the_margin_at_which_so_many_are_alike(half_alike):
     curve = survey.equivalence_curve(half_alike, 0.05)
     reached = survey.margin_reaching(curve, 0.5)

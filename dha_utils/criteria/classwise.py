@@ -208,6 +208,29 @@ def equivalence_pvalues(
     Welch form after Jan and Shieh, Statistics in Biopharmaceutical Research 2019. Both are statsmodels'
     ``equivalence_oneway``, here for many maps and margins at once.
     """
+    smaller, _ = _beside_margin(x, y, margin, form)
+    constant = np.where(is_constant(np.asarray(x)), 0.0, 1.0)
+    return np.where(np.isnan(smaller), constant, smaller)
+
+
+def difference_pvalues(
+    x: np.ndarray, y: np.ndarray, margin: float | np.ndarray = EQUIVALENCE_MARGIN, form: str = "welch"
+) -> np.ndarray:
+    """Return the p-values of the opposite test: small = shown to differ between classes by more than the margin.
+
+    Where neither this nor `equivalence_pvalues` is small, the clips are too few to tell. Arguments, shape and
+    errors as there; constant and undefined maps have p-value 1.
+
+    Notes
+    -----
+    Source: Murphy and Myors, Journal of Applied Psychology 84 (1999), tests of minimum effects.
+    """
+    _, larger = _beside_margin(x, y, margin, form)
+    return np.where(np.isnan(larger), 1.0, larger)
+
+
+def _beside_margin(x: np.ndarray, y: np.ndarray, margin: float | np.ndarray, form: str):
+    """Return how probable a smaller and a larger F is if classes differ by the margin; NaN for undefined maps."""
     if form not in EQUIVALENCE_FORMS:
         raise ParameterError(
             f"unknown form {form!r}{closest(form, EQUIVALENCE_FORMS)}; there are: {', '.join(EQUIVALENCE_FORMS)}"
@@ -216,12 +239,12 @@ def equivalence_pvalues(
     f = EQUIVALENCE_FORMS[form](x, y, None, None).score
     defined = ~np.isneginf(f)
     between, within = degrees_of_freedom(y)
-    if form == "welch":
-        within = _welch_denominator(x[:, defined], y) if defined.any() else within
+    if form == "welch" and defined.any():
+        within = _welch_denominator(x[:, defined], y)
     margin = np.asarray(margin, dtype=np.float64)
-    pvalues = np.broadcast_to(np.where(is_constant(x), 0.0, 1.0), (*margin.shape, len(f))).copy()
-    pvalues[..., defined] = _noncentral_f_below(f[defined], between, within, len(y) * margin[..., None] ** 2)
-    return pvalues
+    below = np.full((*margin.shape, len(f)), np.nan)
+    below[..., defined] = _noncentral_f_below(f[defined], between, within, len(y) * margin[..., None] ** 2)
+    return below, 1 - below
 
 
 def _welch_denominator(x: np.ndarray, y: np.ndarray) -> np.ndarray:
