@@ -181,7 +181,7 @@ def extract_into(
     DataError
         If the folder cannot be written, or holds what is no store of responses.
     """
-    folder = Path(folder)
+    folder = Path(folder).resolve()
     beside, aside = (folder.with_name(f"{folder.name}.{end}") for end in ("partial", "replaced"))
     if not (folder / MANIFEST).exists() and _is_complete(beside):
         _rename(beside, folder)  # a kill came in between the two names
@@ -195,7 +195,8 @@ def extract_into(
         _rename(folder, aside)
         _rename(beside, folder)
         store = replace(anew, folder=folder)
-    shutil.rmtree(aside, ignore_errors=True)
+    if (aside / MANIFEST).exists():
+        shutil.rmtree(aside)
     return store
 
 

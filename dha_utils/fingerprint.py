@@ -43,11 +43,16 @@ def _list_table(parameters: dict) -> list:
     if not table.is_file():
         return []
     stats = [os.stat(path) for path in load_table(table).table["path"] if os.path.exists(path)]
-    return [table.read_text("utf-8-sig"), [[stat.st_size, stat.st_mtime_ns] for stat in stats]]
+    return [table.read_text("utf-8-sig"), [_state(stat) for stat in stats]]
 
 
 def list_files(folder: Path) -> dict[str, list[int]]:
-    """Return relative path -> (size, time of change in ns) of all files below `folder`, if any."""
+    """Return relative path -> size and times of change in ns of all files below `folder`, if any."""
     files = [path for path in sorted(folder.rglob("*")) if path.is_file()]
     stats = {str(path.relative_to(folder)): path.stat() for path in files}
-    return {name: [stat.st_size, stat.st_mtime_ns] for name, stat in stats.items()}
+    return {name: _state(stat) for name, stat in stats.items()}
+
+
+def _state(stat: os.stat_result) -> list[int]:
+    # The second time cannot be set: a file that was replaced by one of the same size and age shows in it.
+    return [stat.st_size, stat.st_mtime_ns, stat.st_ctime_ns]

@@ -291,5 +291,7 @@ def _hash_one(path: str) -> tuple[str, str]:
     """Return what is wrong with a file (empty: nothing) and what tells its sound from any other."""
     try:
         return "", hash_sound(path)
+    except FileNotFoundError:
+        return "no such file", ""
     except OSError as error:
         return f"cannot be read ({error.strerror})", ""

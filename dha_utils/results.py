@@ -66,12 +66,17 @@ class Results:
         Raises
         ------
         DataError
-            If the notebook that writes it has not run.
+            If the notebook that writes it has not run, or the file is damaged.
         """
         path = self.folder / f"{name}.json"
         if not path.is_file():
             raise DataError(f"{path}: no such results yet; run the earlier notebooks first (`dha run`)")
-        return json.loads(path.read_text(encoding="utf-8"))
+        try:
+            return json.loads(path.read_text(encoding="utf-8"))
+        except ValueError as error:
+            raise DataError(
+                f"{path}: is damaged ({error}); run the earlier notebooks again (`dha run`)"
+            ) from error
 
     def save_figure(self, name: str, figure: Figure, alt: str) -> HTML:
         """Write ``NAME.svg``, byte-identical for identical content, and return it for the page.

@@ -83,7 +83,6 @@ def evaluate(
     kind, title = type(cells[0]), committed.stem.partition("_")[0]
     done = {} if full else load_results(committed, kind, responses, strict=False)
     if store is not None:
-        store = store.parent if store.suffix else store
         store = kept_file(title, responses, store)
         done |= load_results(store, kind, responses)
     missing = [cell for cell in cells if cell not in done]

@@ -132,7 +132,7 @@ def sweep(
     full : bool
         Compute also what is bundled.
     store : Path, optional
-        A sweep file to which what is computed is appended.
+        The folder in which what is computed is kept (`dha_utils.sweep_store.kept_file`).
     workers : int, optional
         Processes; the result does not depend on it.
     scheduler : str, optional

@@ -119,8 +119,8 @@ def test_sweep_and_inspection_do_not_depend_on_it_either(running, tmp_path, make
     responses = make_responses()
     cells = [*random_cells(0.3, 3), Cell("anova", 0.25), Cell("anova", 0.25, 1, "shuffled")]
     expected = sweep(responses, cells, workers=1, progress=False)
-    store = tmp_path / "sweep.jsonl"
-    assert sweep(responses, cells, scheduler=running.address, store=store, progress=False) == expected
+    assert sweep(responses, cells, scheduler=running.address, store=tmp_path, progress=False) == expected
+    (store,) = tmp_path.iterdir()
     assert len(store.read_text().splitlines()) == 1 + len(cells)
     clips = make_clips(tmp_path)
     (tmp_path / "03.wav").write_text("words")

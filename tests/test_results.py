@@ -32,6 +32,10 @@ def test_refuses_what_json_does_not_know(tmp_path):
 def test_missing_results(tmp_path):
     with pytest.raises(DataError, match=r"ensemble\.json: no such results yet; run the earlier notebooks"):
         Results("x", tmp_path).read("ensemble")
+    (tmp_path / "x").mkdir()
+    (tmp_path / "x" / "ensemble.json").write_text('{"rate": 2')
+    with pytest.raises(DataError, match=r"ensemble\.json: is damaged .*; run the earlier notebooks again"):
+        Results("x", tmp_path).read("ensemble")
 
 
 def test_figures_are_the_same_bytes(tmp_path):
