@@ -90,7 +90,7 @@ def make_clips(folder, n=12):
     rows = []
     for i in range(n):
         path = folder / f"{i:02d}.wav"
-        soundfile.write(path, rng.uniform(-0.5, 0.5, 6000 + 500 * (i % 3)), 22_050, subtype="FLOAT")
+        soundfile.write(path, rng.uniform(-0.5, 0.5, 6000 + 500 * (i % 3)), 22_050, subtype="PCM_24")
         rows.append((f"c{i:02d}", str(path), "ab"[i % 2], i % 2 + 1, f"r{i}"))
     return Clips(
         "made-up", folder, pd.DataFrame(rows, columns=["clip", "path", "label", "fold", "recording"])
