@@ -15,6 +15,7 @@ from dha_utils.criteria.groups import is_constant
 from dha_utils.criteria.pairwise import separated_pairs
 from dha_utils.criteria.permutation import permutation_test
 from dha_utils.criteria.released import METHODS as METHODS_RELEASED
+from dha_utils.errors import DataError
 from dha_utils.multiplicity import METHODS, adjust
 from dha_utils.responses import Responses
 from dha_utils.scores import FoldScores
@@ -390,22 +391,40 @@ def criterion_masks(
     return masks
 
 
+def disjoint_halves(responses: Responses, seed: int = 0) -> list[Responses]:
+    """Return two halves of the clips that share no recording, each with about half of the recordings of every class."""
+    table = responses.table
+    recordings = table.groupby("recording")["label"].first().sample(frac=1, random_state=seed)
+    half = (recordings.groupby(recordings).cumcount() % 2).reindex(table["recording"]).to_numpy()
+    return [responses.take(half == number) for number in range(2)]
+
+
 def stability_table(responses: Responses, keep: float) -> pd.DataFrame:
-    """Return how stable the maps kept by the criteria on responses are over the training folds.
+    """Return how stable the maps kept by the criteria on responses are, over the training folds and over halves of the clips.
 
     Returns
     -------
     DataFrame
-        Columns criterion, estimate, low, high (Nogueira's index, maps of all taps) and jaccard (mean over pairs of folds).
+        Columns criterion, estimate, low, high (Nogueira's index over the training folds, maps of all taps), jaccard (mean over
+        pairs of folds), and disjoint (Nogueira's index of `disjoint_halves`; NaN where a half has too few clips of a class).
     """
     rows = []
     for name, criterion in CRITERIA.items():
         if criterion.needs == "responses":
-            folds = enumerate(training_folds(responses))  # each fold draws anew, where a criterion draws
-            selections = [select(training, name, keep=keep, seed=seed) for seed, training in folds]
-            masks = np.stack([np.concatenate(list(selection.masks.values())) for selection in selections])
-            rows.append({"criterion": name} | nogueira(masks)._asdict() | {"jaccard": mean_jaccard(masks)})
+            masks = _masks(training_folds(responses), name, keep)
+            try:
+                disjoint = nogueira(_masks(disjoint_halves(responses), name, keep)).estimate
+            except DataError:
+                disjoint = float("nan")
+            row = {"criterion": name} | nogueira(masks)._asdict() | {"jaccard": mean_jaccard(masks)}
+            rows.append(row | {"disjoint": disjoint})
     return pd.DataFrame(rows)
+
+
+def _masks(parts: Sequence[Responses], criterion: str, keep: float) -> np.ndarray:
+    """Return the keep masks that a criterion makes on each part, shape (parts, maps); each part draws anew."""
+    selections = [select(part, criterion, keep=keep, seed=seed) for seed, part in enumerate(parts)]
+    return np.stack([np.concatenate(list(selection.masks.values())) for selection in selections])
 
 
 def first_and_last(selection: Selection, tap: str, most: int) -> dict[str, np.ndarray]:

@@ -5,6 +5,7 @@ from scipy import stats
 from dha_utils import survey
 from dha_utils.criteria import CRITERIA
 from dha_utils.criteria.classwise import equivalence_pvalues
+from dha_utils.responses import Responses
 from dha_utils.selection import select
 
 
@@ -172,3 +173,27 @@ def test_peak_class_mean(responses):
     good = survey.peak_class_mean(responses, "relu7", np.arange(10))
     assert good > 1 > 0.4 > survey.peak_class_mean(responses, "relu7", np.arange(10, 49))
     assert survey.peak_class_mean(responses, "relu7", np.array([49])) == 0
+
+
+def test_halves_share_no_recording_and_have_all_classes(make_responses):
+    responses = make_responses()
+    first, second = survey.disjoint_halves(responses)
+    assert len(first) + len(second) == len(responses)
+    assert not {*first.recordings} & {*second.recordings}
+    assert first.classes == second.classes == responses.classes
+
+
+def test_stability_over_folds_and_over_halves(make_responses):
+    table = survey.stability_table(make_responses({"relu6": 40}, n_good=10), 0.25).set_index("criterion")
+    assert table.loc["anova", "estimate"] == 1
+    assert table.loc["anova", "disjoint"] == 1
+    assert table.loc["random", "disjoint"] < 0.5
+
+
+def test_no_halves_of_a_class_with_one_recording(make_responses):
+    responses = make_responses({"relu6": 20})
+    one = responses.table["label"] == "class0"
+    table = responses.table.assign(recording=responses.table["recording"].where(~one, "single"))
+    stability = survey.stability_table(Responses(responses.arrays, table), 0.25).set_index("criterion")
+    assert np.isnan(stability.loc["anova", "disjoint"])
+    assert np.isfinite(stability.loc["anova", "estimate"])
