@@ -4,6 +4,7 @@ Shares are fractions of all maps over all taps, averaged over the training folds
 """
 
 from collections.abc import Sequence
+from contextlib import suppress
 
 import numpy as np
 import pandas as pd
@@ -406,16 +407,17 @@ def stability_table(responses: Responses, keep: float) -> pd.DataFrame:
     -------
     DataFrame
         Columns criterion, estimate, low, high (Nogueira's index over the training folds, maps of all taps), jaccard (mean over
-        pairs of folds), and disjoint (Nogueira's index of `disjoint_halves`; NaN where a half has too few clips of a class).
+        pairs of folds), and disjoint (Nogueira's index of `disjoint_halves`; NaN where a half has too little of a class).
     """
     rows = []
     for name, criterion in CRITERIA.items():
         if criterion.needs == "responses":
             masks = _masks(training_folds(responses), name, keep)
-            try:
-                disjoint = nogueira(_masks(disjoint_halves(responses), name, keep)).estimate
-            except DataError:
-                disjoint = float("nan")
+            halves = disjoint_halves(responses)
+            disjoint = float("nan")
+            if halves[0].classes == halves[1].classes:
+                with suppress(DataError):  # too few clips of a class
+                    disjoint = nogueira(_masks(halves, name, keep)).estimate
             row = {"criterion": name} | nogueira(masks)._asdict() | {"jaccard": mean_jaccard(masks)}
             rows.append(row | {"disjoint": disjoint})
     return pd.DataFrame(rows)
