@@ -40,6 +40,43 @@ HEADLINES: tuple[Headline, ...] = (
     *(Headline("ensemble.json", f"cost.{end}", POINT, "accuracy") for end in ("estimate", "low", "high")),
     *(Headline("ensemble.json", f"random.{end}", POINT, "accuracy") for end in ("difference", "low", "high")),
     *(
+        Headline("redundancy.json", f"no_difference.{name}", 0.005, "share of maps")
+        for name in ("ranks", "unit_length", "anova_least", "anova_most")
+    ),
+    *(
+        Headline("tests.json", f"by_test.{test}.{name}", 0.005, unit)
+        for test in ("anova", "welch", "alexander_govern", "kruskal", "permutation_f")
+        for name, unit in (("bh", "share of maps"), ("effect", "effect size"))
+    ),
+    Headline("tests.json", "by_test.permutation_f.westfall_young", 0.005, "share of maps"),
+    Headline("tests.json", "by_test.welch.of_defined", 0.005, "share of maps"),
+    *(
+        Headline("tests.json", f"false_alarms.{test}.by recording.false_alarms", 0.01, "share of maps")
+        for test in ("anova", "permutation_f")
+    ),
+    *(
+        Headline("tests.json", f"equivalence.{form}.{name}", 0.005, "share of maps")
+        for form in ("welch", "pooled", "ranks")
+        for name in ("medium_raw", "medium_adjusted", "medium_refuted", "one_raw")
+    ),
+    Headline("tests.json", "power.by recording.welch.alike", 0.02, "share of maps"),
+    Headline("tests.json", "median_pairs", 1, "pairs of classes"),
+    *(
+        Headline("released.json", f"own_rule.{number}.{variant}", 0.005, "share of maps")
+        for number in range(4)
+        for variant in ("released", "corrected")
+    ),
+    *(Headline("released.json", f"cost.{number}.change", POINT, "accuracy") for number in range(8)),
+    *(
+        Headline("released.json", f"gains.{method}.change", POINT, "accuracy")
+        for method in ("anova_time", "entropy_knn", "angle_to_first", "rank_full")
+    ),
+    *(
+        Headline("released.json", f"record.{classifier}.{fusion}", POINT, "accuracy")
+        for classifier in ("converging", "released_probability")
+        for fusion in ("15 taps", "10 taps", "best")
+    ),
+    *(
         Headline("criteria.json", f"random.{name}", tolerance, "accuracy")
         for name, tolerance in (("mean", POINT / 2), ("low", POINT), ("high", POINT))
     ),
@@ -58,4 +95,40 @@ HEADLINES: tuple[Headline, ...] = (
         for keep in (1, 2, 5, 11, 25, 50)
         for name in ("accuracy", "random", "difference", "low", "high")
     ),
+    *(Headline("recordings.json", name, 0.005, "share of maps") for name in ("without_one", "without_three")),
+    Headline("recordings.json", "dominance.bn7.dominated", 3, "maps"),
+    Headline("recordings.json", "kept_overlap.bn7.without_three", 0.03, "Jaccard index"),
+    *(Headline("recordings.json", name, POINT, "accuracy") for name in ("change_least", "change_most")),
+    Headline("maps.json", "kept_peak", 0.05, "standard deviations"),
+    Headline("maps.json", "last.dominated", 1, "maps"),
+    *(Headline("dimension.json", name, 0.1, "dimensions") for name in ("smallest", "largest")),
+    *(Headline("dimension.json", f"taps.bn7.{name}", 0.05, "dimensions") for name in ("ratio", "ratio_rest")),
+    Headline("dimension.json", "without", 0, "recordings"),
+    Headline("dimension.json", "better.0.taps", 1, "taps"),
+    *(
+        Headline("dimension.json", name, 0.01, "alignment")
+        for name in ("alignment.relu5.pool5", "alignment_all.bn7.relu7")
+    ),
+    *(
+        Headline("dimension.json", f"filters.all.{name}", 0.002, "share of filters")
+        for name in ("anova", "random")
+    ),
+    Headline("dimension.json", "control.random, filters as with ANOVA.mean", POINT / 2, "accuracy"),
+    Headline("silence.json", "eta2", 0.002, "eta squared"),
+    Headline("silence.json", "alone.accuracy", POINT, "accuracy"),
+    *(Headline("silence.json", f"middle.kept.{end}", 0.02, "correlation") for end in ("min", "max")),
+    Headline("silence.json", "middle.overlap.min", 0.02, "Jaccard index"),
+    Headline("silence.json", "headline.ANOVA adjusted for silence.accuracy", POINT, "accuracy"),
+    *(
+        Headline("silence.json", f"trimmed.{maps}.accuracy", POINT / 4, "accuracy")
+        for maps in ("all maps", "ANOVA")
+    ),
+    Headline("computation.json", "macs", 0, "multiply-accumulates"),
+    Headline("computation.json", "parameters", 0, "parameters"),
+    *(
+        Headline("computation.json", f"savings.{way}.{seconds}.network", 0.005, "share of MACs")
+        for way in ("ignoring", "removing_union", "removing_fraction", "psnet", "cap")
+        for seconds in (5, 30)
+    ),
+    Headline("computation.json", "savings.ignoring.5.all", 0.005, "share of MACs"),
 )
