@@ -210,7 +210,7 @@ def tap_differences(table: pd.DataFrame) -> Figure:
     shades = {"better": COLOURS[0], "worse": COLOURS[3]}
     figure = Figure(figsize=(10, 7), layout="constrained")
     taps = list(dict.fromkeys(table["tap"]))
-    axes = figure.subplots(-(-len(taps) // 5), 5, sharex=True, sharey=True, squeeze=False).flat
+    axes = list(figure.subplots(-(-len(taps) // 5), 5, sharex=True, sharey=True, squeeze=False).flat)
     for axis, tap in zip(axes, taps, strict=False):
         rows = table[table["tap"] == tap].sort_values("keep")
         axis.axhline(0, color="0.4", lw=1)
@@ -220,7 +220,7 @@ def tap_differences(table: pd.DataFrame) -> Figure:
             axis.plot([place], [100 * row.difference], "o", ms=4.5, color=colour)
         axis.set_title(tap, fontsize=11)
         axis.set_xticks(range(len(rows)), [f"{100 * keep:g}" for keep in rows["keep"]], fontsize=9)
-    for axis in list(axes)[len(taps) :]:
+    for axis in axes[len(taps) :]:
         axis.set_visible(False)
     figure.supxlabel("maps kept, %", fontsize=12)
     figure.supylabel("accuracy minus that of random maps, points", fontsize=12)

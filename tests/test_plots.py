@@ -122,11 +122,30 @@ def sweep_rows(names, keeps=(0.05, 0.25), seeds=3):
     return pd.DataFrame(rows)
 
 
-def test_criteria():
-    table = sweep_rows(["anova", "bn_scale"], keeps=(0.11,))
-    kept = table[table["criterion"] != "random"]
-    figure = plots_ensemble.criteria(kept, 0.9, np.array([0.7, 0.72]))
-    assert {"anova", "bn scale", "random maps, 2 seeds", "all maps"} <= texts(figure)
+def test_criteria_against_random_maps():
+    rows = [("anova", 0.02, 0.01, 0.03), ("bn_scale", -0.01, -0.02, 0.0)]
+    table = pd.DataFrame(rows, columns=["criterion", "difference", "low", "high"])
+    figure = plots_ensemble.against_random(table)
+    (axis,) = figure.axes
+    assert [label.get_text() for label in axis.get_yticklabels()] == ["bn scale", "anova"]
+    assert axis.containers[0].lines[0].get_xdata().tolist() == [-1, 2]  # points, the best on top
+
+
+def test_taps_against_random_maps():
+    rows = [("relu7", 0.01, 0.07, 0.02, 0.12, "better"), ("relu7", 0.5, 0.0, -0.02, 0.02, "undecided")]
+    table = pd.DataFrame(rows, columns=["tap", "keep", "difference", "low", "high", "outcome"])
+    figure = plots_ensemble.tap_differences(table)
+    drawn = [axis for axis in figure.axes if axis.get_visible()]
+    assert [axis.get_title() for axis in drawn] == ["relu7"]
+    assert [line.get_ydata().tolist() for line in drawn[0].lines[2::2]] == [[7], [0]]
+
+
+def test_forest_shows_what_has_an_interval():
+    part = {"estimate": -0.01, "low": -0.02, "high": 0.0, "outcome": "holds"}
+    rows = [part | {"part": "in points"}, part | {"part": "a count", "low": None, "high": None}]
+    figure = plots_ensemble.forest(rows, 0.03)
+    assert {"in points", "holds"} <= texts(figure)
+    assert "a count" not in texts(figure)
 
 
 def test_overlap_puts_like_beside_like():
