@@ -126,12 +126,14 @@ def bundle(
 
     The book is built from them where there is no audio.
     """
+    from dha_utils.compression import load_study
     from dha_utils.datasets import load_clips
     from dha_utils.examples import keep_examples
     from dha_utils.inputs import BUNDLED_RATES, compute_inputs, provenance_json
     from dha_utils.inspection import identify
     from dha_utils.padding import keep_padding
     from dha_utils.paths import atomic_write, bundled
+    from dha_utils.ridge import keep_ridge_errors
     from dha_utils.scores import keep_scores, keep_slips
     from dha_utils.silence import keep_silence
     from dha_utils.soundnet import NATIVE_RATE
@@ -146,6 +148,7 @@ def bundle(
     keep_padding(responses, clips, folder)
     keep_examples(responses, clips, folder)
     keep_silence(responses, clips, folder)
+    keep_ridge_errors(load_study(responses, dataset, root), folder)
     with atomic_write(folder / "provenance.json") as temporary:
         temporary.write_text(provenance_json(inputs), encoding="utf-8")
     typer.echo(f"{len(clips)} clips: {folder}")

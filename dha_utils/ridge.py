@@ -106,6 +106,14 @@ def ridge_errors(study: CompressionStudy, ridges: Sequence[float] = RIDGES, size
     return rows
 
 
+def keep_ridge_errors(study: CompressionStudy, folder: Path) -> dict:
+    """Compute `ridge_errors` and write them, with their key, as ``ridge_RATE.json`` into a folder; return what is written."""
+    kept = {"key": _key(study.responses), "errors": ridge_errors(study)}
+    with atomic_write(folder / _name(study.responses)) as temporary:
+        temporary.write_text(json.dumps(kept, indent=1) + "\n", encoding="utf-8")
+    return kept
+
+
 def load_ridge_errors(
     responses: Responses, folder: Path, study: Callable[[], CompressionStudy]
 ) -> pd.DataFrame:
@@ -119,19 +127,18 @@ def load_ridge_errors(
     study : callable
         Returns the study; asked only if there is nothing else.
     """
-    name = f"ridge_{responses.provenance['parameters']['rate']}.json"
-    key = key_of("trials", responses, ridges=list(RIDGES), size=SMALL)
-
-    def keep_errors() -> dict:
-        errors = {"key": key, "errors": ridge_errors(study())}
-        with atomic_write(folder / name) as temporary:
-            temporary.write_text(json.dumps(errors, indent=1) + "\n", encoding="utf-8")
-        return errors
-
-    errors, _ = obtain(
-        key,
-        places(responses.provenance["dataset"], folder, name),
-        lambda path: (held := load_json(path, "errors"), held["key"]),
-        keep_errors,
+    held, _ = obtain(
+        _key(responses),
+        places(responses.provenance["dataset"], folder, _name(responses)),
+        lambda path: (content := load_json(path, "errors"), content["key"]),
+        lambda: keep_ridge_errors(study(), folder),
     )
-    return pd.DataFrame(errors["errors"])
+    return pd.DataFrame(held["errors"])
+
+
+def _key(responses: Responses) -> dict:
+    return key_of("trials", responses, ridges=list(RIDGES), size=SMALL)
+
+
+def _name(responses: Responses) -> str:
+    return f"ridge_{responses.provenance['parameters']['rate']}.json"
