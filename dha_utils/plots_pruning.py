@@ -11,6 +11,9 @@ from dha_utils.plots import COLOURS, readable
 
 MARKERS = "osD^vP"
 
+CURVES = (0, 1, 5, 6, 7)
+"""Colours of the curves of a frontier; 2 and 3 are the lines across it, 4 marks single points."""
+
 
 def layer_costs(costs: pd.DataFrame) -> Figure:
     """Draw the share of each layer in multiply-accumulates and in parameters; columns as `dha_utils.count_macs` gives them."""
@@ -111,7 +114,7 @@ def frontier(
         errors = np.stack([rows["change"] - rows["low"], rows["high"] - rows["change"]])
         axis.errorbar(
             rows[column], rows["accuracy"], errors, marker=MARKERS[number], ms=5, lw=1.5, elinewidth=0.8,
-            color=COLOURS[number], label=f"{readable(name)}, refitted",
+            color=COLOURS[CURVES[number]], label=f"{readable(name)}, refitted",
         )  # fmt: skip
     for number, (text, (cost, accuracy)) in enumerate(marks.items()):
         if np.isnan(accuracy):
