@@ -131,4 +131,46 @@ HEADLINES: tuple[Headline, ...] = (
         for seconds in (5, 30)
     ),
     Headline("computation.json", "savings.ignoring.5.all", 0.005, "share of MACs"),
+    *(
+        Headline("compensation.json", f"{size}.{criterion}.{method}", POINT, "accuracy")
+        for size in ("psnet", "small")
+        for criterion in ("explained_variance", "anova", "random")
+        for method in ("removed", "refitted")
+    ),
+    *(
+        Headline("compensation.json", f"claim.{network}.change", POINT, "accuracy")
+        for network in (
+            "anova_removed",
+            "anova_refitted",
+            "anova_psnet_removed",
+            "anova_psnet_refitted",
+            "psnet_removed",
+            "psnet_refitted",
+            "anova_small",
+            "explained_variance_small",
+        )
+    ),
+    Headline("compensation.json", "ridge.best_held_out", 0.001, "share of energy"),
+    Headline("frontier.json", "operating.macs", 0.005, "share of MACs"),
+    Headline("frontier.json", "operating.parameters", 0.005, "share of parameters"),
+    Headline("frontier.json", "operating.change", POINT, "accuracy"),
+    *(
+        Headline("frontier.json", f"smallest.{margin}.{how}.macs", 0.05, "share of MACs")
+        for margin in (1, 3)
+        for how in ("estimate", "shown")
+    ),
+    *(Headline("computation.json", f"unread.{end}", 3, "filters") for end in ("low", "high")),
+    *(
+        Headline("compensation.json", f"random.{place}.anova.difference", POINT, "accuracy")
+        for place in (
+            "psnet.removed",
+            "psnet.refitted",
+            "small_own.refitted",
+            "small_explained_variance.refitted",
+        )
+    ),
+    *(
+        Headline("compensation.json", f"widths.anova.{widths}", POINT, "accuracy")
+        for widths in ("own", "explained_variance")
+    ),
 )
