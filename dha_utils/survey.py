@@ -3,11 +3,13 @@
 Shares are fractions of all maps over all taps, averaged over the training folds (all folds but one).
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Iterable, Sequence
 from contextlib import suppress
+from functools import partial
 
 import numpy as np
 import pandas as pd
+from joblib import Parallel, delayed
 from sklearn.preprocessing import normalize
 
 from dha_utils.criteria import CRITERIA
@@ -211,10 +213,19 @@ def calibration_table(responses: Responses, seeds: int) -> pd.DataFrame:
     rows = []
     for test in TESTS:
         for way, shuffle in SHUFFLES.items():
-            runs = [_test(shuffle(responses, seed), test, seed) for seed in range(seeds)]
+            runs = _in_threads(partial(_test_shuffled, responses, test, shuffle), range(seeds))
             shares = [(p[~undefined] <= 0.05).mean() for p, _, undefined in runs]
             rows.append({"test": test, "shuffled": way} | _over_shuffles("false_alarms", shares))
     return pd.DataFrame(rows)
+
+
+def _test_shuffled(responses: Responses, test: str, shuffle: Callable, seed: int):
+    return _test(shuffle(responses, seed), test, seed)
+
+
+def _in_threads(function: Callable, items: Iterable) -> list:
+    """Return the results of a function, in order; NumPy lets threads work side by side where arrays are large."""
+    return Parallel(n_jobs=-1, prefer="threads")(delayed(function)(item) for item in items)
 
 
 def _over_shuffles(name: str, shares: Sequence[float]) -> dict[str, float]:
@@ -336,7 +347,9 @@ def equivalence_power(responses: Responses, alpha: float, seeds: int) -> pd.Data
     for way, shuffle in SHUFFLES.items():
         shuffled = [shuffle(training[seed % len(training)], seed) for seed in range(seeds)]
         for form in EQUIVALENCE_FORMS:
-            pvalues = [equivalence_pvalues(s.matrix(), s.y, form=form) for s in shuffled]
+            pvalues = _in_threads(
+                lambda s, form=form: equivalence_pvalues(s.matrix(), s.y, form=form), shuffled
+            )
             shares = [(p <= alpha).mean() for p in pvalues]
             rows.append({"shuffled": way, "form": form} | _over_shuffles("alike", shares))
     return pd.DataFrame(rows)
@@ -409,11 +422,11 @@ def stability_table(responses: Responses, keep: float) -> pd.DataFrame:
         Columns criterion, estimate, low, high (Nogueira's index over the training folds, maps of all taps), jaccard (mean over
         pairs of folds), and disjoint (Nogueira's index of `disjoint_halves`; NaN where a half has too little of a class).
     """
+    parts, halves = training_folds(responses), disjoint_halves(responses)
     rows = []
     for name, criterion in CRITERIA.items():
         if criterion.needs == "responses":
-            masks = _masks(training_folds(responses), name, keep)
-            halves = disjoint_halves(responses)
+            masks = _masks(parts, name, keep)
             disjoint = float("nan")
             if halves[0].classes == halves[1].classes:
                 with suppress(DataError):  # too few clips of a class
@@ -425,7 +438,9 @@ def stability_table(responses: Responses, keep: float) -> pd.DataFrame:
 
 def _masks(parts: Sequence[Responses], criterion: str, keep: float) -> np.ndarray:
     """Return the keep masks that a criterion makes on each part, shape (parts, maps); each part draws anew."""
-    selections = [select(part, criterion, keep=keep, seed=seed) for seed, part in enumerate(parts)]
+    selections = _in_threads(
+        lambda part: select(part[1], criterion, keep=keep, seed=part[0]), enumerate(parts)
+    )
     return np.stack([np.concatenate(list(selection.masks.values())) for selection in selections])
 
 
