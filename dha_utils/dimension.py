@@ -202,7 +202,7 @@ def fold_selections(responses: Responses, cell: Cell) -> dict[int, Selection]:
 def unexplained_table(
     responses: Responses,
     selections: Mapping[str, Sequence[Mapping[int, Selection]]],
-    keep: float,
+    keep: float | None = None,
     *,
     without: Iterable[str] = (),
     ridge: float = RIDGE,
@@ -216,8 +216,8 @@ def unexplained_table(
     responses : Responses
     selections : dict of str to sequence of dict
         Name -> selections (one per draw), each fold -> selection, as `fold_selections` returns them.
-    keep : float
-        The fraction of principal components that take the place of maps, in the column ``pca``.
+    keep : float, optional
+        The fraction of principal components that take the place of maps, in the column ``pca``; by default there is none.
     without : iterable of str
         Recordings that are neither fitted on nor judged by.
     ridge : float
@@ -235,7 +235,6 @@ def unexplained_table(
     for tap in rest.taps:
         varies = np.ptp(rest[tap], axis=0) > 0
         z = standardise(rest[tap])
-        n = n_to_keep(keep, rest[tap].shape[1])
         row: dict[str, object] = {"tap": tap, "maps": rest[tap].shape[1]}
         folds = {fold: scatter(z, rest.folds == fold) for fold in rest.test_folds}
         for name, draws in selections.items():
@@ -251,9 +250,11 @@ def unexplained_table(
             row[name] = float(np.mean(shares))
             if len(draws) > 1:
                 row |= {f"{name}_low": min(shares), f"{name}_high": max(shares)}
-        row["pca"] = _share(
-            np.multiply(lost_to_components(moments, n), sizes[fold]) for fold, moments in folds.items()
-        )
+        if keep is not None:
+            n = n_to_keep(keep, rest[tap].shape[1])
+            row["pca"] = _share(
+                np.multiply(lost_to_components(moments, n), sizes[fold]) for fold, moments in folds.items()
+            )
         rows.append(row)
     return pd.DataFrame(rows)
 
@@ -266,7 +267,6 @@ def _share(parts: Iterable[tuple[float, float]]) -> float:
 def better_table(
     responses: Responses,
     selections: Mapping[str, Sequence[Mapping[int, Selection]]],
-    keep: float,
     without: Sequence[str],
     first: pd.DataFrame,
 ) -> pd.DataFrame:
@@ -274,7 +274,7 @@ def better_table(
 
     Parameters
     ----------
-    responses, selections, keep, without
+    responses, selections, without
         As in `unexplained_table`; the selections are called ``anova`` and ``random``, the latter of several draws.
     first : DataFrame
         What that returns, of the choices that are made: without those recordings, with `RIDGE`.
@@ -292,9 +292,7 @@ def better_table(
         settings += [("all", (), RIDGE), ("all", (), RIDGE / 10)]
     rows = []
     for number, (name, left_out, ridge) in enumerate(settings):
-        table = (
-            unexplained_table(responses, selections, keep, without=left_out, ridge=ridge) if number else first
-        )
+        table = unexplained_table(responses, selections, without=left_out, ridge=ridge) if number else first
         counts = {
             "taps": table["random"] < table["anova"],
             "every": table["random_high"] < table["anova"],

@@ -1,10 +1,16 @@
 """What to compute on: how many threads, which device, in what precision."""
 
+from collections.abc import Callable, Iterable
+from typing import TypeVar
+
 import joblib
 import torch
 
 from dha_utils.errors import ParameterError
 from dha_utils.naming import closest
+
+T = TypeVar("T")
+R = TypeVar("R")
 
 MAX_WORKERS = 32
 """Threads of one process, by default at most: each needs the interpreter for a few per cent of its time, so that many more
@@ -67,3 +73,11 @@ def choose_precision(name: str) -> torch.dtype:
         near, names = closest(name, PRECISIONS), ", ".join(PRECISIONS)
         raise ParameterError(f"unknown precision {name!r}{near}; there are: {names}")
     return PRECISIONS[name]
+
+
+def in_threads(function: Callable[[T], R], items: Iterable[T]) -> list[R]:
+    """Return the results of a function for every item, in order, from a thread per core.
+
+    For arithmetic on large arrays, during which NumPy and SciPy let other threads work.
+    """
+    return joblib.Parallel(n_jobs=-1, prefer="threads")(joblib.delayed(function)(item) for item in items)

@@ -14,6 +14,7 @@ from sklearn.decomposition import PCA
 
 from dha_utils.criteria.classwise import EQUIVALENCE_FORMS, anova, equivalence_pvalues
 from dha_utils.criteria.groups import MIN_CLIPS, is_constant
+from dha_utils.hardware import in_threads
 from dha_utils.multiplicity import adjust
 from dha_utils.responses import Responses
 from dha_utils.selection import mean_jaccard, select
@@ -113,16 +114,19 @@ def no_difference_without_each(responses: Responses, alpha: float) -> pd.DataFra
     """
     table = responses.table.groupby("recording").agg(label=("label", "first"), clips=("clip", "size"))
     names = table.index.to_numpy(dtype=str)
-    folds = []
-    for training in training_folds(responses):
+
+    def differs_not(training: Responses) -> np.ndarray:
         x, y = training.matrix(), training.y
         everything = anova(x, y, training.recordings, None).pvalue
         different = np.tile(adjust(everything) <= alpha, (len(names), 1)).astype(float)
         without = anova_without_each(x, y, training.recordings)
         for row, pvalue in zip(np.searchsorted(names, without.recordings), without.pvalue, strict=True):
             different[row] = np.nan if np.isnan(pvalue[0]) else adjust(pvalue) <= alpha
-        folds.append(1 - different)
-    share = np.mean(folds, axis=0)  # of the training folds in which a map does not differ: (recordings, maps)
+        return 1 - different
+
+    share = np.mean(
+        in_threads(differs_not, training_folds(responses)), axis=0
+    )  # of the training folds in which a map does not differ: (recordings, maps)
     ends = np.cumsum([responses[tap].shape[1] for tap in responses.taps])[:-1]
     by_tap = {
         tap: part.mean(axis=1)

@@ -3,13 +3,12 @@
 Shares are fractions of all maps over all taps, averaged over the training folds (all folds but one).
 """
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from functools import partial
 
 import numpy as np
 import pandas as pd
-from joblib import Parallel, delayed
 from sklearn.preprocessing import normalize
 
 from dha_utils.criteria import CRITERIA
@@ -19,6 +18,7 @@ from dha_utils.criteria.pairwise import separated_pairs
 from dha_utils.criteria.permutation import permutation_test
 from dha_utils.criteria.released import METHODS as METHODS_RELEASED
 from dha_utils.errors import DataError
+from dha_utils.hardware import in_threads
 from dha_utils.multiplicity import METHODS, adjust
 from dha_utils.responses import Responses
 from dha_utils.scores import FoldScores
@@ -213,7 +213,7 @@ def calibration_table(responses: Responses, seeds: int) -> pd.DataFrame:
     rows = []
     for test in TESTS:
         for way, shuffle in SHUFFLES.items():
-            runs = _in_threads(partial(_test_shuffled, responses, test, shuffle), range(seeds))
+            runs = in_threads(partial(_test_shuffled, responses, test, shuffle), range(seeds))
             shares = [(p[~undefined] <= 0.05).mean() for p, _, undefined in runs]
             rows.append({"test": test, "shuffled": way} | _over_shuffles("false_alarms", shares))
     return pd.DataFrame(rows)
@@ -221,11 +221,6 @@ def calibration_table(responses: Responses, seeds: int) -> pd.DataFrame:
 
 def _test_shuffled(responses: Responses, test: str, shuffle: Callable, seed: int):
     return _test(shuffle(responses, seed), test, seed)
-
-
-def _in_threads(function: Callable, items: Iterable) -> list:
-    """Return the results of a function, in order; NumPy lets threads work side by side where arrays are large."""
-    return Parallel(n_jobs=-1, prefer="threads")(delayed(function)(item) for item in items)
 
 
 def _over_shuffles(name: str, shares: Sequence[float]) -> dict[str, float]:
@@ -347,7 +342,7 @@ def equivalence_power(responses: Responses, alpha: float, seeds: int) -> pd.Data
     for way, shuffle in SHUFFLES.items():
         shuffled = [shuffle(training[seed % len(training)], seed) for seed in range(seeds)]
         for form in EQUIVALENCE_FORMS:
-            pvalues = _in_threads(
+            pvalues = in_threads(
                 lambda s, form=form: equivalence_pvalues(s.matrix(), s.y, form=form), shuffled
             )
             shares = [(p <= alpha).mean() for p in pvalues]
@@ -438,7 +433,7 @@ def stability_table(responses: Responses, keep: float) -> pd.DataFrame:
 
 def _masks(parts: Sequence[Responses], criterion: str, keep: float) -> np.ndarray:
     """Return the keep masks that a criterion makes on each part, shape (parts, maps); each part draws anew."""
-    selections = _in_threads(
+    selections = in_threads(
         lambda part: select(part[1], criterion, keep=keep, seed=part[0]), enumerate(parts)
     )
     return np.stack([np.concatenate(list(selection.masks.values())) for selection in selections])

@@ -203,10 +203,10 @@ def test_tables_go_into_results(selections):
 def test_choices_are_compared(selections):
     responses, chosen = selections
     first = unexplained_table(responses, chosen, 0.2)
-    assert better_table(responses, chosen, 0.2, [], first)["recordings"].tolist() == ["all"] * 2
+    assert better_table(responses, chosen, [], first)["recordings"].tolist() == ["all"] * 2
     without = [responses.recordings[0]]
     first = unexplained_table(responses, chosen, 0.2, without=without)
-    table = better_table(responses, chosen, 0.2, without, first)
+    table = better_table(responses, chosen, without, first)
     assert table["ridge"].tolist() == [0.1, 0.01, 0.1, 0.01]
     assert table.loc[0, "taps"] == (first["random"] < first["anova"]).sum()
     other = unexplained_table(responses, chosen, 0.2, ridge=0.01)

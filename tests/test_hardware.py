@@ -6,7 +6,7 @@ import torch
 
 from dha_utils import hardware
 from dha_utils.errors import ParameterError
-from dha_utils.hardware import choose_device, choose_precision, choose_workers
+from dha_utils.hardware import choose_device, choose_precision, choose_workers, in_threads
 
 
 @pytest.mark.parametrize(("cores", "workers"), [(1, 1), (2, 2), (16, 16), (64, 32)])
@@ -48,3 +48,7 @@ def test_precisions():
     assert {name: choose_precision(name) for name in hardware.PRECISIONS} == hardware.PRECISIONS
     with pytest.raises(ParameterError, match=r"unknown precision 'float61' \(did you mean 'float16'\?\)"):
         choose_precision("float61")
+
+
+def test_threads_keep_the_order():
+    assert in_threads(lambda item: 2 * item, range(5)) == [0, 2, 4, 6, 8]

@@ -72,7 +72,9 @@ def test_permuted_channels_keep_sizes_and_overlap(make_responses):
     assert permuted.n_kept == selection.n_kept
     for a, b in (("bn5", "relu5"), ("bn6", "relu6")):
         assert permuted.masks[a].sum() == selection.masks[a].sum()
-        assert (permuted.masks[a] & permuted.masks[b]).sum() == (selection.masks[a] & selection.masks[b]).sum()
+        assert (permuted.masks[a] & permuted.masks[b]).sum() == (
+            selection.masks[a] & selection.masks[b]
+        ).sum()
         assert (permuted.masks[a] != selection.masks[a]).any()
     again, other = selection.permute_channels((0, 1)), selection.permute_channels((0, 2))
     assert (again.masks["bn5"] == permuted.masks["bn5"]).all()
