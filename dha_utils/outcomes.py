@@ -192,8 +192,8 @@ def _selection(curves: Mapping) -> list[dict]:
             _row(
                 "selection",
                 f"with {100 * row['keep']:g} % of the maps",
-                f"accuracy {percent(row['accuracy'])} against {percent(row['random'])} with random maps "
-                f"(mean of {row['draws']}): {points(difference)}",
+                f"with {100 * row['keep']:g} % of the maps: accuracy {percent(row['accuracy'])} against "
+                f"{percent(row['random'])} with random maps (mean of {row['draws']}), {points(difference)}",
                 row["outcome"],
                 "09_curves",
                 difference,
