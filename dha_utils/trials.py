@@ -261,6 +261,19 @@ def random_table(results: Iterable[Mapping], recordings: np.ndarray, fusion: str
         if not result["epochs"]:
             place = (result["compensation"], str(result["layer_maps"]))
             places.setdefault(place, ([], []))[result["criterion"] == "random"].append(result)
+    what = ("criterion", "size", "compensation", "widths")
+    columns = (
+        *what,
+        "draws",
+        "accuracy",
+        "random",
+        "difference",
+        "low",
+        "high",
+        "all_low",
+        "all_high",
+        "outcome",
+    )
     rows = []
     for chosen, random in places.values():
         if len(random) < LEAST_DRAWS or not chosen:
@@ -271,12 +284,12 @@ def random_table(results: Iterable[Mapping], recordings: np.ndarray, fusion: str
         for result, right, interval in zip(chosen, correct, together, strict=True):
             alone = paired_random(right, draws, recordings)
             rows.append(
-                {column: result[column] for column in ("criterion", "size", "compensation", "widths")}
+                {column: result[column] for column in what}
                 | {"draws": len(draws), "accuracy": right.mean(), "random": draws.mean()}
                 | {"difference": alone.estimate, "low": alone.low, "high": alone.high}
                 | {"all_low": interval.low, "all_high": interval.high, "outcome": random_outcome(interval)}
             )
-    return pd.DataFrame(rows)
+    return pd.DataFrame(rows, columns=columns)
 
 
 def compensation_table(trials: pd.DataFrame, size: str) -> pd.DataFrame:

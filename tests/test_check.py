@@ -76,7 +76,7 @@ def test_reference_is_written_holds_and_moves(repo, capsys):
     assert "| claim | outcome | measured on ESC-10 |" in quoted
     assert "| a claim | holds | a number |\n<!-- /headline -->\nafter\n" in quoted
     assert quoted.startswith("before\n")
-    assert "old" not in quoted
+    assert "\nold\n" not in quoted
     assert not (repo / "book").exists()  # the user's executed notebooks and results are left alone
     assert [path.name for path in (repo / "results").iterdir()] == ["reference"]
 

@@ -186,7 +186,7 @@ def test_extract(monkeypatch):
     assert (result.exit_code, result.stdout) == (0, "3 clips: out.st\n")
     options = {
         "rate": 44100, "duration": 5.0, "channel": "mean", "batch_size": 2, "workers": None, "device": "auto",
-        "precision": "float32", "scheduler": None,
+        "precision": "float32", "scheduler": None, "padding": "input",
     }  # fmt: skip
     loaded = ("esc10", "audio", {"allow_missing": False})
     assert calls == [loaded, (["clip"] * 3, options | {"out": "out.st"})]
@@ -217,7 +217,7 @@ def test_extract_into_a_store(monkeypatch, tmp_path):
         assert invoke("extract", "mine", "-o", folder, *choices.split()).exit_code == 0
     options = {
         "rate": 22050, "duration": None, "channel": "left", "batch_size": 8, "workers": 3, "device": "cpu",
-        "precision": "bfloat16", "scheduler": "local",
+        "precision": "bfloat16", "scheduler": "local", "padding": "input",
     }  # fmt: skip
     shortest = 4574 / 22050  # of a file of its own length
     inspected = {"skip_bad": True, "shortest": shortest, "workers": 3, "scheduler": "local"}

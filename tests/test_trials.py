@@ -147,3 +147,9 @@ def test_smallest_within_leaves_random_maps_out():
     table["all_low"] = table["change"] - 0.015
     assert smallest_within(table, 0.03, "all_low")["macs"] == 0.5
     assert smallest_within(table, 0.001, "all_low") is None
+
+
+def test_a_comparison_with_too_few_random_draws_is_an_empty_table():
+    table = random_table([], np.arange(4))
+    assert len(table) == 0
+    assert {"size", "difference", "outcome"} <= set(table)
