@@ -118,7 +118,7 @@ def fitted_svm(classifier: Pipeline) -> SVC:
 class CalibratedSVM(ClassifierMixin, BaseEstimator):
     """A polynomial SVM whose decision values become probabilities, by one sigmoid per class.
 
-    The same as ``CalibratedClassifierCV(svm, method="sigmoid", ensemble=False)``, in half the time: the kernel of all training
+    The same as ``CalibratedClassifierCV(svm, method="sigmoid", ensemble=False)`` in less time: the kernel of all training
     clips is computed once for all parts, and the sigmoids of all classes are fitted together.
 
     Parameters
