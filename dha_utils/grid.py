@@ -169,6 +169,8 @@ def _responses(
             inputs = compute_inputs(
                 clips, [rate], duration, channel, folder=place.folder, scheduler=scheduler
             )
+    source = f"as what is kept in {place.folder}" if held else "the default"
+    print(f"{dataset}: clips of {duration:g} s, {source}", flush=True)
     if inputs is None:
         return held
     inputs.save(place.folder)

@@ -213,7 +213,8 @@ def _alike(tests: Mapping) -> list[dict]:
             _row(
                 "alike",
                 f"within f = 0.25, {name}",
-                f"{percent(at['medium_adjusted'], 1)} of the maps are shown to respond alike within f = 0.25 ({name}), "
+                f"{percent(at['medium_adjusted'], 1)} of the maps are shown to respond alike within f = 0.25 ({name}, "
+                f"adjusted) and {percent(at['medium_refuted'], 1)} to differ by more; "
                 + (
                     f"{percent(claimed, 0)} within f = {reached:g}"
                     if reached
