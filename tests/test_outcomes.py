@@ -71,7 +71,7 @@ def made_up(**changes):
         },
         "computation": {"savings": {"ignoring": saved, "removing_union": saved, "psnet": network}},
         "curves": {"random": {"1": {"keep": 0.01, **compared}, "11": {"keep": 0.11, **compared}}},
-        "tests": {"equivalence": {"welch": at, "pooled": dict(at)}},
+        "tests": {"margin": 0.25, "equivalence": {"welch": at, "pooled": dict(at)}},
         "compensation": {
             "claim": {"anova": {"what": "ANOVA's filters", "macs": 0.82, "change": -0.01, **ends}}
         },
