@@ -175,8 +175,7 @@ def recompute_cells(seed: int = 0) -> list[Comparison]:
             name = " ".join(filter(None, map(str, vars(cell).values())))
             tolerance = POINT if cell.classifier == "converging" else STOPPED_POINTS
             headline = Headline(file.name, name, tolerance, "accuracy")
-            fusion = f"{len(responses.taps)} taps"
-            before, after = stored[cell]["accuracy"][fusion], now["accuracy"][fusion]
+            before, after = stored[cell]["accuracy"]["all"], now["accuracy"]["all"]
             comparisons.append(Comparison(headline, before, after))
     return comparisons
 

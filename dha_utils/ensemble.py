@@ -70,13 +70,21 @@ def soundnet_layers(maps: Mapping[str, int]) -> list[Layer]:
 
 
 def fusions(taps: Sequence[str], *, single: bool = True) -> dict[str, list[str]]:
-    """Return name -> taps whose scores are summed: every tap by itself if `single`, all, and the released ten.
+    """Return name -> taps whose scores are summed: every tap by itself if `single`, ``all``, and ``released`` (where the ten are).
 
+    Raises
+    ------
+    ParameterError
+        If there are no taps.
+
+    Examples
+    --------
     >>> fusions(["bn6", "relu6"])
-    {'bn6': ['bn6'], 'relu6': ['relu6'], '2 taps': ['bn6', 'relu6']}
+    {'bn6': ['bn6'], 'relu6': ['relu6'], 'all': ['bn6', 'relu6']}
     """
-    released = [tap for tap in taps if tap in RELEASED_TAPS]
-    sums = {f"{len(taps)} taps": list(taps), f"{len(released)} taps": released}
+    if not len(taps):
+        raise ParameterError("taps is empty, a fusion sums the scores of at least one")
+    sums = {"all": list(taps)} | ({"released": [*RELEASED_TAPS]} if set(RELEASED_TAPS) <= set(taps) else {})
     return ({tap: [tap] for tap in taps} if single else {}) | sums
 
 

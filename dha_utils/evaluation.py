@@ -17,7 +17,7 @@ from threadpoolctl import threadpool_limits
 
 from dha_utils.datasets import clips as clip_table
 from dha_utils.ensemble import FoldResult, check_classifier, evaluate_fold, fusions, soundnet_layers
-from dha_utils.errors import DataError
+from dha_utils.errors import DataError, ParameterError
 from dha_utils.responses import Responses
 from dha_utils.selection import Selection
 
@@ -59,7 +59,15 @@ class CrossValidation:
         return next(iter(fusions(self.taps, single=False)))
 
     def predictions(self, taps: Sequence[str] | None = None) -> np.ndarray:
-        """Return the class with the largest score summed over `taps` (default: all), shape (clips,)."""
+        """Return the class with the largest score summed over `taps` (default: all), shape (clips,).
+
+        Raises
+        ------
+        ParameterError
+            If there are none.
+        """
+        if taps is not None and not len(taps):
+            raise ParameterError("taps is empty, a fusion sums the scores of at least one")
         rows = [self.taps.index(tap) for tap in taps or self.taps]
         return self.probabilities[rows].sum(axis=0).argmax(axis=1)
 

@@ -34,7 +34,7 @@ HEADLINES: tuple[Headline, ...] = (
     *(
         Headline("ensemble.json", f"rates.{rate}.{name}.accuracy", POINT, "accuracy")
         for rate in (22050, 44100)
-        for name in ("sum15", "sum10", "best")
+        for name in ("all", "released", "best")
     ),
     Headline("ensemble.json", "baseline.accuracy", POINT, "accuracy"),
     *(Headline("ensemble.json", f"cost.{end}", POINT, "accuracy") for end in ("estimate", "low", "high")),
@@ -74,7 +74,7 @@ HEADLINES: tuple[Headline, ...] = (
     *(
         Headline("released.json", f"record.{classifier}.{fusion}", POINT, "accuracy")
         for classifier in ("converging", "released_probability")
-        for fusion in ("15 taps", "10 taps", "best")
+        for fusion in ("all", "released", "best")
     ),
     *(
         Headline("criteria.json", f"random.{name}", tolerance, "accuracy")

@@ -58,7 +58,7 @@ def accuracy_table(runs: Mapping[str, CrossValidation]) -> pd.DataFrame:
     )
 
 
-def sweep_table(results: Sequence[Mapping], full: CrossValidation, fusion: str = "15 taps") -> pd.DataFrame:
+def sweep_table(results: Sequence[Mapping], full: CrossValidation, fusion: str = "all") -> pd.DataFrame:
     """Return the cells of a sweep against the ensemble with all maps, one row each.
 
     Parameters
@@ -105,13 +105,13 @@ def comparison_table(full: CrossValidation, runs: Mapping[str, CrossValidation])
     -------
     DataFrame
         Columns selection, ignored (fraction of the maps), not_converged (SVMs), and for each sum of taps, in columns that end
-        in its number of taps: accuracy, change against `full`, and low and high, the ends of its clustered 95 % interval.
+        in its name: accuracy, change against `full`, and low and high, the ends of its clustered 95 % interval.
     """
     rows = []
     for name, run in runs.items():
         stopped = sum(not converged for fold in run.converged.values() for converged in fold)
         row = {"selection": name, "ignored": run.ignored, "not_converged": stopped}
-        for taps in fusions(run.taps, single=False).values():
+        for fusion, taps in fusions(run.taps, single=False).items():
             change = paired_difference(full.correct(taps), run.correct(taps), run.recordings)
             numbers = {
                 "accuracy": run.accuracy(taps),
@@ -119,7 +119,7 @@ def comparison_table(full: CrossValidation, runs: Mapping[str, CrossValidation])
                 "low": change.low,
                 "high": change.high,
             }
-            row |= {f"{column}_{len(taps)}": number for column, number in numbers.items()}
+            row |= {f"{column}_{fusion}": number for column, number in numbers.items()}
         rows.append(row)
     return pd.DataFrame(rows)
 
@@ -127,8 +127,8 @@ def comparison_table(full: CrossValidation, runs: Mapping[str, CrossValidation])
 def formats(table: pd.DataFrame) -> dict:
     """Return how the columns of a table of accuracies are shown: per cent, and differences in points with their sign.
 
-    >>> formats(pd.DataFrame(columns=["selection", "accuracy_15", "low"])).keys()
-    dict_keys(['accuracy_15', 'low'])
+    >>> formats(pd.DataFrame(columns=["selection", "accuracy_all", "low"])).keys()
+    dict_keys(['accuracy_all', 'low'])
     """
     percent = {"accuracy", "random", "lowest", "highest", "single", "mean"}
     signed = {"change", "difference", "low", "high"}
@@ -216,7 +216,7 @@ def inference_table(
     return table
 
 
-def control_table(swept: Mapping[str, Sequence[Mapping]], fusion: str = "15 taps") -> pd.DataFrame:
+def control_table(swept: Mapping[str, Sequence[Mapping]], fusion: str = "all") -> pd.DataFrame:
     """Return the accuracies of groups of cells: columns control (the group's name), runs, mean, lowest, highest."""
     groups = {name: [cell["accuracy"][fusion] for cell in cells] for name, cells in swept.items()}
     return pd.DataFrame(
@@ -308,7 +308,7 @@ def split_random(results: Iterable[Mapping]) -> tuple[list[Mapping], list[Mappin
 def random_table(
     results: Iterable[Mapping],
     recordings: np.ndarray,
-    fusion: str = "15 taps",
+    fusion: str = "all",
     criterion: str = "anova",
     **options,
 ) -> pd.DataFrame:
@@ -350,7 +350,7 @@ def random_table(
 
 
 def criteria_table(
-    results: Iterable[Mapping], recordings: np.ndarray, fusion: str = "15 taps"
+    results: Iterable[Mapping], recordings: np.ndarray, fusion: str = "all"
 ) -> pd.DataFrame:
     """Return all criteria against random maps at one fraction kept, with intervals that hold for all of them together.
 
@@ -402,7 +402,7 @@ def count_outcomes(table: pd.DataFrame) -> dict[str, int]:
     return {"criteria": len(table)} | counts
 
 
-def rounding_table(results: Iterable[Mapping], fusion: str = "15 taps") -> pd.DataFrame:
+def rounding_table(results: Iterable[Mapping], fusion: str = "all") -> pd.DataFrame:
     """Return how far accuracies move when every response is off by a millionth, per classifier and fraction kept.
 
     Parameters

@@ -192,7 +192,7 @@ SHOWN = ("criterion", "size", "compensation", "seed", "epochs", "widths", "macs"
 """What tables say of a trial, beside its accuracy."""
 
 
-def trial_table(results: Iterable[Mapping], full: CrossValidation, fusion: str = "15 taps") -> pd.DataFrame:
+def trial_table(results: Iterable[Mapping], full: CrossValidation, fusion: str = "all") -> pd.DataFrame:
     """Return trials against the ensemble on the full network, one row each.
 
     Parameters
@@ -221,7 +221,7 @@ def trial_table(results: Iterable[Mapping], full: CrossValidation, fusion: str =
 
 
 def simultaneous_changes(
-    results: Iterable[Mapping], full: CrossValidation, fusion: str = "15 taps"
+    results: Iterable[Mapping], full: CrossValidation, fusion: str = "all"
 ) -> list[Interval]:
     """Return the change of every trial against the full network, with intervals that hold for all of them together.
 
@@ -237,7 +237,7 @@ LEAST_DRAWS = 10
 """With fewer random selections nothing is compared."""
 
 
-def random_table(results: Iterable[Mapping], recordings: np.ndarray, fusion: str = "15 taps") -> pd.DataFrame:
+def random_table(results: Iterable[Mapping], recordings: np.ndarray, fusion: str = "all") -> pd.DataFrame:
     """Return how selections compare with random maps in the same numbers per layer, mended in the same way.
 
     Parameters

@@ -170,8 +170,11 @@ def test_unknown_tap():
 
 
 def test_fusions():
-    assert list(fusions(TAPS, single=False)) == ["15 taps", "10 taps"]
-    assert fusions(TAPS)["10 taps"] == list(RELEASED_TAPS)
+    assert list(fusions(TAPS, single=False)) == ["all", "released"]
+    assert fusions(TAPS)["released"] == list(RELEASED_TAPS)
+    assert list(fusions(["pool1"])) == ["pool1", "all"]  # the released sum is no sum of a part of its taps
+    with pytest.raises(ParameterError, match="taps is empty"):
+        fusions([])
 
 
 def test_evaluate_fold_sees_training_clips_only(make_responses):

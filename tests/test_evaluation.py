@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from dha_utils.ensemble import LayerEnsemble, soundnet_layers
-from dha_utils.errors import DataError
+from dha_utils.errors import DataError, ParameterError
 from dha_utils.evaluation import best_taps, check_folds, cross_validate, cross_validate_many, mfcc_baseline
 from dha_utils.responses import Responses
 from dha_utils.selection import select
@@ -64,6 +64,12 @@ def test_bad_folds(make_responses):
     table = responses.table.assign(fold=np.where(responses.y == 2, 1, 2))
     with pytest.raises(DataError, match="class 'class2' occurs in fold 1 only"):
         check_folds(Responses(responses.arrays, table))
+
+
+def test_an_empty_fusion_is_an_error(make_responses):
+    run = cross_validate(make_responses(), workers=1)
+    with pytest.raises(ParameterError, match="taps is empty"):
+        run.predictions([])
 
 
 def test_mfcc_baseline(make_responses):

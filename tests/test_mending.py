@@ -9,10 +9,10 @@ RECORDINGS = np.arange(40) // 2
 
 
 def cell(criterion, correct, keep=0.11, **more):
-    accuracy = {"relu6": 0.5, "relu7": 0.75, "2 taps": float(np.mean(correct))}
+    accuracy = {"relu6": 0.5, "relu7": 0.75, "all": float(np.mean(correct))}
     packed = np.packbits(correct).tobytes().hex()
     return {
-        "criterion": criterion, "keep": keep, "accuracy": accuracy, "correct": {"2 taps": packed}, "clips": len(correct)
+        "criterion": criterion, "keep": keep, "accuracy": accuracy, "correct": {"all": packed}, "clips": len(correct)
     } | more  # fmt: skip
 
 
@@ -25,7 +25,7 @@ def results():
 
 def right(results, name):
     (result,) = (r for r in results if r["criterion"] == name)
-    return np.unpackbits(np.frombuffer(bytes.fromhex(result["correct"]["2 taps"]), np.uint8), count=40)
+    return np.unpackbits(np.frombuffer(bytes.fromhex(result["correct"]["all"]), np.uint8), count=40)
 
 
 def test_range_of_the_own_rules():
@@ -41,13 +41,13 @@ def test_range_of_the_own_rules():
 
 
 def test_costs_and_gains_are_differences_of_accuracies(results):
-    costs = released_costs(results, RECORDINGS, "2 taps").set_index("criterion")
+    costs = released_costs(results, RECORDINGS, "all").set_index("criterion")
     assert list(costs.index) == [f"{method}_{variant}" for method in METHODS for variant in MENDED]
     for name, row in costs.iterrows():
         assert row["accuracy"] == right(results, name).mean()
         assert row["change"] == pytest.approx(row["accuracy"] - right(results, "anova").mean())
         assert row["low"] <= row["change"] <= row["high"]
-    gains = mending_gains(results, RECORDINGS, "2 taps").set_index("method")
+    gains = mending_gains(results, RECORDINGS, "all").set_index("method")
     for method in METHODS:
         corrected, released = (
             costs.loc[f"{method}_{variant}", "accuracy"] for variant in ("corrected", "as_released")
@@ -59,8 +59,8 @@ def test_record_of_the_classifiers():
     cells = [
         cell("anova", np.ones(40, bool), 1.0, classifier=name, not_converged=k) for k, name in enumerate("ab")
     ]
-    record = classifier_record(cells, {"2 taps": ["relu6", "relu7"]})
+    record = classifier_record(cells, {"all": ["relu6", "relu7"]})
     assert record.to_dict(orient="records") == [
-        {"classifier": name, "2 taps": 1.0, "best_tap": "relu7", "best": 0.75, "not_converged": k}
+        {"classifier": name, "all": 1.0, "best_tap": "relu7", "best": 0.75, "not_converged": k}
         for k, name in enumerate("ab")
     ]

@@ -21,8 +21,8 @@ def test_cell_equals_cross_validation(make_responses):
     responses = make_responses()
     (cell,) = run(responses, [Cell("anova", 0.25)])
     expected = cross_validate(responses, lambda training: select(training, "anova", keep=0.25), workers=1)
-    assert cell["accuracy"]["2 taps"] == expected.accuracy()
-    np.testing.assert_array_equal(unpack_correct(cell, "2 taps"), expected.correct())
+    assert cell["accuracy"]["all"] == expected.accuracy()
+    np.testing.assert_array_equal(unpack_correct(cell, "all"), expected.correct())
     assert cell["ignored"] == expected.ignored
 
 
@@ -61,7 +61,7 @@ def test_perturbed_cells_are_selected_and_evaluated_on_perturbed_responses(make_
     for got, cell, where in zip(run(responses, cells), cells, seen, strict=True):
         expected = cross_validate(where, lambda part, k=cell.keep: select(part, "anova", keep=k), workers=1)
         assert (got["seed"], got["keep"], got["control"]) == (cell.seed, cell.keep, cell.control)
-        np.testing.assert_array_equal(unpack_correct(got, "2 taps"), expected.correct())
+        np.testing.assert_array_equal(unpack_correct(got, "all"), expected.correct())
 
 
 def test_store_is_used_and_goes_on_after_a_kill(make_responses, tmp_path, monkeypatch):
@@ -118,7 +118,7 @@ def test_bundled_cells_are_recomputed(esc10):
         0
     ]
     fresh = cross_validate(esc10, selector(cell, esc10))
-    assert fresh.accuracy() == pytest.approx(stored[cell]["accuracy"]["15 taps"], abs=0.01)
+    assert fresh.accuracy() == pytest.approx(stored[cell]["accuracy"]["all"], abs=0.01)
 
 
 def test_sample_has_every_control_and_kind_of_criterion(esc10):

@@ -39,10 +39,10 @@ def test_accuracy_table(runs):
 
 def test_comparison_table(runs):
     table = comparison_table(runs["all"], runs).set_index("selection")
-    assert table.loc["all", ["ignored", "change_2", "low_2", "high_2"]].tolist() == [0, 0, 0, 0]
+    assert table.loc["all", ["ignored", "change_all", "low_all", "high_all"]].tolist() == [0, 0, 0, 0]
     expected = paired_difference(runs["all"].correct(), runs["few"].correct(), runs["all"].recordings)
-    assert table.loc["few", ["change_2", "low_2", "high_2"]].tolist() == list(expected)
-    assert table.loc["few", "accuracy_2"] == runs["few"].accuracy()
+    assert table.loc["few", ["change_all", "low_all", "high_all"]].tolist() == list(expected)
+    assert table.loc["few", "accuracy_all"] == runs["few"].accuracy()
     assert table.loc["few", "ignored"] == runs["few"].ignored
 
 
@@ -89,17 +89,17 @@ def made_up_cells(n_clips=60, draws=30):
                     "control": "",
                     "classifier": "converging",
                 }
-                | {"not_converged": 0, "accuracy": {"2 taps": float(correct.mean())}}
-                | {"correct": {"2 taps": np.packbits(correct).tobytes().hex()}, "clips": n_clips}
+                | {"not_converged": 0, "accuracy": {"all": float(correct.mean())}}
+                | {"correct": {"all": np.packbits(correct).tobytes().hex()}, "clips": n_clips}
             )
     return cells
 
 
 def test_random_table():
     cells = made_up_cells()
-    table = random_table(cells, np.arange(60), "2 taps").set_index("keep")
+    table = random_table(cells, np.arange(60), "all").set_index("keep")
     draws = np.array(
-        [unpack_correct(c, "2 taps") for c in cells if c["criterion"] == "random" and c["keep"] == 0.1]
+        [unpack_correct(c, "all") for c in cells if c["criterion"] == "random" and c["keep"] == 0.1]
     )
     expected = paired_random(np.arange(60) < 56, draws, np.arange(60))
     assert table.loc[0.1, ["difference", "low", "high"]].tolist() == list(expected)
@@ -111,7 +111,7 @@ def test_random_table():
 
 def test_criteria_table_and_its_counts():
     cells = [cell for cell in made_up_cells() if cell["keep"] == 0.1]
-    table = criteria_table(cells, np.arange(60), "2 taps")
+    table = criteria_table(cells, np.arange(60), "all")
     assert table["criterion"].tolist() == ["anova", "l1"]
     assert table["outcome"].tolist() == ["better", "undecided"]
     counts = count_outcomes(table)
@@ -122,7 +122,7 @@ def test_criteria_table_and_its_counts():
 
 def test_rounding_table():
     cells = [
-        cell | {"seed": seed, "control": control, "accuracy": {"2 taps": accuracy}, "not_converged": stopped}
+        cell | {"seed": seed, "control": control, "accuracy": {"all": accuracy}, "not_converged": stopped}
         for cell in made_up_cells()[:1]
         for seed, control, accuracy, stopped in (
             (0, "", 0.9, 0),
@@ -130,7 +130,7 @@ def test_rounding_table():
             (1, "perturbed", 0.91, 5),
         )
     ]
-    (row,) = rounding_table(cells, "2 taps").to_dict("records")
+    (row,) = rounding_table(cells, "all").to_dict("records")
     assert (row["accuracy"], row["lowest"], row["highest"], row["stopped"]) == (0.9, 0.88, 0.91, 4)
 
 
@@ -148,9 +148,9 @@ def test_cost_and_gain(runs):
 
 def test_control_table_and_change(runs):
     cells = made_up_cells()[:3]
-    table = control_table({"a": cells[:1], "b": cells[1:]}, "2 taps").set_index("control")
+    table = control_table({"a": cells[:1], "b": cells[1:]}, "all").set_index("control")
     assert table.loc["b", "runs"] == 2
     assert table.loc["a", "mean"] == pytest.approx(56 / 60)
-    full = SimpleNamespace(fusion="2 taps", recordings=np.arange(60))
+    full = SimpleNamespace(fusion="all", recordings=np.arange(60))
     change = control_change({"a": cells[:1], "b": cells[1:]}, "a", "b", full)
-    assert change.estimate == pytest.approx(cells[1]["accuracy"]["2 taps"] - 56 / 60)
+    assert change.estimate == pytest.approx(cells[1]["accuracy"]["all"] - 56 / 60)

@@ -57,7 +57,7 @@ def test_table_of_trials(make_responses):
     full = cross_validate(responses, workers=1)
     cost = {"macs": 0.5, "parameters": 0.2}
     results = [describe_cell(Trial("l1", SMALL), full) | cost]
-    table = trial_table(results, full, fusion="2 taps")
+    table = trial_table(results, full, fusion="all")
     assert table.loc[0, ["change", "low", "high"]].tolist() == [0, 0, 0]
     assert table.loc[0, "accuracy"] == full.accuracy()
 
@@ -66,7 +66,7 @@ def result(criterion, right, seed=0, maps=((1, 2), (1, 2)), **more):
     """A result of a trial in which the clips `right` are classified correctly."""
     said = {"criterion": criterion, "size": "0.5", "compensation": "refitted", "seed": seed, "epochs": 0}
     said |= {"widths": "own", "layer_maps": [list(fold) for fold in maps], "clips": len(right)}
-    return said | {"correct": {"15 taps": np.packbits(right).tobytes().hex()}} | more
+    return said | {"correct": {"all": np.packbits(right).tobytes().hex()}} | more
 
 
 def test_random_table_compares_with_random_maps_of_the_same_numbers():
@@ -80,7 +80,7 @@ def test_random_table_compares_with_random_maps_of_the_same_numbers():
     tuned = result("anova", np.ones(100, bool), epochs=5)
     table = random_table([*draws, *other, better, alike, few, tuned], recordings).set_index("criterion")
     assert table.index.tolist() == ["anova", "l1"]
-    mean = np.mean([unpack_correct(draw, "15 taps").mean() for draw in draws])
+    mean = np.mean([unpack_correct(draw, "all").mean() for draw in draws])
     assert table.loc["anova", "difference"] == pytest.approx(0.95 - mean)
     assert table["outcome"].tolist() == ["better", "undecided"]
     assert (table["all_high"] - table["all_low"] >= table["high"] - table["low"] - 0.02).all()
@@ -92,14 +92,14 @@ def test_simultaneous_changes_are_wider_than_single_ones(make_responses):
     rng = np.random.default_rng(1)
     results = [
         {
-            "correct": {"2 taps": np.packbits(rng.random(len(full.y)) < 0.8).tobytes().hex()},
+            "correct": {"all": np.packbits(rng.random(len(full.y)) < 0.8).tobytes().hex()},
             "clips": len(full.y),
         }
         for _ in range(8)
     ]
-    together = simultaneous_changes(results, full, "2 taps")
+    together = simultaneous_changes(results, full, "all")
     for change, one in zip(together, results, strict=True):
-        alone = paired_difference(full.correct(), unpack_correct(one, "2 taps"), full.recordings)
+        alone = paired_difference(full.correct(), unpack_correct(one, "all"), full.recordings)
         assert change.estimate == pytest.approx(alone.estimate)
         assert change.high - change.low > alone.high - alone.low
 
