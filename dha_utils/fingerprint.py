@@ -22,7 +22,7 @@ def hash_object(value: object) -> str:
 
 
 def fingerprint_inputs(parameters: dict) -> str:
-    """Hash what all notebooks depend on: code, bundled artifacts, versions, and the audio by its listing."""
+    """Hash what all notebooks depend on: code, bundled artifacts, reference, versions, and the audio by its listing."""
     root = repository()
     package = root / "dha_utils"
     files = [
@@ -30,6 +30,7 @@ def fingerprint_inputs(parameters: dict) -> str:
         *package.rglob("*.csv"),
         *package.rglob("*.json"),
         *(root / "data").rglob("*"),
+        *(root / "results" / "reference").rglob("*.json"),
     ]
     folders = [parameters.get("root") or data_dir(), parameters.get("dataset")]
     audio = [list_files(Path(folder)) for folder in folders if folder]

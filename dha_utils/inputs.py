@@ -2,7 +2,8 @@
 
 A folder of inputs holds ``responses_RATE.safetensors`` for every rate, ``mfcc.safetensors`` and
 ``spectrograms.safetensors``. ``data/DATASET/`` (bundled) and ``results/DATASET/`` (made by notebook 01) are both such
-folders, so later notebooks never ask where the numbers came from.
+folders, so later notebooks never ask where the numbers came from: `start_from` looks in both, so that a notebook may also be
+opened alone.
 """
 
 import json
@@ -14,6 +15,7 @@ from pathlib import Path
 import numpy as np
 from safetensors.numpy import load_file, save_file
 
+from dha_utils.artifacts import key_of
 from dha_utils.audio import clip_waveforms, log_mel
 from dha_utils.datasets import DATASETS, Clips, default_duration, load_clips
 from dha_utils.datasets.clips import check_folds
@@ -159,6 +161,65 @@ def load_inputs(
             f"the bundled artifacts of {dataset} were not made from channel {channel!r}: give the folder of the audio as root"
         )
     return inputs
+
+
+def start_from(dataset: str, rates: Sequence[int], root: str | Path | None, folder: Path) -> Inputs:
+    """Return what a notebook after the first starts from: what was made here, else bundled, else made from audio and kept.
+
+    Parameters
+    ----------
+    dataset : str
+        As in `load_inputs`.
+    rates : sequence of int
+        Sampling rates in Hz.
+    root : path, optional
+        Folder of the audio. Where it is given, bundled artifacts are not taken.
+    folder : Path
+        The results folder of the data set, to which notebook 01 writes.
+
+    Raises
+    ------
+    DataError
+        If responses were made here, but from something else than the bundled ones, and not at these rates; or as in
+        `load_inputs`.
+    """
+    folder = Path(folder)
+    if all(responses_file(folder, rate).is_file() for rate in rates):
+        return Inputs.load(folder, rates, _source(folder))
+    if any(folder.glob("responses_*.safetensors")) and not is_bundled(folder):
+        absent = next(rate for rate in rates if not responses_file(folder, rate).is_file())
+        raise DataError(
+            f"{folder} holds responses made here, none at {absent} Hz: run notebook 01 with all rates that are needed, "
+            f"`dha run --only 01 -p rates '[..., {absent}]'`"
+        )
+    there = all(responses_file(bundled(dataset), rate).is_file() for rate in rates)
+    if dataset in DATASETS and root is None and there:
+        source = (
+            f"These results start from the bundled artifacts of {dataset}: notebook 01 has not been run here."
+        )
+        return Inputs.load(bundled(dataset), rates, source)
+    inputs = load_inputs(dataset, root=root, rates=rates, progress=False, folder=folder)
+    inputs.save(folder)
+    return inputs
+
+
+def is_bundled(folder: Path) -> bool:
+    """Return whether the responses in a results folder, if any, are those that are bundled with the data set of its name."""
+    made = [Responses.load(path) for path in Path(folder).glob("responses_*.safetensors")]
+    places = [responses_file(bundled(folder.name), r.provenance["parameters"]["rate"]) for r in made]
+    same = (
+        place.is_file() and key_of("responses", Responses.load(place)) == key_of("responses", responses)
+        for place, responses in zip(places, made, strict=True)
+    )
+    return folder.name in DATASETS and bundled(folder.name).is_dir() and all(same)
+
+
+def _source(folder: Path) -> str:
+    """Say what responses made in a results folder come from, in the words of notebook 01 where it has run."""
+    try:
+        return json.loads((folder / "responses.json").read_text(encoding="utf-8"))["source"]
+    except (OSError, ValueError, LookupError):
+        return f"These results start from the responses kept in results/{folder.name}."
 
 
 def clips_at_hand(

@@ -16,8 +16,11 @@ from matplotlib.figure import Figure
 from dha_utils.datasets import DATASETS
 from dha_utils.datasets.table import SEPARATORS
 from dha_utils.errors import DataError
-from dha_utils.inputs import responses_file
+from dha_utils.inputs import is_bundled, responses_file
 from dha_utils.paths import atomic_write, repository
+
+SHARED = ("rate", "keep", "alpha", "classifier")
+"""Parameters that have one value for all notebooks of a reference."""
 
 
 class Results:
@@ -60,23 +63,42 @@ class Results:
         with atomic_write(self.folder / f"{name}.json") as temporary:
             temporary.write_text(text + "\n", encoding="utf-8")
 
-    def read(self, name: str) -> dict:
-        """Return the content of ``NAME.json``.
+    def read(self, name: str, **parameters: object) -> dict:
+        """Return the content of ``NAME.json``, or of the reference where the notebook that writes it has not run here.
+
+        The reference is taken, and one line says so, where it belongs to what is at hand: the responses in the results
+        folder, if there are any, are the bundled ones, and the reference was made with the same parameters.
+
+        Parameters
+        ----------
+        name : str
+        **parameters
+            Those of the notebook that reads; those in `SHARED` are compared.
 
         Raises
         ------
         DataError
-            If the notebook that writes it has not run, or the file is damaged.
+            If there are no such numbers, or the file is damaged.
         """
         path = self.folder / f"{name}.json"
-        if not path.is_file():
+        if path.is_file():
+            return _load(path)
+        reference = repository() / "results" / "reference" / self.folder.name
+        if not (reference / path.name).is_file() or not is_bundled(self.folder):
             raise DataError(f"{path}: no such results yet; run the earlier notebooks first (`dha run`)")
-        try:
-            return json.loads(path.read_text(encoding="utf-8"))
-        except ValueError as error:
-            raise DataError(
-                f"{path}: is damaged ({error}); run the earlier notebooks again (`dha run`)"
-            ) from error
+        made = {}
+        for file in reference.glob("*.json"):
+            made |= _load(file)
+        for key in SHARED:
+            if key in parameters and parameters[key] != made.get(key):
+                raise DataError(
+                    f"{path}: no such results yet, and those of the reference are for {key} {made.get(key)}; run the earlier "
+                    f"notebooks first (`dha run -p {key} {parameters[key]}`)"
+                )
+        print(
+            f"{path.name}: from results/reference/{reference.name}; the notebook that writes it has not run here"
+        )
+        return _load(reference / path.name)
 
     def save_figure(self, name: str, figure: Figure, alt: str) -> HTML:
         """Write ``NAME.svg``, byte-identical for identical content, and return it for the page.
@@ -94,6 +116,15 @@ class Results:
             )
         svg = (self.folder / f"{name}.svg").read_text(encoding="utf-8")
         return HTML(f'<figure role="img" aria-label="{escape(alt)}">{svg[svg.index("<svg") :]}</figure>')
+
+
+def _load(path: Path) -> dict:
+    try:
+        return json.loads(path.read_text(encoding="utf-8"))
+    except ValueError as error:
+        raise DataError(
+            f"{path}: is damaged ({error}); run the earlier notebooks again (`dha run`)"
+        ) from error
 
 
 def _plain(value: object) -> object:

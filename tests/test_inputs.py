@@ -5,7 +5,7 @@ import soundfile
 from dha_utils import filling, paths
 from dha_utils import inputs as module
 from dha_utils.errors import DataError
-from dha_utils.inputs import Inputs, load_inputs
+from dha_utils.inputs import Inputs, is_bundled, load_inputs, start_from
 from dha_utils.paths import bundled
 
 
@@ -100,3 +100,30 @@ def test_bundled_files_carry_their_provenance():
     for rate, responses in inputs.responses.items():
         assert responses.provenance["parameters"]["rate"] == rate
         assert responses.provenance["clips"] == 400
+
+
+def test_a_notebook_opened_alone_starts_from_what_is_bundled_or_was_made_here(tmp_path):
+    folder = tmp_path / "esc10"
+    inputs = start_from("esc10", [22_050], None, folder)
+    assert inputs.source.endswith("bundled artifacts of esc10: notebook 01 has not been run here.")
+    inputs.save(folder)
+    assert is_bundled(folder)
+    assert len(start_from("esc10", [44_100], None, folder).responses[44_100]) == 400
+    inputs.responses[22_050].take(slice(0, 390)).save(folder / "responses_22050.safetensors")
+    mine = start_from("esc10", [22_050], None, folder)
+    assert len(mine.responses[22_050]) == 390
+    assert mine.source == "These results start from the responses kept in results/esc10."
+    with pytest.raises(DataError, match=r"made here, none at 44100 Hz: .*`dha run --only 01 -p rates '"):
+        start_from("esc10", [22_050, 44_100], None, folder)
+
+
+def test_a_notebook_opened_alone_on_sounds_of_ones_own_makes_its_responses(
+    sounds, random_network, tmp_path_factory, monkeypatch
+):
+    monkeypatch.setattr(module, "load_soundnet", lambda: random_network)
+    folder = tmp_path_factory.mktemp("results") / sounds.name
+    made = start_from(str(sounds), [16_000], None, folder)
+    assert made.source.startswith("These results start from the audio of")
+    monkeypatch.setattr(module, "load_inputs", None)
+    again = start_from(str(sounds), [16_000], None, folder)
+    np.testing.assert_array_equal(again.responses[16_000]["bn5"], made.responses[16_000]["bn5"])

@@ -3,7 +3,8 @@ import pytest
 from matplotlib.figure import Figure
 
 from dha_utils.errors import DataError
-from dha_utils.paths import repository
+from dha_utils.paths import bundled, repository
+from dha_utils.responses import Responses
 from dha_utils.results import Results
 
 
@@ -36,6 +37,23 @@ def test_missing_results(tmp_path):
     (tmp_path / "x" / "ensemble.json").write_text('{"rate": 2')
     with pytest.raises(DataError, match=r"ensemble\.json: is damaged .*; run the earlier notebooks again"):
         Results("x", tmp_path).read("ensemble")
+
+
+def test_the_reference_stands_in_where_it_belongs_to_what_is_at_hand(tmp_path, capsys):
+    results = Results("esc10", tmp_path)
+    assert results.read("predictions", rate=22_050, keep=0.11)["clips"]
+    assert capsys.readouterr().out.startswith("predictions.json: from results/reference/esc10; ")
+    with pytest.raises(DataError, match=r"reference are for keep 0\.11; run .*`dha run -p keep 0\.25`"):
+        results.read("predictions", rate=22_050, keep=0.25)
+    file = results.responses_file(22_050)
+    responses = Responses.load(bundled("esc10") / file.name)
+    responses.save(file)
+    assert results.read("predictions")["clips"]
+    responses.take(slice(0, 390)).save(file)  # other clips
+    with pytest.raises(DataError, match=r"predictions\.json: no such results yet"):
+        results.read("predictions")
+    results.write("predictions", {"clips": 390})
+    assert results.read("predictions", keep=0.25) == {"clips": 390}
 
 
 def test_figures_are_the_same_bytes(tmp_path):
