@@ -16,6 +16,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from dha_utils.errors import DataError
+from dha_utils.formats import lookup
 from dha_utils.headlines import HEADLINES, POINT, STOPPED_POINTS, Headline
 from dha_utils.inputs import responses_file
 from dha_utils.paths import atomic_write, bundled, repository
@@ -122,10 +123,8 @@ def read_number(folder: Path, file: str, key: str) -> float:
     """
     path = Path(folder, file)
     try:
-        value = json.loads(path.read_text("utf-8"))
-        for part in key.split("."):
-            value = value[int(part)] if isinstance(value, list) else value[part]
-    except (OSError, ValueError, LookupError, TypeError) as error:
+        value = lookup(json.loads(path.read_text("utf-8")), key)
+    except (OSError, ValueError) as error:
         raise DataError(f"no number {key} in {path}: run the notebooks again with `dha run`") from error
     if isinstance(value, bool) or not isinstance(value, int | float):
         raise DataError(f"{key} in {path} is not a number but {value!r}")

@@ -11,6 +11,7 @@ was worded, and gives the outcome of the claim.
 
 from collections.abc import Mapping, Sequence
 
+from dha_utils.formats import format_value as shown
 from dha_utils.inference import Interval
 from dha_utils.paper import CLAIMS, DATASETS, EQUIVALENT, KEEP, MARGIN
 
@@ -114,7 +115,7 @@ def _cost(ensemble: Mapping) -> list[dict]:
     relative = Interval(*(cost[f"relative_{end}"] for end in ("estimate", "low", "high")))
     # With another fraction than the paper's the claim is not the paper's.
     asked = abs(cost["ignored"] - (1 - KEEP)) < 0.01
-    ignored = f"ignoring {percent(cost['ignored'], 1)} of the maps by ANOVA changes accuracy by"
+    ignored = f"ignoring {shown(cost['ignored'], '.1%')} of the maps by ANOVA changes accuracy by"
     return [
         _row(
             "cost",
@@ -127,8 +128,8 @@ def _cost(ensemble: Mapping) -> list[dict]:
         _row(
             "cost",
             "relative to the accuracy with all maps",
-            f"{ignored} {percent(relative.estimate, signed=True)} of the accuracy with all maps "
-            f"[{percent(relative.low, signed=True)}, {percent(relative.high, signed=True)}]",
+            f"{ignored} {shown(relative.estimate, '+.2%')} of the accuracy with all maps "
+            f"[{shown(relative.low, '+.2%')}, {shown(relative.high, '+.2%')}]",
             loss_outcome(relative) if asked else NOT_TESTABLE,
             "03_ensemble",
             relative,
@@ -156,7 +157,7 @@ def _computation(computation: Mapping) -> list[dict]:
             _row(
                 "computation",
                 part,
-                f"{part} {percent(short[counted], 1)} is saved for clips of 5 s, {percent(long[counted], 1)} for 30 s"
+                f"{part} {shown(short[counted], '.1%')} is saved for clips of 5 s, {shown(long[counted], '.1%')} for 30 s"
                 + (" (network alone)" if counted == "network" else ""),
                 HOLDS if round(short[counted], 2) >= claimed else DOES_NOT_HOLD,
                 "10_computation",
@@ -192,8 +193,8 @@ def _selection(curves: Mapping) -> list[dict]:
             _row(
                 "selection",
                 f"with {100 * row['keep']:g} % of the maps",
-                f"with {100 * row['keep']:g} % of the maps: accuracy {percent(row['accuracy'])} against "
-                f"{percent(row['random'])} with random maps (mean of {row['draws']}), {points(difference)}",
+                f"with {100 * row['keep']:g} % of the maps: accuracy {shown(row['accuracy'], '.2%')} against "
+                f"{shown(row['random'], '.2%')} with random maps (mean of {row['draws']}), {points(difference)}",
                 row["outcome"],
                 "09_curves",
                 difference,
@@ -213,12 +214,12 @@ def _alike(tests: Mapping) -> list[dict]:
             _row(
                 "alike",
                 f"within f = {margin:g}, {name}",
-                f"{percent(at['medium_adjusted'], 1)} of the maps are shown to respond alike within f = {margin:g} ({name}, "
-                f"adjusted) and {percent(at['medium_refuted'], 1)} to differ by more; "
+                f"{shown(at['medium_adjusted'], '.1%')} of the maps are shown to respond alike within f = {margin:g} ({name}, "
+                f"adjusted) and {shown(at['medium_refuted'], '.1%')} to differ by more; "
                 + (
-                    f"{percent(claimed, 0)} within f = {reached:g}"
+                    f"{shown(claimed, '.0%')} within f = {reached:g}"
                     if reached
-                    else f"{percent(claimed, 0)} within no margin tried"
+                    else f"{shown(claimed, '.0%')} within no margin tried"
                 ),
                 share_outcome(claimed, at["medium_adjusted"], at["medium_refuted"]),
                 "04_tests",
@@ -237,7 +238,7 @@ def _pruning(compensation: Mapping) -> list[dict]:
             _row(
                 "pruning",
                 network["what"],
-                f"{network['what']}: {percent(1 - network['macs'], 1)} fewer multiply-accumulates, accuracy changes by "
+                f"{network['what']}: {shown(1 - network['macs'], '.1%')} fewer multiply-accumulates, accuracy changes by "
                 f"{points(change)}",
                 loss_outcome(change),
                 "11_compensation",
@@ -257,26 +258,22 @@ def _ensemble(ensemble: Mapping, dataset: str) -> list[dict]:
     outcome = NOT_TESTABLE
     if asked:
         outcome = loss_outcome(Interval(*(value - CLAIMS["ensemble"].number for value in relative)), 0.0)
-    room = f"; {percent(CLAIMS['ensemble'].number)} more would be {percent(needed, 1)}" if needed > 1 else ""
+    room = (
+        f"; {shown(CLAIMS['ensemble'].number, '.2%')} more would be {shown(needed, '.1%')}"
+        if needed > 1
+        else ""
+    )
     return [
         _row(
             "ensemble",
             "against the best tap, " + gain["tap"],
-            f"observed: the sum over taps changes accuracy by {points(change)} against a tap at {percent(gain['single'])}{room}",
+            f"observed: the sum over taps changes accuracy by {points(change)} against a tap at "
+            f"{shown(gain['single'], '.2%')}{room}",
             outcome,
             "03_ensemble",
             change,
         )
     ]
-
-
-def percent(fraction: float, digits: int = 2, *, signed: bool = False) -> str:
-    """Return a fraction in per cent, the sign a narrow space away.
-
-    >>> percent(0.1234, 1), percent(-0.005, signed=True)
-    ('12.3\u202f%', '−0.50\u202f%')
-    """
-    return f"{100 * fraction:{'+' if signed else ''}.{digits}f}\u202f%".replace("-", "−")
 
 
 def points(change: Interval) -> str:
@@ -285,7 +282,7 @@ def points(change: Interval) -> str:
     >>> points(Interval(-0.005, -0.02, 0.01))
     '−0.50 points [−2.00, +1.00]'
     """
-    estimate, low, high = (f"{100 * value:+.2f}".replace("-", "−") for value in change)
+    estimate, low, high = (shown(value, "+.2p") for value in change)
     return f"{estimate} points [{low}, {high}]"
 
 

@@ -1,23 +1,11 @@
 """Numbers in the prose come from results files: the role ``result`` and the directive ``result-table``.
 
-Conventions. A *reference* is ``FILE.json:KEY``; the file is looked for in ``RESULTS/DATASET/``, then among the bundled
-artifacts of the data set (what benchmarks have measured); the key is a dotted path in which a number counts into a list
-(``folds.0.accuracy``). A *format* is Python's, less what prose has no use for: ``[+][,][.DIGITS][TYPE]`` with TYPE one of
-
-==========  ==========================================================  ================
-``%``       a fraction as a percentage                                  ``92.3 %``
-``p``       a fraction as percentage points, without a unit             ``92.3``
-``d``       an integer                                                  ``400``
-``e f g``   a float; powers of ten are written out                      ``3.1 × 10⁻⁷``
-==========  ==========================================================  ================
-
-``,`` groups thousands with a thin space (``4 336``), ``+`` shows the sign, a minus is not a hyphen.
-Strings and integers need no format; a float without a type is refused, for it would print sixteen digits.
+References, keys and formats are those of `dha_utils.formats`; the file is looked for in ``RESULTS/DATASET/``, then among the
+bundled artifacts of the data set (what benchmarks have measured).
 Whatever cannot be shown is a Sphinx warning that names the page, the file and the key, so that ``-W`` fails.
 """
 
 import json
-import math
 import os
 import re
 from pathlib import Path
@@ -29,84 +17,11 @@ from sphinx.environment import BuildEnvironment
 from sphinx.util import logging
 from sphinx.util.docutils import SphinxDirective, SphinxRole
 
-NARROW_SPACE = "\N{NARROW NO-BREAK SPACE}"
-MINUS = "\N{MINUS SIGN}"
-SUPERSCRIPTS = str.maketrans("-0123456789", "⁻⁰¹²³⁴⁵⁶⁷⁸⁹")
+from dha_utils.formats import REFERENCE, ResultError, format_value, lookup
 
-REFERENCE = re.compile(r"(?P<file>[\w-]+\.json)(?::(?P<key>[^:]*))?(?::(?P<format>[^:]*))?")
-FORMAT = re.compile(r"(?P<head>\+?,?(?:\.\d+(?=[%pefg]))?)(?P<type>[%pdefg]?)")
 FIELD = re.compile(r"\{(?P<key>[^{}:]+)(?::(?P<format>[^{}]*))?\}")
 
 logger = logging.getLogger(__name__)
-
-
-class ResultError(ValueError):
-    """A number that cannot be shown; the message becomes the Sphinx warning."""
-
-
-def format_value(value: object, spec: str = "") -> str:
-    """Write a value from a results file as the prose shows it.
-
-    Parameters
-    ----------
-    value : str, int or float
-        What the JSON holds.
-    spec : str
-        A format as in the head of this module.
-
-    Returns
-    -------
-    str
-
-    Raises
-    ------
-    ResultError
-        Where the format is unknown or does not fit the value, or the value is null, a list or not finite.
-    """
-    parts = FORMAT.fullmatch(spec)
-    if parts is None:
-        raise ResultError(f"unknown format {spec!r}; use [+][,][.DIGITS] and one of % p d e f g")
-    if isinstance(value, str) and not spec:
-        return value
-    if isinstance(value, bool) or not isinstance(value, int | float):
-        raise ResultError(f"the value is {json.dumps(value)[:60]}, which the format {spec!r} cannot show")
-    if not math.isfinite(value):
-        raise ResultError(f"the value is {value}, not a finite number")
-    if isinstance(value, float) and not parts["type"]:
-        raise ResultError(f"the value is the float {value!r}; give it a format such as .2f or .1%")
-    kind = parts["type"]
-    try:
-        text = format(100 * value if kind == "p" else value, parts["head"] + ("f" if kind == "p" else kind))
-    except ValueError as error:
-        raise ResultError(f"the format {spec!r} does not fit the value {value!r}: {error}") from error
-    # "-0.0" is what a rounded -0.00001 prints; a difference of nothing has no sign.
-    if not re.search(r"[1-9]", text):
-        text = text.lstrip("+-")
-    mantissa, _, exponent = text.partition("e")
-    text = mantissa.replace(",", NARROW_SPACE).replace("%", f"{NARROW_SPACE}%")
-    if exponent:
-        text += f"{NARROW_SPACE}×{NARROW_SPACE}10" + str(int(exponent)).translate(SUPERSCRIPTS)
-    return text.replace("-", MINUS)
-
-
-def lookup(document: object, key: str) -> object:
-    """Follow a dotted key into parsed JSON; an empty key is the document itself.
-
-    Raises
-    ------
-    ResultError
-        At the first step that does not exist; names it and what is there instead.
-    """
-    value = document
-    for step in key.split(".") if key else []:
-        try:
-            value = value[int(step)] if isinstance(value, list) else value[step]
-        except (KeyError, IndexError, ValueError, TypeError):
-            there = sorted(value) if isinstance(value, dict) else type(value).__name__
-            if isinstance(value, list):
-                there = f"a list of {len(value)}"
-            raise ResultError(f"there is no {step!r}; there is {there}") from None
-    return value
 
 
 def read_result(env: BuildEnvironment, file: str, key: str) -> object:
