@@ -70,7 +70,7 @@ def soundnet_layers(maps: Mapping[str, int]) -> list[Layer]:
 
 
 def fusions(taps: Sequence[str], *, single: bool = True) -> dict[str, list[str]]:
-    """Return name -> taps whose scores are summed: every tap by itself if `single`, ``all``, and ``released`` (where the ten are).
+    """Return name -> taps whose scores are summed: every tap if `single`, ``all``, and ``released`` where its ten are.
 
     Raises
     ------

@@ -132,7 +132,7 @@ def formats(table: pd.DataFrame) -> dict:
     """
     percent = {"accuracy", "random", "lowest", "highest", "single", "mean"}
     signed = {"change", "difference", "low", "high"}
-    plain = {column: column.rpartition("_")[0] if column[-1:].isdigit() else column for column in table}
+    plain = {column: column.removesuffix("_all").removesuffix("_released") for column in table}
     shown = {column: "{:.2%}" for column, name in plain.items() if name in percent}
     return shown | {column: _signed_points for column, name in plain.items() if name in signed}
 
@@ -349,9 +349,7 @@ def random_table(
     return pd.DataFrame(rows)
 
 
-def criteria_table(
-    results: Iterable[Mapping], recordings: np.ndarray, fusion: str = "all"
-) -> pd.DataFrame:
+def criteria_table(results: Iterable[Mapping], recordings: np.ndarray, fusion: str = "all") -> pd.DataFrame:
     """Return all criteria against random maps at one fraction kept, with intervals that hold for all of them together.
 
     Parameters
