@@ -15,7 +15,6 @@ import numpy as np
 import torch
 
 from dha_utils.allocation import allocate
-from dha_utils.audio import load_audio
 from dha_utils.channels import FilterOrder, LayerStatistics, gather_statistics, order_filters
 from dha_utils.compensation import compensate, layer_activations
 from dha_utils.complexity import count_macs
@@ -34,6 +33,7 @@ from dha_utils.soundnet import TAPS, SoundNet, load_soundnet
 from dha_utils.sweep_store import committed_file, evaluate
 from dha_utils.sweeps import describe_cell
 from dha_utils.trials import PSNET_SIZE, Trial, parse_size
+from dha_utils.waveforms import load_audio
 
 
 def load_waveforms(

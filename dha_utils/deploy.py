@@ -23,7 +23,6 @@ from safetensors.torch import save_file
 from skops.io.exceptions import UntrustedTypesFoundException
 from torch import Tensor, nn
 
-from dha_utils.audio import load_audio
 from dha_utils.ensemble import LayerEnsemble
 from dha_utils.errors import DataError
 from dha_utils.extraction import pool_maps
@@ -31,6 +30,7 @@ from dha_utils.fused import FusedTaps
 from dha_utils.paths import atomic_write
 from dha_utils.pruning import resized, widths
 from dha_utils.soundnet import LAYERS, TAPS, SoundNet
+from dha_utils.waveforms import load_audio
 
 TRUSTED = [
     "dha_utils.ensemble.CalibratedSVM",

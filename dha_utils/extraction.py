@@ -10,7 +10,6 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from dha_utils.audio import clip_waveforms, mfcc_features
 from dha_utils.datasets import Clips
 from dha_utils.errors import ParameterError
 from dha_utils.filling import Batch, extract, extract_into
@@ -22,7 +21,9 @@ from dha_utils.responses import Responses
 from dha_utils.sound_files import Cut
 from dha_utils.soundnet import NATIVE_RATE, TAPS, SoundNet, load_soundnet
 from dha_utils.store import ResponseStore
-from dha_utils.streaming import one_ahead, pool_stream, stream_audio
+from dha_utils.streaming import pool_stream
+from dha_utils.views import mfcc_features
+from dha_utils.waveforms import clip_waveforms, one_ahead, stream_audio
 
 STREAM_SECONDS = 60.0
 """Sounds longer than this go through the network piece by piece, in constant memory; the responses are the same."""
@@ -67,12 +68,12 @@ def decode(
 ) -> np.ndarray | Iterator[np.ndarray]:
     """Return the waveform of a file, or the pieces of it where it is longer than `STREAM_SECONDS`.
 
-    Arguments as in `dha_utils.load_audio`.
+    Arguments as in `dha_utils.waveforms.load_audio`.
 
     Raises
     ------
     AudioError
-        As `dha_utils.audio.load_audio`.
+        As `dha_utils.waveforms.load_audio`.
     """
     pieces = stream_audio(path, rate, duration, channel=channel, cut=cut)
     head: list[np.ndarray] = []

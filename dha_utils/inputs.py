@@ -16,7 +16,6 @@ import numpy as np
 from safetensors.numpy import load_file, save_file
 
 from dha_utils.artifacts import key_of
-from dha_utils.audio import clip_waveforms, log_mel
 from dha_utils.datasets import DATASETS, Clips, default_duration, load_clips
 from dha_utils.datasets.clips import check_folds
 from dha_utils.errors import DataError, NoAudioError
@@ -25,6 +24,8 @@ from dha_utils.inspection import check_duration, identify, usable_clips
 from dha_utils.paths import atomic_write, bundled, data_dir
 from dha_utils.responses import Responses
 from dha_utils.soundnet import NATIVE_RATE, load_soundnet
+from dha_utils.views import log_mel
+from dha_utils.waveforms import clip_waveforms
 
 MFCC_RATE = 44_100
 """Hz; the rate at which the MFCC baseline of ESC was published."""

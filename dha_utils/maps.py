@@ -15,13 +15,13 @@ import numpy as np
 import torch
 from tqdm import tqdm
 
-from dha_utils.audio import clip_waveforms
 from dha_utils.datasets import Clips
 from dha_utils.errors import DataError, ParameterError
 from dha_utils.fused import FusedTaps
 from dha_utils.hardware import choose_workers
 from dha_utils.naming import closest
 from dha_utils.soundnet import NATIVE_RATE, TAPS, SoundNet, load_soundnet
+from dha_utils.waveforms import clip_waveforms
 
 PASS_BYTES = 2**30
 """Bytes of maps made in one pass of the network: where all taps take more, it runs again for later ones."""

@@ -12,8 +12,8 @@ import seaborn as sns
 from matplotlib.figure import Figure
 from matplotlib.ticker import PercentFormatter
 
-from dha_utils.audio import HOP
 from dha_utils.responses import Responses
+from dha_utils.views import HOP
 
 COLOURS = sns.color_palette("colorblind")
 

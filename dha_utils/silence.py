@@ -18,7 +18,6 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
 from dha_utils.artifacts import VERSIONS, key_of, load_json, obtain, places
-from dha_utils.audio import HOP, N_FFT, clip_waveforms, fit_length
 from dha_utils.criteria import CRITERIA, MapScores
 from dha_utils.datasets import Clips
 from dha_utils.errors import DataError
@@ -36,6 +35,8 @@ from dha_utils.responses import Responses
 from dha_utils.selection import Selection, apply_rule, mean_jaccard
 from dha_utils.soundnet import TAPS, load_soundnet
 from dha_utils.sweeps import Cell, random_cells, sweep
+from dha_utils.views import HOP, N_FFT
+from dha_utils.waveforms import clip_waveforms
 
 FLOOR = -60.0
 """dB below full scale."""
@@ -66,7 +67,7 @@ def silent_frames(waveform: np.ndarray) -> np.ndarray:
     >>> silent_frames(np.zeros(4096, np.float32)).tolist()
     [True, True, True, True, True]
     """
-    padded = fit_length(waveform, max(len(waveform), N_FFT))
+    padded = librosa.util.fix_length(waveform, size=max(len(waveform), N_FFT))
     rms = librosa.feature.rms(y=padded, frame_length=N_FFT, hop_length=HOP, center=False)[0]
     return rms < 10 ** (FLOOR / 20)
 

@@ -19,25 +19,15 @@ CHANNELS = ("mean", "left", "right")
 FRAMES = 2**20
 """Frames read at a time, 24 s at 44 100 Hz: enough for the deepest layers to have whole matrices to multiply."""
 
+WHOLE = 2**62
+"""More frames than any file has: read in one go."""
+
 Cut = Sequence[tuple[float, float]]
 """Seconds of a file that are left out: (start, end) pairs."""
 
 
-def read_mono(path: Path, channel: str = "mean", cut: Cut = ()) -> tuple[np.ndarray, int]:
-    """Return the mono samples of a sound file, less those in `cut`, and their rate.
-
-    Raises
-    ------
-    AudioError
-        Says what is wrong with the file.
-    """
-    with open_sound(path) as file:
-        # In one go: the decoder of MP3 rounds anew where reading starts anew.
-        return np.concatenate(list(mono_pieces(path, file, -1, channel, cut))), file.samplerate
-
-
 def check_sound(path: Path) -> int:
-    """Return the rate of a sound file after a look at all its samples, in constant memory; errors as `read_mono`."""
+    """Return the rate of a sound file after a look at all its samples, in constant memory; errors as `mono_pieces`."""
     with open_sound(path) as file:
         for _piece in mono_pieces(path, file):
             pass
@@ -47,17 +37,19 @@ def check_sound(path: Path) -> int:
 def mono_pieces(
     path: Path, file: soundfile.SoundFile, frames: int = FRAMES, channel: str = "mean", cut: Cut = ()
 ) -> Iterator[np.ndarray]:
-    """Yield the mono samples of an open file, less those in `cut`, from so many frames at a time (-1: all).
+    """Yield the mono samples of an open file, less those in `cut`, from so many frames at a time.
 
     Raises
     ------
     AudioError
-        As `read_mono`, when the fault is reached.
+        Says what is wrong with the file, when the fault is reached.
     """
     n_read = n_kept = 0
     while (samples := read_frames(path, file, frames)).size:
-        piece = _less_cut(_to_mono(samples, channel), n_read, file.samplerate, cut)
-        n_read += samples.shape[-1]
+        first, n_read = n_read, n_read + samples.shape[-1]
+        if samples.shape[-1] < frames and n_read < file.frames:
+            break  # nothing is made of what is left of a truncated file
+        piece = _less_cut(_to_mono(samples, channel), first, file.samplerate, cut)
         n_kept += len(piece)
         if len(piece):
             yield piece
@@ -106,8 +98,8 @@ def open_sound(path: Path) -> soundfile.SoundFile:
     return file
 
 
-def read_frames(path: Path, file: soundfile.SoundFile, n: int = -1) -> np.ndarray:
-    """Return the next `n` frames (default: all), shape (n,) or (channels, n), float32; fewer at the end.
+def read_frames(path: Path, file: soundfile.SoundFile, n: int) -> np.ndarray:
+    """Return the next `n` frames, shape (n,) or (channels, n), float32; fewer at the end.
 
     Raises
     ------

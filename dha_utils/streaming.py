@@ -1,123 +1,22 @@
-"""Long recordings in constant memory: decoded, resampled and run through the network piece by piece.
+"""Long recordings in constant memory: run through the network piece by piece.
 
-The pieces are not clips. The resampler and every step of the network keep the end of their input until what follows has
+The pieces are not clips. Every step of the network keeps the end of their input until what follows has
 come, so the responses are those of the whole recording: no piece is padded, and none is seen twice. What each step leaves
 over at the very end (less than a pooling window) is dropped, as it is for a clip.
 
-Conventions: as in `dha_utils.audio`; inside the network time-major, as in `dha_utils.fused`.
+Conventions: as in `dha_utils.waveforms`; inside the network time-major, as in `dha_utils.fused`.
 """
 
-import math
-from collections.abc import Iterable, Iterator
-from concurrent.futures import ThreadPoolExecutor
-from itertools import chain, islice
-from pathlib import Path
+from collections.abc import Iterable
 
-import librosa
 import numpy as np
-import soxr
 import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from dha_utils.audio import RESAMPLER
 from dha_utils.errors import ParameterError
 from dha_utils.fused import FusedTaps, Step
-from dha_utils.sound_files import FRAMES, Cut, check_request, mono_pieces, open_sound
 from dha_utils.soundnet import check_waveforms
-
-
-def stream_audio(
-    path: str | Path,
-    rate: float,
-    duration: float | None = None,
-    frames: int = FRAMES,
-    *,
-    channel: str = "mean",
-    cut: Cut = (),
-) -> Iterator[np.ndarray]:
-    """Yield piece by piece what `dha_utils.audio.load_audio` returns as a whole; from MP3, up to rounding.
-
-    Parameters
-    ----------
-    path, rate, duration, channel, cut
-        As there. With a `duration`, what lies behind it is not read.
-    frames : int
-        Frames read at a time.
-
-    Yields
-    ------
-    ndarray, shape (n_samples,), float32
-        Of any length above zero.
-
-    Raises
-    ------
-    AudioError
-        As there; a fault that only decoding shows comes when it is reached.
-    """
-    path = Path(path)
-    check_request(path, rate, duration, channel)
-    with open_sound(path) as file:
-        own_rate = file.samplerate
-        pieces = mono_pieces(path, file, frames, channel, cut)
-        if duration is not None:
-            pieces = _fit_pieces(pieces, max(1, round(duration * own_rate)), frames)
-        if own_rate != rate:
-            pieces = _resample_pieces(pieces, own_rate, rate)
-        if duration is not None:
-            pieces = _fit_pieces(pieces, round(duration * rate), frames)
-        yield from pieces
-
-
-def _fit_pieces(pieces: Iterable[np.ndarray], n: int, frames: int) -> Iterator[np.ndarray]:
-    """Cut or zero-pad to `n` samples in all, as `dha_utils.audio.fit_length` does."""
-    left = n
-    for piece in pieces:
-        piece = piece[:left]
-        left -= len(piece)
-        if len(piece):
-            yield piece
-        if not left:
-            return
-    while left:
-        yield np.zeros(min(left, frames), np.float32)
-        left -= min(left, frames)
-
-
-def _resample_pieces(pieces: Iterable[np.ndarray], own_rate: float, rate: float) -> Iterator[np.ndarray]:
-    """Resample as `librosa.resample` does; one state over all pieces, or one call, which is faster, for a single one."""
-    pieces = iter(pieces)
-    ahead = list(islice(pieces, 2))
-    if len(ahead) == 1:
-        whole = soxr.resample(ahead[0], own_rate, rate, quality=RESAMPLER)
-        yield librosa.util.fix_length(whole, size=_resampled_length(len(ahead[0]), own_rate, rate))
-        return
-    resampler = soxr.ResampleStream(own_rate, rate, 1, dtype="float32", quality=RESAMPLER)
-    n_in = n_out = 0
-    for piece in chain(ahead, pieces):
-        n_in += len(piece)
-        resampled = resampler.resample_chunk(piece)
-        n_out += len(resampled)
-        if len(resampled):
-            yield resampled
-    rest = resampler.resample_chunk(np.empty(0, np.float32), last=True)
-    n_left = _resampled_length(n_in, own_rate, rate) - n_out
-    if n_left > 0:
-        yield librosa.util.fix_length(rest, size=n_left)
-
-
-def _resampled_length(n: int, own_rate: float, rate: float) -> int:
-    """Return librosa's length of the whole, which may be a sample more than the resampler's."""
-    return math.ceil(n * (float(rate) / own_rate))
-
-
-def one_ahead(pieces: Iterator[np.ndarray]) -> Iterator[np.ndarray]:
-    """Yield the same pieces, each made in a thread of its own while the one before is used."""
-    with ThreadPoolExecutor(1) as thread:
-        coming = thread.submit(next, pieces, None)
-        while (piece := coming.result()) is not None:
-            coming = thread.submit(next, pieces, None)
-            yield piece
 
 
 class _Carry:

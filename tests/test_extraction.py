@@ -11,7 +11,6 @@ import soundfile
 import torch
 
 from dha_utils import extraction, filling
-from dha_utils.audio import load_audio
 from dha_utils.datasets import Clips, load_clips
 from dha_utils.errors import AudioError, DataError, ParameterError
 from dha_utils.extraction import extract_mfcc, extract_responses, extract_to_store, pool_maps
@@ -20,6 +19,7 @@ from dha_utils.paths import bundled, data_dir
 from dha_utils.responses import Responses
 from dha_utils.soundnet import TAPS
 from dha_utils.store import ResponseStore
+from dha_utils.waveforms import load_audio
 
 
 @pytest.fixture

@@ -5,11 +5,11 @@ import soundfile
 import torch
 
 from dha_utils import maps as maps_module
-from dha_utils.audio import load_audio
 from dha_utils.datasets import Clips
 from dha_utils.errors import DataError, ParameterError
 from dha_utils.maps import iterate_maps, selection_clips, split_into_passes
 from dha_utils.soundnet import TAP_MAPS, TAPS, SoundNet
+from dha_utils.waveforms import load_audio
 
 RATE = 11_025
 DURATION = 0.5

@@ -8,7 +8,6 @@ import statsmodels.formula.api as smf
 from statsmodels.stats.anova import anova_lm
 
 from dha_utils import silence as module
-from dha_utils.audio import HOP, N_FFT
 from dha_utils.criteria import CRITERIA
 from dha_utils.datasets import load_clips
 from dha_utils.dimension import fold_selections
@@ -31,6 +30,7 @@ from dha_utils.silence import (
     trim_silence,
 )
 from dha_utils.sweeps import Cell
+from dha_utils.views import HOP, N_FFT
 
 RATE = 22_050
 

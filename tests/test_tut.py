@@ -3,10 +3,10 @@ import pytest
 import soundfile
 from miniatures import DEVELOPMENT, EVALUATION, SCENES, make_dcase2016
 
-from dha_utils.audio import clip_waveforms, load_audio
 from dha_utils.datasets import default_duration, load_clips
 from dha_utils.errors import AudioError
 from dha_utils.extraction import extract_responses
+from dha_utils.waveforms import clip_waveforms, load_audio
 
 
 @pytest.fixture(scope="module")

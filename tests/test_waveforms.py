@@ -1,4 +1,7 @@
+"""Sound files to waveforms, whole and in pieces."""
+
 import struct
+from itertools import product
 from pathlib import Path
 
 import librosa
@@ -6,10 +9,10 @@ import numpy as np
 import pytest
 import soundfile
 
-from dha_utils.audio import fit_length, load_audio, log_mel, mfcc_features
 from dha_utils.datasets import load_clips
 from dha_utils.errors import AudioError
 from dha_utils.paths import data_dir
+from dha_utils.waveforms import load_audio, one_ahead, stream_audio
 
 NO_AUDIO = pytest.mark.skipif(data_dir() is None, reason="DHA_DATA is not set: no real audio at hand")
 
@@ -144,6 +147,12 @@ def test_truncated_files(tmp_path, suffix, kept):
     fails(path, "is truncated")
 
 
+def test_what_is_missing_behind_the_duration_is_an_error_of_the_whole(tmp_path):
+    path = write(tmp_path / "a.mp3", noise(88_200))
+    path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
+    fails(path, "is truncated", duration=0.1)
+
+
 def test_an_ogg_file_without_its_last_page(tmp_path):
     path = write(tmp_path / "a.ogg", noise(88200))
     content = path.read_bytes()
@@ -180,55 +189,6 @@ def test_impossible_durations(tmp_path, duration):
     fails(path, f"brought to {duration} s; the duration must be above 0", duration=duration)
 
 
-@pytest.mark.parametrize(("n", "expected"), [(1, [1]), (3, [1, 2, 3]), (5, [1, 2, 3, 0, 0])])
-def test_fit_length(n, expected):
-    y = fit_length(np.array([1, 2, 3], np.float32), n)
-    np.testing.assert_array_equal(y, np.array(expected, np.float32), strict=True)
-
-
-@pytest.mark.parametrize("n", [1, 100, 2047, 2048, 22050])
-@pytest.mark.parametrize("rate", [8000, 22050, 44100])
-def test_short_and_silent_clips_have_features_without_warnings(n, rate):
-    for y in (np.zeros(n, np.float32), noise(n)):
-        mel, features = log_mel(y, rate), mfcc_features(y, rate)
-        assert mel.shape == (64, 1 + max(n, 2048) // 512)
-        assert features.shape == (26,)
-        assert mel.dtype == features.dtype == np.float32
-        assert np.isfinite(mel).all()
-        assert np.isfinite(features).all()
-
-
-@pytest.mark.parametrize("frequency", [300.0, 1000.0, 4000.0])
-def test_log_mel_shows_a_tone_in_its_band(frequency):
-    mel = log_mel(tone(22050, frequency=frequency).astype(np.float32), 22050)
-    centres = librosa.mel_frequencies(64 + 2, fmin=0, fmax=11025)[1:-1]
-    assert abs(mel.mean(axis=1).argmax() - np.abs(centres - frequency).argmin()) <= 1
-
-
-def test_log_mel_is_relative_to_full_scale():
-    y = tone(22050).astype(np.float32)
-    np.testing.assert_allclose(log_mel(y, 22050).max() - log_mel(0.1 * y, 22050).max(), 20.0, atol=1e-3)
-    np.testing.assert_allclose(log_mel(np.zeros(22050, np.float32), 22050), -100.0, atol=1e-4)
-
-
-def test_mfcc_features_are_those_of_the_loops_they_stand_for():
-    y, rate = noise(10_000), 22050
-    power = librosa.feature.melspectrogram(y=y, sr=rate, n_fft=2048, hop_length=512, n_mels=128)
-    decibel = 10 * np.log10(np.maximum(power, 1e-10))
-    decibel = np.maximum(decibel, decibel.max() - 80)
-    bands = np.arange(128)
-    mfcc = [np.sqrt(2 / 128) * np.cos(np.pi * k * (bands + 0.5) / 128) @ decibel for k in range(1, 13)]
-    frames = [y[i : i + 512] for i in range(0, 10_000 - 511, 512)]
-    crossings = [np.count_nonzero(np.diff(np.signbit(frame))) / 512 for frame in frames]
-    expected = [*np.mean(mfcc, axis=1), *np.std(mfcc, axis=1), np.mean(crossings), np.std(crossings)]
-    np.testing.assert_allclose(mfcc_features(y, rate), expected, rtol=1e-3, atol=1e-3)
-
-
-def test_mfcc_features_do_not_depend_on_loudness():
-    y = noise(22050)
-    np.testing.assert_allclose(mfcc_features(y, 22050), mfcc_features(0.1 * y, 22050), atol=1e-3)
-
-
 @NO_AUDIO
 def test_a_real_clip_is_decoded_as_librosa_does():
     path = load_clips("esc10").table.set_index("clip").loc["1-30226-A", "path"]
@@ -238,3 +198,111 @@ def test_a_real_clip_is_decoded_as_librosa_does():
         load_audio(path, 22050), librosa.resample(samples, orig_sr=rate, target_sr=22050, res_type="soxr_hq")
     )
     assert load_audio(path, 22050, 5.0).shape == (110_250,)
+
+
+@pytest.mark.parametrize("own_rate", [8000, 22_050, 22_051, 44_100, 48_000])
+@pytest.mark.parametrize("duration", [None, 0.7, 1.3])
+@pytest.mark.parametrize("frames", [313, 2**20])
+def test_pieces_of_audio_are_those_of_the_whole(tmp_path, own_rate, duration, frames):
+    path = tmp_path / "a.wav"
+    soundfile.write(path, noise(2 * (own_rate + 77)).reshape(-1, 2), own_rate, subtype="FLOAT")
+    pieces = list(stream_audio(path, 22_050, duration, frames))
+    assert all(len(piece) and piece.dtype == np.float32 for piece in pieces)
+    np.testing.assert_array_equal(np.concatenate(pieces), load_audio(path, 22_050, duration))
+
+
+@pytest.mark.parametrize("channel", ["mean", "left", "right"])
+@pytest.mark.parametrize("duration", [None, 0.7, 2.5])
+@pytest.mark.parametrize("cut", [[(0.0, 0.2)], [(0.3, 0.31), (0.305, 1.1)], [(1.2, 99.0)]])
+@pytest.mark.parametrize("frames", [313, 2**20])
+def test_pieces_of_one_channel_without_erroneous_seconds(tmp_path, channel, duration, cut, frames):
+    path = tmp_path / "a.wav"
+    soundfile.write(path, noise(2 * 66_150).reshape(-1, 2), 44_100, subtype="FLOAT")
+    options = {"channel": channel, "cut": cut}
+    pieces = np.concatenate(list(stream_audio(path, 22_050, duration, frames, **options)))
+    np.testing.assert_array_equal(pieces, load_audio(path, 22_050, duration, **options))
+
+
+def test_nothing_left_or_no_such_channel(tmp_path):
+    path = tmp_path / "a.wav"
+    soundfile.write(path, noise(9000), 44_100)
+    for duration in (None, 0.5):
+        with pytest.raises(AudioError, match="all of it is marked as erroneous"):
+            list(stream_audio(path, 22_050, duration, frames=1000, cut=[(0, 9)]))
+    with pytest.raises(AudioError, match="no channel 'both'"):
+        list(stream_audio(path, 22_050, channel="both"))
+
+
+@pytest.mark.parametrize("n", [1, 2, 3, 50])
+def test_a_sound_of_a_few_samples(tmp_path, n):
+    soundfile.write(tmp_path / "a.wav", noise(n), 44_100, subtype="FLOAT")
+    pieces = list(stream_audio(tmp_path / "a.wav", 22_050))
+    np.testing.assert_array_equal(np.concatenate(pieces), load_audio(tmp_path / "a.wav", 22_050))
+
+
+@pytest.mark.parametrize("suffix", ["ogg", "mp3", "flac"])
+def test_compressed_formats(tmp_path, suffix):
+    path = tmp_path / f"a.{suffix}"
+    soundfile.write(path, 0.1 * noise(100_000), 44_100)
+    pieces = np.concatenate(list(stream_audio(path, 22_050, frames=9973)))
+    # The decoder of MP3 rounds anew where reading starts anew.
+    np.testing.assert_allclose(pieces, load_audio(path, 22_050), rtol=0, atol=1e-7)
+
+
+@pytest.mark.parametrize("suffix", ["wav", "flac", "ogg", "mp3"])
+def test_truncated_files_are_refused_with_the_same_words(tmp_path, suffix):
+    path = tmp_path / f"a.{suffix}"
+    soundfile.write(path, 0.1 * noise(88_200), 44_100)
+    path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
+    with pytest.raises(AudioError, match="is truncated"):
+        list(stream_audio(path, 22_050, frames=5000))
+
+
+@pytest.mark.parametrize("suffix", ["ogg", "wav"])
+def test_a_missing_end_shows_before_anything_is_decoded(tmp_path, suffix):
+    path = tmp_path / f"a.{suffix}"
+    soundfile.write(path, 0.1 * noise(88_200), 44_100)
+    path.write_bytes(path.read_bytes()[:-2000])
+    with pytest.raises(AudioError, match="is truncated"):
+        next(stream_audio(path, 22_050, duration=0.1))
+
+
+def test_other_faults(tmp_path):
+    with pytest.raises(AudioError, match="no such file"):
+        list(stream_audio(tmp_path / "a.wav", 22_050))
+    with pytest.raises(AudioError, match="the rate must be above 0"):
+        list(stream_audio(tmp_path / "a.wav", 0))
+    soundfile.write(tmp_path / "none.wav", noise(0), 44_100)
+    with pytest.raises(AudioError, match="holds no samples"):
+        list(stream_audio(tmp_path / "none.wav", 22_050))
+    samples = noise(9000)
+    samples[7000] = np.nan
+    soundfile.write(tmp_path / "nan.wav", samples, 44_100, subtype="FLOAT")
+    with pytest.raises(AudioError, match=r"nan\.wav: 1 of 1000 samples are NaN or infinite"):
+        list(stream_audio(tmp_path / "nan.wav", 22_050, frames=1000))
+
+
+def test_one_ahead_keeps_order_and_passes_errors_on():
+    def pieces():
+        yield from np.arange(6, dtype=np.float32).reshape(3, 2)
+        raise AudioError("broken")
+
+    with pytest.raises(AudioError, match="broken"):
+        list(one_ahead(pieces()))
+    assert [piece.tolist() for piece in one_ahead(iter([np.ones(2)]))] == [[1, 1]]
+    assert list(one_ahead(iter([]))) == []
+
+
+def test_resampled_length_is_that_of_librosa(tmp_path):
+    for n in (44_099, 44_100, 44_101):
+        soundfile.write(tmp_path / "a.wav", noise(n), 44_100, subtype="FLOAT")
+        expected = librosa.resample(noise(n), orig_sr=44_100, target_sr=48_000, res_type="soxr_hq")
+        assert sum(map(len, stream_audio(tmp_path / "a.wav", 48_000, frames=1000))) == len(expected)
+
+
+@NO_AUDIO
+def test_pieces_of_real_clips_are_the_whole():
+    paths = load_clips("esc10").table["path"].iloc[::97]
+    for path, rate, duration in product(paths, (16_000, 22_050, 44_100), (None, 2.3, 6.0)):
+        pieces = np.concatenate(list(stream_audio(path, rate, duration, 10_007)))
+        np.testing.assert_array_equal(pieces, load_audio(path, rate, duration), err_msg=str(path))
