@@ -79,6 +79,10 @@ class CrossValidation:
         """Return the fraction of all clips classified correctly from `taps`."""
         return float(self.correct(taps).mean())
 
+    def tap_accuracies(self) -> dict[str, float]:
+        """Return the accuracy of every tap by itself."""
+        return {tap: self.accuracy([tap]) for tap in self.taps}
+
     def fold_accuracies(self, taps: Sequence[str] | None = None) -> list[float]:
         """Return the accuracy within each fold, folds in ascending order."""
         correct = self.correct(taps)

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import matplotlib as mpl
 import numpy as np
+import pandas as pd
 from IPython.display import HTML
 from matplotlib.figure import Figure
 
@@ -127,8 +128,19 @@ def _load(path: Path) -> dict:
         ) from error
 
 
+def records(table: pd.DataFrame) -> list[dict]:
+    """Return the rows of a table for a results file: None where there is no number, which JSON knows and NaN it does not.
+
+    >>> records(pd.DataFrame({"p": [0.5, float("nan")]}))
+    [{'p': 0.5}, {'p': None}]
+    """
+    return table.astype(object).where(table.notna(), None).to_dict(orient="records")
+
+
 def _plain(value: object) -> object:
-    """Return a NumPy number or array as Python's own."""
+    """Return a NumPy number or array as Python's own, a table as a list of its rows."""
+    if isinstance(value, pd.DataFrame):
+        return records(value)
     if isinstance(value, np.generic | np.ndarray):
         return value.tolist()
     raise TypeError(f"{type(value).__name__} does not go into a results file")

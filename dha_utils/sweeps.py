@@ -248,6 +248,24 @@ def sample_cells(cells: Iterable[Cell], seed: int) -> list[Cell]:
     return [kinds[kind][int(rng.integers(len(kinds[kind])))] for kind in sorted(kinds)]
 
 
-def random_cells(keep: float, seeds: int, classifier: str = "converging") -> Sequence[Cell]:
-    """Return the control of random maps: one cell per seed."""
-    return [Cell("random", keep, seed, classifier=classifier) for seed in range(seeds)]
+def cells(
+    criteria: str | Iterable[str],
+    keep: float | Iterable[float],
+    *,
+    seeds: int = 1,
+    control: str = "",
+    classifier: str = "converging",
+) -> list[Cell]:
+    """Return a cell for every fraction, criterion and seed, in this order.
+
+    >>> [(cell.criterion, cell.keep, cell.seed) for cell in cells("random", [0.05, 0.11], seeds=2)]
+    [('random', 0.05, 0), ('random', 0.05, 1), ('random', 0.11, 0), ('random', 0.11, 1)]
+    """
+    names = [criteria] if isinstance(criteria, str) else list(criteria)
+    fractions = list(keep) if isinstance(keep, Iterable) else [keep]
+    return [
+        Cell(name, fraction, seed, control, classifier)
+        for fraction in fractions
+        for name in names
+        for seed in range(seeds)
+    ]

@@ -19,16 +19,8 @@ from dha_utils.inference import (
 )
 from dha_utils.multiplicity import adjust
 from dha_utils.outcomes import random_outcome
+from dha_utils.results import records
 from dha_utils.sweeps import unpack_correct
-
-
-def records(table: pd.DataFrame) -> list[dict]:
-    """Return the rows of a table for a results file: None where there is no number, which JSON knows and NaN it does not.
-
-    >>> records(pd.DataFrame({"p": [0.5, float("nan")]}))
-    [{'p': 0.5}, {'p': None}]
-    """
-    return table.astype(object).where(table.notna(), None).to_dict(orient="records")
 
 
 def accuracy_table(runs: Mapping[str, CrossValidation]) -> pd.DataFrame:
@@ -398,6 +390,19 @@ def count_outcomes(table: pd.DataFrame) -> dict[str, int]:
         counts[f"alone_{name}"] = int((table["rank"] == name).sum())
         counts[f"holm_{name}"] = int((adjust(table[share].to_numpy(), "holm") <= RANK_LEVEL).sum())
     return {"criteria": len(table)} | counts
+
+
+def outcomes_by_fraction(
+    results: Iterable[Mapping], recordings: np.ndarray, fusion: str = "all"
+) -> pd.DataFrame:
+    """Return `count_outcomes` of every fraction kept, one row each; arguments as in `criteria_table`."""
+    by_keep = {}
+    for result in results:
+        by_keep.setdefault(result["keep"], []).append(result)
+    return pd.DataFrame(
+        {"keep": keep} | count_outcomes(criteria_table(cells, recordings, fusion))
+        for keep, cells in by_keep.items()
+    )
 
 
 def rounding_table(results: Iterable[Mapping], fusion: str = "all") -> pd.DataFrame:
