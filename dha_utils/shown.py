@@ -95,6 +95,8 @@ def quote(text: str, folders: Sequence[Path] = ()) -> str:
 
     def number(match: re.Match) -> str:
         parts = REFERENCE.fullmatch(match[1])
+        if parts is None or not parts["key"]:
+            raise ResultError(f"{match[0]}: write FILE.json:KEY or FILE.json:KEY:FORMAT")
         path = next((folder / parts["file"] for folder in places if (folder / parts["file"]).is_file()), None)
         if path is None:
             raise ResultError(f"{match[0]}: no such file in {places[0]}")

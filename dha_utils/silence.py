@@ -34,7 +34,7 @@ from dha_utils.provenance import extraction_provenance
 from dha_utils.responses import Responses
 from dha_utils.selection import Selection, apply_rule, mean_jaccard
 from dha_utils.soundnet import TAPS, load_soundnet
-from dha_utils.sweeps import Cell, random_cells, sweep
+from dha_utils.sweeps import Cell, cells, sweep
 from dha_utils.views import HOP, N_FFT
 from dha_utils.waveforms import clip_waveforms
 
@@ -92,7 +92,7 @@ def trim_silence(waveform: np.ndarray) -> np.ndarray:
 
 def trimmed_cells() -> list[Cell]:
     """Return the selections that are evaluated without silence: all maps, ANOVA's, random ones."""
-    return [Cell("anova", 1.0), Cell("anova", KEEP), *random_cells(KEEP, DRAWS)]
+    return [Cell("anova", 1.0), Cell("anova", KEEP), *cells("random", KEEP, seeds=DRAWS)]
 
 
 def extract_trimmed(

@@ -20,7 +20,8 @@ from dha_utils.datasets import Clips
 from dha_utils.errors import AudioError, DhaError, ParameterError
 from dha_utils.extraction import extract_responses, extract_to_store
 from dha_utils.inspection import inspect_clips
-from dha_utils.sweeps import Cell, random_cells, sweep
+from dha_utils.sweeps import Cell, sweep
+from dha_utils.sweeps import cells as make_cells
 
 
 def wait_for(condition, seconds=60):
@@ -117,7 +118,7 @@ def test_extraction_does_not_depend_on_who_does_it(running, tmp_path, narrow_net
 
 def test_sweep_and_inspection_do_not_depend_on_it_either(running, tmp_path, make_responses):
     responses = make_responses()
-    cells = [*random_cells(0.3, 3), Cell("anova", 0.25), Cell("anova", 0.25, 1, "shuffled")]
+    cells = [*make_cells("random", 0.3, seeds=3), Cell("anova", 0.25), Cell("anova", 0.25, 1, "shuffled")]
     expected = sweep(responses, cells, workers=1, progress=False)
     assert sweep(responses, cells, scheduler=running.address, store=tmp_path, progress=False) == expected
     (store,) = tmp_path.iterdir()

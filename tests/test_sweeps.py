@@ -10,7 +10,8 @@ from dha_utils.evaluation import cross_validate
 from dha_utils.scores import FoldScores
 from dha_utils.selection import select
 from dha_utils.sweep_store import committed_file, kept_file, load_results
-from dha_utils.sweeps import Cell, random_cells, sample_cells, selector, sweep, unpack_correct
+from dha_utils.sweeps import Cell, sample_cells, selector, sweep, unpack_correct
+from dha_utils.sweeps import cells as make_cells
 
 
 def run(responses, cells, **options):
@@ -66,7 +67,7 @@ def test_perturbed_cells_are_selected_and_evaluated_on_perturbed_responses(make_
 
 def test_store_is_used_and_goes_on_after_a_kill(make_responses, tmp_path, monkeypatch):
     responses = make_responses()
-    cells = random_cells(0.3, 3)
+    cells = make_cells("random", 0.3, seeds=3)
     expected = run(responses, cells, store=tmp_path)
     store = kept_file("sweep", responses, tmp_path)
     lines = store.read_text().splitlines()
@@ -83,7 +84,7 @@ def test_store_is_used_and_goes_on_after_a_kill(make_responses, tmp_path, monkey
 
 
 def test_what_is_kept_of_other_responses_stays_and_is_taken_up_again(make_responses, tmp_path):
-    cells, one, other = random_cells(0.3, 1), make_responses(), make_responses()
+    cells, one, other = make_cells("random", 0.3, seeds=1), make_responses(), make_responses()
     other.provenance["parameters"]["channel"] = "left"
     run(one, cells, store=tmp_path)
     (kept,) = tmp_path.iterdir()
@@ -99,7 +100,7 @@ def test_what_is_kept_of_other_responses_stays_and_is_taken_up_again(make_respon
 
 def test_damaged_store(make_responses, tmp_path):
     store = kept_file("sweep", make_responses(), tmp_path)
-    run(make_responses(), random_cells(0.3, 1), store=tmp_path)
+    run(make_responses(), make_cells("random", 0.3, seeds=1), store=tmp_path)
     store.write_text(store.read_text() + "not json\n")
     with pytest.raises(DataError, match=r"not a file of results, or damaged .* remove it to start again"):
         load_results(store, Cell, make_responses())
@@ -107,7 +108,7 @@ def test_damaged_store(make_responses, tmp_path):
     with pytest.raises(DataError, match="not a file of results, or damaged"):
         load_results(store, Cell, make_responses())
     store.write_text('{"kind": "sw')  # killed while writing its first line
-    assert len(run(make_responses(), random_cells(0.3, 1), store=tmp_path)) == 1
+    assert len(run(make_responses(), make_cells("random", 0.3, seeds=1), store=tmp_path)) == 1
     assert len(load_results(store, Cell, make_responses())) == 1
 
 
@@ -136,11 +137,11 @@ def test_without_a_bar_it_says_how_much_there_is_to_do(make_responses, tmp_path,
     # The first result comes late, as what loads the audio does; those after it take a minute each.
     clock = SimpleNamespace(perf_counter=iter([5000.0, 5060.0, 5120.0, 5180.0, 5240.0]).__next__)
     monkeypatch.setattr(sweep_store, "time", clock)
-    run(make_responses(), random_cells(0.3, 5), store=tmp_path)
+    run(make_responses(), make_cells("random", 0.3, seeds=5), store=tmp_path)
     first, second = capsys.readouterr().out.splitlines()
     assert first == "sweep: 5 of 5 cells are to be computed"
     assert second == "sweep: about 2.0 minutes for the other 2"
-    run(make_responses(), random_cells(0.3, 5), store=tmp_path)
+    run(make_responses(), make_cells("random", 0.3, seeds=5), store=tmp_path)
     assert capsys.readouterr().out == ""
 
 
@@ -168,10 +169,10 @@ def test_criteria_that_need_more_than_responses(make_responses):
 
 def test_full_ignores_what_is_bundled(make_responses, tmp_path, monkeypatch):
     responses = make_responses()
-    run(responses, random_cells(0.3, 1), store=tmp_path)
+    run(responses, make_cells("random", 0.3, seeds=1), store=tmp_path)
     (store,) = tmp_path.iterdir()
     monkeypatch.setattr(sweeps, "committed_file", lambda kind, r: store)
     monkeypatch.setattr(sweeps, "cross_validate_many", None)
-    assert len(run(responses, random_cells(0.3, 1))) == 1
+    assert len(run(responses, make_cells("random", 0.3, seeds=1))) == 1
     with pytest.raises(TypeError, match="not callable"):
-        run(responses, random_cells(0.3, 1), full=True)
+        run(responses, make_cells("random", 0.3, seeds=1), full=True)
