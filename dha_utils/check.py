@@ -19,15 +19,13 @@ from dha_utils.errors import DataError
 from dha_utils.formats import lookup
 from dha_utils.headlines import HEADLINES, POINT, STOPPED_POINTS, Headline
 from dha_utils.inputs import responses_file
+from dha_utils.parameters import DATASET
 from dha_utils.paths import atomic_write, bundled, repository
 from dha_utils.responses import Responses
 from dha_utils.runner import run_notebooks
 from dha_utils.scores import load_fold_scores
 from dha_utils.sweep_store import load_results
 from dha_utils.sweeps import Cell, sample_cells, sweep
-
-DATASET = "esc10"
-"""The data set whose artifacts are bundled."""
 
 
 @dataclass(frozen=True)

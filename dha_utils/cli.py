@@ -24,7 +24,7 @@ from dha_utils.cli_options import (
 )
 from dha_utils.cli_prune import predict, prune
 from dha_utils.errors import DhaError, FetchError
-from dha_utils.parameters import PARAMETERS
+from dha_utils.parameters import DATASET, PARAMETERS
 
 UsageError = typer.BadParameter.__base__
 """Of a wrong command line; Typer has no name for it."""
@@ -108,7 +108,7 @@ def run(
 ) -> None:
     """Run the notebooks that are out of date.
 
-    In order, through papermill, into book/executed; they write to results.
+    In order, through papermill, into book/executed/DATASET; they write to results.
     """
     from dha_utils.runner import run_notebooks
 
@@ -147,7 +147,7 @@ def book(
     )
     provide_weights(given)
     run_notebooks(given, force=force)
-    build_book(force=force)
+    build_book(given.get("dataset", DATASET), force=force)
 
 
 @app.command()

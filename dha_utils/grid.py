@@ -14,8 +14,9 @@ import pandas as pd
 from dha_utils.artifacts import key_of, make_key
 from dha_utils.cluster import connect
 from dha_utils.datasets import Clips, default_duration
+from dha_utils.datasets.given import clips_at_hand
 from dha_utils.errors import DataError, ParameterError
-from dha_utils.inputs import clips_at_hand, compute_inputs, load_inputs
+from dha_utils.inputs import compute_inputs, load_inputs
 from dha_utils.inspection import usable_clips
 from dha_utils.naming import closest
 from dha_utils.provenance import extraction_provenance
@@ -135,9 +136,8 @@ def run_grid(
                 scores, _, _ = load_fold_scores(responses, place.folder, dataset=dataset, root=root)
             how = {"full": full, "store": place.folder, "scheduler": address}
             done = sweep(responses, cells, fold_scores=scores, **how)
-            total = f"{len(responses.taps)} taps"
             rows += [
-                vars(cell) | {"dataset": dataset, "accuracy": result["accuracy"][total]}
+                vars(cell) | {"dataset": dataset, "accuracy": result["accuracy"]["all"]}
                 for cell, result in zip(cells, done, strict=True)
             ]
     groups = pd.DataFrame(rows).groupby(["dataset", "criterion", "keep", "control"], sort=False)["accuracy"]

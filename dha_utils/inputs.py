@@ -7,7 +7,6 @@ opened alone.
 """
 
 import json
-import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,12 +15,13 @@ import numpy as np
 from safetensors.numpy import load_file, save_file
 
 from dha_utils.artifacts import key_of
-from dha_utils.datasets import DATASETS, Clips, default_duration, load_clips
+from dha_utils.datasets import DATASETS, Clips, default_duration
 from dha_utils.datasets.clips import check_folds
-from dha_utils.errors import DataError, NoAudioError
+from dha_utils.datasets.given import clips_at_hand
+from dha_utils.errors import DataError
 from dha_utils.extraction import extract_mfcc, extract_responses
 from dha_utils.inspection import check_duration, identify, usable_clips
-from dha_utils.paths import atomic_write, bundled, data_dir
+from dha_utils.paths import atomic_write, bundled
 from dha_utils.responses import Responses
 from dha_utils.soundnet import NATIVE_RATE, load_soundnet
 from dha_utils.views import log_mel
@@ -221,38 +221,6 @@ def _source(folder: Path) -> str:
         return json.loads((folder / "responses.json").read_text(encoding="utf-8"))["source"]
     except (OSError, ValueError, LookupError):
         return f"These results start from the responses kept in results/{folder.name}."
-
-
-def clips_at_hand(
-    dataset: str, root: str | Path | None = None, *, allow_missing: bool = False
-) -> Clips | None:
-    """Return the clips of the audio, or None where there is none and the data set is bundled.
-
-    Arguments as in `dha_utils.load_clips`.
-
-    Raises
-    ------
-    DataError
-        If `root` or ``$DHA_DATA`` is given and does not hold the whole data set, if what was fetched is partial, or if there
-        is neither audio nor bundled artifacts.
-    """
-    is_bundled = dataset in DATASETS and bundled(dataset).is_dir()
-    if is_bundled and root is None and data_dir() is None:
-        return None
-    try:
-        return load_clips(dataset, root, allow_missing=allow_missing)
-    except DataError as error:
-        if not is_bundled:
-            raise
-        if isinstance(error, NoAudioError) and root is None and "DHA_DATA" not in os.environ:
-            return None  # other data sets were fetched
-        given = (
-            "root" if root is not None else "$DHA_DATA" if "DHA_DATA" in os.environ else "what was fetched"
-        )
-        raise DataError(
-            f"{given} cannot be used: {error}; or start from the bundled artifacts, with `DHA_DATA= dha run`"
-            + " and no root" * (root is not None)
-        ) from error
 
 
 def compute_inputs(

@@ -49,6 +49,9 @@ def _none_or_text(value: object) -> bool:
     return value is None or bool(value.strip())
 
 
+DATASET = "esc10"
+"""The data set that notebooks declare; its artifacts are bundled, and the book's prose speaks of it."""
+
 PARAMETERS: Mapping[str, Parameter] = {
     "dataset": Parameter(
         (str,),

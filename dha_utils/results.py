@@ -14,8 +14,7 @@ import pandas as pd
 from IPython.display import HTML
 from matplotlib.figure import Figure
 
-from dha_utils.datasets import DATASETS
-from dha_utils.datasets.table import SEPARATORS
+from dha_utils.datasets.given import name_of
 from dha_utils.errors import DataError
 from dha_utils.inputs import is_bundled, responses_file
 from dha_utils.paths import atomic_write, repository
@@ -41,18 +40,7 @@ class Results:
     """
 
     def __init__(self, dataset: str, results: str | Path | None = None):
-        path = Path(dataset).expanduser()
-        name = path.name if dataset in DATASETS else path.resolve().name
-        name = Path(name).stem if Path(name).suffix.lower() in SEPARATORS else name
-        if name in ("", "reference"):
-            raise DataError(
-                f"{dataset}: its results cannot be called {name!r}; rename the folder or the table"
-            )
-        if name in DATASETS and dataset != name:
-            raise DataError(
-                f"{dataset}: a folder called {name!r} would share the results of that data set; rename it"
-            )
-        self.folder = Path(results or repository() / "results").resolve() / name
+        self.folder = Path(results or repository() / "results").resolve() / name_of(dataset)
 
     def responses_file(self, rate: int) -> Path:
         """Return where notebook 01 puts the responses at a rate (Hz)."""

@@ -1,7 +1,7 @@
 """The notebooks in order through papermill, each kept only if every cell of it completed.
 
 A failed or half-run notebook renders without any warning, so this module is the gate: a notebook is executed
-in ``book/executed/.failed/`` and moves to ``book/executed/`` once it has proved complete. With it go a
+in ``book/executed/DATASET/.failed/`` and moves one folder up once it has proved complete. With it go a
 fingerprint of all it depends on and the hashes of the results it wrote; while both hold, it is not run again.
 """
 
@@ -23,9 +23,11 @@ from jupyter_client.kernelspec import KernelSpecManager
 from papermill.exceptions import PapermillExecutionError
 from traitlets.config import Config
 
-from dha_utils.errors import DhaError
+from dha_utils.datasets.clips import check_folds
+from dha_utils.datasets.given import clips_at_hand, name_of
+from dha_utils.errors import DhaError, ParameterError
 from dha_utils.fingerprint import fingerprint_inputs, hash_files, hash_object, list_files
-from dha_utils.parameters import check_value, unknown_parameter
+from dha_utils.parameters import DATASET, check_value, unknown_parameter
 from dha_utils.paths import repository
 
 # papermill logs what the errors below say; without a handler Python would print it on stderr as well.
@@ -74,7 +76,7 @@ def run_notebooks(
     force : bool
         Run also what is up to date.
     executed : Path, optional
-        Folder of the executed notebooks; default ``book/executed``.
+        Folder of the executed notebooks; default ``book/executed/DATASET``.
 
     Returns
     -------
@@ -85,28 +87,33 @@ def run_notebooks(
     ------
     ParameterError
         If no notebook to be run takes a parameter, or a value is wrong; nothing has run then.
+    DataError
+        If the sounds cannot be used, as far as a look at their names tells; nothing has run then.
     DhaError
         If a notebook fails. It stays in ``executed/.failed`` and the ones after it are not run.
     """
-    executed = Path(executed or repository() / "book" / "executed")
+    dataset = parameters.get("dataset", DATASET)
     folder = repository() / "notebooks"
     sources = sorted(folder.glob("[0-9][0-9]_*.ipynb"))
     if not sources:
         raise DhaError(f"no notebooks NN_*.ipynb in {folder}: install from a clone with `pip install -e .`")
     chosen = _choose(sources, only)
-    takes = {source: papermill.inspect_notebook(str(source)) for source in chosen}
-    known = list(dict.fromkeys(name for names in takes.values() for name in names))
+    takes = {source: papermill.inspect_notebook(str(source)) for source in sources}
     for name, value in parameters.items():
-        if name not in known:
-            takers = f"{chosen[0].stem} takes" if len(chosen) == 1 else "the notebooks take"
-            raise unknown_parameter(name, known, takers)
+        _check_taken(name, chosen, takes)
         check_value(name, value)
+    if "dataset" in takes[sources[0]]:
+        clips = clips_at_hand(
+            dataset, parameters.get("root"), allow_missing=parameters.get("skip_bad", False)
+        )
+        if clips is not None:
+            check_folds(clips.table["label"], clips.folds)
+    executed = Path(executed or repository() / "book" / "executed" / name_of(dataset))
 
     results = Path(parameters.get("results") or repository() / "results").resolve()
     with _alone(executed):
         first = sources[0]
         if first not in chosen:
-            takes[first] = papermill.inspect_notebook(str(first))
             # What the first one was told holds for those that start from what it left.
             parameters = _parameters_of(executed / first.name, parameters) | parameters
         inputs = fingerprint_inputs(parameters)
@@ -164,6 +171,20 @@ def _choose(sources: list[Path], only: Sequence[str]) -> list[Path]:
             raise DhaError(f"no notebook {wanted!r}; there are: {', '.join(path.stem for path in sources)}")
         chosen.update(found)
     return [source for source in sources if source in chosen or not only]
+
+
+def _check_taken(name: str, chosen: list[Path], takes: dict[Path, dict]) -> None:
+    """Raise unless one of the chosen notebooks takes a parameter."""
+    takers = [source.stem for source, names in takes.items() if name in names]
+    if not takers:
+        known = dict.fromkeys(name for source in chosen for name in takes[source])
+        alone = f"{chosen[0].stem} takes" if len(chosen) == 1 else "the notebooks take"
+        raise unknown_parameter(name, known, alone)
+    names = [source.stem for source in chosen]
+    if not {*takers} & {*names}:
+        raise ParameterError(
+            f"parameter {name} is not taken by {', '.join(names)}; taken by {', '.join(takers)}"
+        )
 
 
 def _record(output: Path) -> dict:

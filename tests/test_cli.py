@@ -38,7 +38,7 @@ def calls(monkeypatch):
         runner, "run_notebooks", lambda parameters, **options: made.append((parameters, options))
     )
     monkeypatch.setattr(weights, "fetch_weights", lambda: None)
-    monkeypatch.setattr(book, "build_book", lambda force: made.append(("book", force)))
+    monkeypatch.setattr(book, "build_book", lambda dataset, force: made.append(("book", dataset, force)))
     return made
 
 
@@ -76,7 +76,7 @@ def test_run_takes_the_folder_and_whether_to_skip(calls):
 
 def test_book_runs_the_notebooks_first(calls):
     assert invoke("book", "-p", "seeds", "3").exit_code == 0
-    assert calls == [({"seeds": 3}, {"force": False}), ("book", False)]
+    assert calls == [({"seeds": 3}, {"force": False}), ("book", "esc10", False)]
 
 
 @pytest.mark.parametrize(
@@ -332,45 +332,56 @@ def test_interrupted_run_ends_its_kernel(tmp_path):
 
 def test_book_is_built_when_something_changed(tmp_path, monkeypatch, capsys):
     monkeypatch.setattr(book, "repository", lambda: tmp_path)
-    index = tmp_path / "build" / "_build" / "html" / "index.html"
+    build = tmp_path / "build"
     make = (
-        "import pathlib, sys; page = pathlib.Path('book/page.md').read_text(); print(page);"
-        f"index = pathlib.Path({str(index)!r}); index.parent.mkdir(parents=True);"
-        "index.write_text(page); sys.exit('WARNING' in page)"
+        "import pathlib, sys; page = pathlib.Path('book/page.md').read_text();"
+        "index = pathlib.Path(sys.argv[-1], '_build/html/index.html'); index.parent.mkdir(parents=True);"
+        "(notebook,) = pathlib.Path('book/executed').resolve().iterdir(); print(f'{notebook}: {page}');"
+        "index.write_text(page + notebook.read_text()); sys.exit('WARNING' in page)"
     )
     monkeypatch.setattr(book, "JUPYTER_BOOK", [sys.executable, "-c", make])
+    (tmp_path / "_config.yml").touch()
     page = tmp_path / "book" / "page.md"
-    page.parent.mkdir()
+    executed = tmp_path / "book" / "executed" / "esc10"
+    (executed / ".failed").mkdir(parents=True)
+    (executed / ".lock").touch()
+    (executed / "01_x.ipynb").write_text(" {}")
     page.write_text("one")
 
-    assert book.build_book() == index
+    index = book.build_book()
+    assert index == build / "_build" / "html" / "index.html"
     book.build_book()
     first, _, second, _ = capsys.readouterr().out.splitlines()
     assert first.endswith(" s")
     assert second.endswith("unchanged")
 
-    page.write_text("page.md:1: WARNING: no such label")
+    page.write_text("WARNING: no such label")
     for _ in range(2):  # a failed build is never taken for a good one
         with pytest.raises(DhaError, match=r"the book has the faults listed above; .*build/book.log"):
             book.build_book()
-        assert capsys.readouterr().err == "page.md:1: WARNING: no such label\n"
+        fault = f"{executed / '01_x.ipynb'}: WARNING: no such label\n"  # not where it was copied to
+        assert capsys.readouterr().err == fault
 
     page.write_text("two")
     book.build_book()
-    assert index.read_text() == "two"
-    (tmp_path / "results").mkdir()
-    (tmp_path / "results" / "numbers.json").write_text("{}")
-    (tmp_path / "book" / "executed" / ".failed").mkdir(parents=True)
-    (tmp_path / "book" / "executed" / ".failed" / "01_x.ipynb").write_text("{}")
+    assert index.read_text() == "two {}"
+    (tmp_path / "results" / "reference").mkdir(parents=True)
+    (tmp_path / "results" / "reference" / "numbers.json").write_text("{}")
     capsys.readouterr()
     book.build_book()
-    (tmp_path / "book" / "executed" / ".failed" / "01_x.ipynb").write_text("{ }")
+    (executed / ".failed" / "01_x.ipynb").write_text("{ }")
+    other = tmp_path / "book" / "executed" / "mine"
+    other.mkdir()
+    (other / "01_x.ipynb").write_text(" of mine")
     book.build_book()
     lines = capsys.readouterr().out.splitlines()
     assert [line.endswith("unchanged") for line in lines[::2]] == [False, True]
     index.unlink()
     book.build_book()
-    assert index.exists()
+
+    mine = book.build_book("sounds/mine.csv")
+    assert mine == build / "books" / "mine" / "_build" / "html" / "index.html"
+    assert (index.read_text(), mine.read_text()) == ("two {}", "two of mine")
 
 
 def test_book_without_jupyter_book(monkeypatch):

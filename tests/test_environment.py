@@ -11,8 +11,9 @@ from dha_utils.paths import repository
 PROJECT = tomllib.loads((repository() / "pyproject.toml").read_text())["project"]
 REQUIREMENTS = [
     *PROJECT["dependencies"],
-    *(r for extra in PROJECT["optional-dependencies"].values() for r in extra),
+    *(r for name, extra in PROJECT["optional-dependencies"].items() if name != "lab" for r in extra),
 ]
+"""Of what `make` installs: JupyterLab comes on top where somebody wants it."""
 
 
 def test_environment_yml_equals_pyproject():

@@ -1,7 +1,6 @@
 """The notebooks as they are kept, and one run of all of them into a book."""
 
 import ast
-import shutil
 
 import nbformat
 import papermill
@@ -36,14 +35,10 @@ def test_kept_without_outputs_and_without_code_of_their_own(path):
 def built(tmp_path_factory):
     """The whole book, from the bundled artifacts, in a folder of its own."""
     root = tmp_path_factory.mktemp("book")
-    shutil.copytree(repository() / "book", root / "book", ignore=shutil.ignore_patterns("executed", "_build"))
-    shutil.copy(repository() / "_config.yml", root)
-    shutil.copytree(repository() / "results" / "reference", root / "results" / "reference")
-    (root / "data").symlink_to(repository() / "data")
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("DHA_DATA", "")
-        run_notebooks({"results": str(root / "results")}, executed=root / "book" / "executed")
-    build(root)
+        run_notebooks({"results": str(root / "results")}, executed=root / "executed")
+    build(repository(), root / "executed", root / "build")
     return root
 
 
@@ -58,6 +53,11 @@ def test_pages_ask_nothing_of_the_network_and_show_no_warnings(built):
         assert outside_requests(text) == [], page.name
         assert "Traceback (most recent call last)" not in text, page.name
         assert "output stderr" not in text, page.name
+
+
+def test_in_a_whole_run_no_notebook_reads_the_reference(built):
+    pages = {path.stem: path.read_text("utf-8") for path in (built / "executed").glob("*.ipynb")}
+    assert [name for name, page in pages.items() if "from results/reference" in page] == []
 
 
 def test_headline_numbers_are_there(built):

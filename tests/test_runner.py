@@ -7,7 +7,7 @@ from nbformat.v4 import new_code_cell, new_notebook
 from papermill.exceptions import PapermillExecutionError
 
 from dha_utils import fingerprint, runner
-from dha_utils.errors import DhaError, ParameterError
+from dha_utils.errors import DataError, DhaError, ParameterError
 from dha_utils.runner import run_notebooks
 
 WRITE = """
@@ -64,7 +64,9 @@ def test_runs_what_is_out_of_date_and_no_more(repo, capsys):
     paths = run_notebooks(given)
     out = capsys.readouterr().out
     assert [line.split("...")[0].strip() for line in out.splitlines()] == ["01_first", "02_second"]
-    assert paths == [repo / "book" / "executed" / f"{name}.ipynb" for name in ("01_first", "02_second")]
+    assert paths == [
+        repo / "book" / "executed" / "esc10" / f"{name}.ipynb" for name in ("01_first", "02_second")
+    ]
     assert sorted(path.name for path in results.iterdir()) == ["first.txt", "second.txt"]
     assert (results / "first.txt").read_text() == "0.25"
     executed = json.loads(paths[0].read_text())
@@ -167,10 +169,29 @@ def test_parameters_are_checked_before_anything_runs(repo, capsys):
         ParameterError, match=r"parameter keep: expected a number in \(0, 1\], got '0.1' \(str\)"
     ):
         run_notebooks({"keep": "0.1"})
-    with pytest.raises(ParameterError, match=r"unknown parameter 'seeds'; 01_one takes: keep, results$"):
+    with pytest.raises(ParameterError, match=r"^parameter seeds is not taken by 01_one; taken by 02_two$"):
         run_notebooks({"seeds": 3}, only=["01"])
     assert capsys.readouterr().out == ""
     assert not (repo / "book").exists()
+
+
+def test_every_data_set_has_its_own_pages_and_bad_sounds_are_reported_first(repo, tmp_path, capsys):
+    write_notebook(repo, "01_one", "1", parameters="dataset = 'esc10'\nroot = None")
+    with pytest.raises(DataError, match=r"there is no file .*mine\.csv"):
+        run_notebooks({"dataset": str(tmp_path / "mine.csv")})
+    assert capsys.readouterr().out == ""
+    rows = [f"{label}{i}.wav,{label}" for label in ("dog", "rain") for i in range(4)]
+    (tmp_path / "mine.csv").write_text("\n".join(["path,label", *rows]))
+    with pytest.raises(DataError, match="8 of the 8 clips of mine are missing: "):
+        run_notebooks({"dataset": str(tmp_path / "mine.csv")})
+    assert not (repo / "book").exists()
+    for row in rows:
+        (tmp_path / row.partition(",")[0]).touch()
+    executed = repo / "book" / "executed"
+    assert run_notebooks({}) == [executed / "esc10" / "01_one.ipynb"]
+    assert run_notebooks({"dataset": str(tmp_path / "mine.csv")}) == [executed / "mine" / "01_one.ipynb"]
+    run_notebooks({})
+    assert capsys.readouterr().out.endswith("unchanged\n")
 
 
 def test_no_such_notebook(repo):
@@ -183,7 +204,7 @@ def test_no_such_notebook(repo):
 
 def test_two_runs_at_once_are_refused(repo):
     write_notebook(repo, "01_first", "1")
-    executed = repo / "book" / "executed"
+    executed = repo / "book" / "executed" / "esc10"
     with (
         runner._alone(executed),
         pytest.raises(DhaError, match="another run is at work in"),

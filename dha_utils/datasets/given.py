@@ -1,0 +1,71 @@
+"""The data set that was asked for: what its folders are called, and whether its audio is at hand."""
+
+import os
+from pathlib import Path
+
+from dha_utils.datasets import DATASETS, Clips, load_clips
+from dha_utils.datasets.table import SEPARATORS
+from dha_utils.errors import DataError, NoAudioError
+from dha_utils.paths import bundled, data_dir
+
+
+def name_of(dataset: str) -> str:
+    """Return what the folders of a data set's results and pages are called.
+
+    Parameters
+    ----------
+    dataset : str
+        Name of a data set, or a folder or table, whose last part (without ``.csv``) is the name.
+
+    Raises
+    ------
+    DataError
+        If there is no name, or it is that of something else.
+
+    Examples
+    --------
+    >>> name_of("path/to/sounds"), name_of("mine.csv"), name_of("esc10")
+    ('sounds', 'mine', 'esc10')
+    """
+    path = Path(dataset).expanduser()
+    name = path.name if dataset in DATASETS else path.resolve().name
+    name = Path(name).stem if Path(name).suffix.lower() in SEPARATORS else name
+    if name in ("", "reference"):
+        raise DataError(f"{dataset}: its results cannot be called {name!r}; rename the folder or the table")
+    if name in DATASETS and dataset != name:
+        raise DataError(
+            f"{dataset}: a folder called {name!r} would share the results of that data set; rename it"
+        )
+    return name
+
+
+def clips_at_hand(
+    dataset: str, root: str | Path | None = None, *, allow_missing: bool = False
+) -> Clips | None:
+    """Return the clips of the audio, or None where there is none and the data set is bundled.
+
+    Arguments as in `dha_utils.load_clips`.
+
+    Raises
+    ------
+    DataError
+        If `root` or ``$DHA_DATA`` is given and does not hold the whole data set, if what was fetched is partial, or if there
+        is neither audio nor bundled artifacts.
+    """
+    is_bundled = dataset in DATASETS and bundled(dataset).is_dir()
+    if is_bundled and root is None and data_dir() is None:
+        return None
+    try:
+        return load_clips(dataset, root, allow_missing=allow_missing)
+    except DataError as error:
+        if not is_bundled:
+            raise
+        if isinstance(error, NoAudioError) and root is None and "DHA_DATA" not in os.environ:
+            return None  # other data sets were fetched
+        given = (
+            "root" if root is not None else "$DHA_DATA" if "DHA_DATA" in os.environ else "what was fetched"
+        )
+        raise DataError(
+            f"{given} cannot be used: {error}; or start from the bundled artifacts, with `DHA_DATA= dha run`"
+            + " and no root" * (root is not None)
+        ) from error
