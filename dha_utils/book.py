@@ -98,6 +98,9 @@ def build(root: Path, executed: Path, output: Path) -> None:
         ignored = shutil.ignore_patterns(*LEFT_OUT)
         shutil.copytree(root / "book", sources / "book", ignore=ignored)
         shutil.copytree(executed, sources / "book" / "executed", ignore=ignored)
+        for notebook in (sources / "book" / "executed").glob("*.ipynb"):
+            # A notebook links to the pages from where it is kept, so that the link also works there.
+            notebook.write_text(notebook.read_text("utf-8").replace("](../book/", "](../"), "utf-8")
         shutil.copy(root / "_config.yml", sources)
         for name in ("results", "data"):
             (sources / name).symlink_to(root / name)
