@@ -9,7 +9,7 @@ _PUBLIC = {
     "COMPENSATIONS": "compensation",
     "CRITERIA": "criteria",
     "Cell": "sweeps",
-    "Clips": "datasets",
+    "Clips": "datasets.clips",
     "Inputs": "inputs",
     "LayerEnsemble": "ensemble",
     "NATIVE_RATE": "soundnet",

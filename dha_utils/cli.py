@@ -87,7 +87,7 @@ app = typer.Typer(
     no_args_is_help=True,
     help="Companion to Deep Hidden Analysis: which feature maps of SoundNet are redundant?",
 )
-app.add_typer(fetch, name="fetch")
+app.command(no_args_is_help=True)(fetch)
 for command in (extract, inspect, bundle, grid, prune, predict):
     app.command()(command)
 

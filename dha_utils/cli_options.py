@@ -5,13 +5,14 @@ from typing import Annotated
 
 import typer
 
+from dha_utils.datasets import DATASETS
 from dha_utils.errors import ParameterError
 from dha_utils.parameters import PARAMETERS, check_value
 
 Dataset = Annotated[str | None, typer.Option(help=PARAMETERS["dataset"].help + ".")]
 DataArgument = Annotated[
     str,
-    typer.Argument(help="A name (esc10, esc50, dcase2016, ...), a folder of classes, or a CSV/TSV table."),
+    typer.Argument(help=f"A name ({', '.join(DATASETS)}), a folder of classes, or a CSV/TSV table."),
 ]
 Root = Annotated[str | None, typer.Option(help="Folder that holds the audio; default $DHA_DATA.")]
 Rate = Annotated[int, typer.Option(help="Sampling rate in Hz.")]

@@ -19,7 +19,7 @@ from dha_utils.channels import FilterOrder, LayerStatistics, gather_statistics, 
 from dha_utils.compensation import compensate, layer_activations
 from dha_utils.complexity import count_macs
 from dha_utils.criteria.filters import psnet_kept_filters
-from dha_utils.datasets import Clips
+from dha_utils.datasets.clips import Clips
 from dha_utils.errors import ParameterError
 from dha_utils.evaluation import CrossValidation, cross_validate_networks
 from dha_utils.extraction import BATCH_SIZE, pool_maps

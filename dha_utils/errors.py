@@ -1,5 +1,8 @@
 """Errors meant for the person at the keyboard: one line that says what is wrong and what to do."""
 
+from collections.abc import Iterable
+from difflib import get_close_matches
+
 
 class DhaError(ValueError):
     """Base of all errors that ``dha`` prints as one line, without a traceback."""
@@ -23,3 +26,23 @@ class FetchError(DhaError):
 
 class ParameterError(DhaError):
     """A parameter with an unknown name, a wrong type or an impossible value."""
+
+
+def closest(name: str, known: Iterable[str]) -> str:
+    """Return ``" (did you mean 'anova'?)"`` for the name nearest to `name`, or an empty string.
+
+    >>> closest("anvoa", ["anova", "random"])
+    " (did you mean 'anova'?)"
+    >>> closest("xyz", ["anova", "random"])
+    ''
+    """
+    matches = get_close_matches(name, list(known), n=1)
+    return f" (did you mean {matches[0]!r}?)" if matches else ""
+
+
+def choose(kind: str, name: str, known: Iterable[str], error: type[DhaError] = ParameterError) -> str:
+    """Return a name that is among those known, or raise an error that lists them and says which one was probably meant."""
+    known = list(known)
+    if name in known:
+        return name
+    raise error(f"unknown {kind} {name!r}{closest(name, known)}; there are: {', '.join(filter(None, known))}")

@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 
 from dha_utils.artifacts import key_of, obtain, places
-from dha_utils.datasets import Clips
+from dha_utils.datasets.clips import Clips
 from dha_utils.inspection import clips_of
 from dha_utils.maps import iterate_maps
 from dha_utils.provenance import extraction_provenance

@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from dha_utils.datasets import Clips
+from dha_utils.datasets.clips import Clips
 from dha_utils.errors import ParameterError
 from dha_utils.filling import Batch, extract, extract_into
 from dha_utils.fused import FusedTaps

@@ -20,7 +20,7 @@ from tqdm import tqdm
 
 from dha_utils.artifacts import key_of
 from dha_utils.cluster import connect, run_items
-from dha_utils.datasets import Clips
+from dha_utils.datasets.clips import Clips
 from dha_utils.errors import DataError
 from dha_utils.hardware import choose_workers
 from dha_utils.manifest import MANIFEST

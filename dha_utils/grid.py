@@ -13,7 +13,8 @@ import pandas as pd
 
 from dha_utils.artifacts import key_of, make_key
 from dha_utils.cluster import connect
-from dha_utils.datasets import Clips, default_duration
+from dha_utils.datasets import default_duration
+from dha_utils.datasets.clips import Clips
 from dha_utils.datasets.given import clips_at_hand
 from dha_utils.errors import DataError, ParameterError
 from dha_utils.inputs import compute_inputs, load_inputs

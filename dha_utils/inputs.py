@@ -15,8 +15,8 @@ import numpy as np
 from safetensors.numpy import load_file, save_file
 
 from dha_utils.artifacts import key_of
-from dha_utils.datasets import DATASETS, Clips, default_duration
-from dha_utils.datasets.clips import check_folds
+from dha_utils.datasets import DATASETS, default_duration
+from dha_utils.datasets.clips import Clips, check_folds
 from dha_utils.datasets.given import clips_at_hand
 from dha_utils.errors import DataError
 from dha_utils.extraction import extract_mfcc, extract_responses

@@ -18,8 +18,8 @@ from tqdm import tqdm
 
 from dha_utils.artifacts import OF_A_CLIP, hash_sound
 from dha_utils.cluster import connect, run_items
-from dha_utils.datasets import DATASETS, Clips, load_clips
-from dha_utils.datasets.clips import check_folds
+from dha_utils.datasets import DATASETS, load_clips
+from dha_utils.datasets.clips import Clips, check_folds
 from dha_utils.errors import AudioError, DataError, ParameterError
 from dha_utils.hardware import choose_workers
 from dha_utils.responses import Responses

@@ -15,7 +15,7 @@ import numpy as np
 import torch
 from tqdm import tqdm
 
-from dha_utils.datasets import Clips
+from dha_utils.datasets.clips import Clips
 from dha_utils.errors import DataError, ParameterError
 from dha_utils.fused import FusedTaps
 from dha_utils.hardware import choose_workers

@@ -11,9 +11,10 @@ was worded, and gives the outcome of the claim.
 
 from collections.abc import Mapping, Sequence
 
+from dha_utils.datasets import DATASETS
 from dha_utils.formats import format_value as shown
 from dha_utils.inference import Interval
-from dha_utils.paper import CLAIMS, DATASETS, EQUIVALENT, KEEP, MARGIN
+from dha_utils.paper import CLAIMS, EQUIVALENT, KEEP, MARGIN
 
 HOLDS, DOES_NOT_HOLD, UNDECIDED = "holds", "does not hold", "undecided"
 NOT_TESTABLE = "not testable here"
@@ -74,7 +75,7 @@ def outcome_rows(results: Mapping[str, Mapping], dataset: str) -> list[dict]:
         claim (its key in `dha_utils.paper.CLAIMS`), part, text and source of the claim, measured (a sentence), estimate, low,
         high (fractions; None where there is none), outcome, on (what people call the data set), evidence (a notebook).
     """
-    on = DATASETS.get(dataset, dataset)
+    on = DATASETS[dataset].title if dataset in DATASETS else dataset
     rows = [
         *_cost(results["ensemble"]),
         *_computation(results["computation"]),
@@ -253,7 +254,7 @@ def _ensemble(ensemble: Mapping, dataset: str) -> list[dict]:
     *_, gain = ensemble["gains"]
     change = Interval(gain["change"], gain["low"], gain["high"])
     needed = gain["single"] * (1 + CLAIMS["ensemble"].number)
-    asked = dataset.startswith("dcase2016") and needed <= 1
+    asked = dataset in CLAIMS["ensemble"].datasets and needed <= 1
     relative = Interval(*(value / gain["single"] for value in change))
     outcome = NOT_TESTABLE
     if asked:

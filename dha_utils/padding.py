@@ -12,7 +12,7 @@ import numpy as np
 
 from dha_utils.artifacts import key_of
 from dha_utils.complexity import count_macs
-from dha_utils.datasets import Clips
+from dha_utils.datasets.clips import Clips
 from dha_utils.evaluation import cross_validate_many
 from dha_utils.extraction import extract_responses
 from dha_utils.inference import paired_difference

@@ -4,11 +4,12 @@ from typing import NamedTuple
 
 
 class Claim(NamedTuple):
-    """A published claim: where it stands, what it says, and its number where it has one."""
+    """A published claim: where it stands, what it says, its number if any, and the data sets it is about (none: any)."""
 
     source: str
     text: str
     number: float | None
+    datasets: tuple[str, ...] = ()
 
 
 CLAIMS = {
@@ -17,7 +18,12 @@ CLAIMS = {
     "selection": Claim("DHA, poster", "The statistic finds the maps that matter.", None),
     "alike": Claim("DHA, poster", "Redundant maps respond alike to the various classes.", 0.89),
     "pruning": Claim("DHA, poster", "CNNs can be pruned by redundant feature maps only.", None),
-    "ensemble": Claim("EUSIPCO-18", "The ensemble is 30.85 % (relative) better than its best layer.", 0.3085),
+    "ensemble": Claim(
+        "EUSIPCO-18",
+        "The ensemble is 30.85 % (relative) better than its best layer.",
+        0.3085,
+        ("dcase2016", "dcase2016-evaluation"),
+    ),
 }
 """The claims of the protocol (``book/protocol.md``), in its order."""
 
@@ -42,11 +48,3 @@ KEEP = 0.11
 
 FRACTIONS = (0.01, 0.02, 0.05, 0.11, 0.25, 0.5)
 """Fractions of maps kept at which the protocol compares with random maps."""
-
-DATASETS = {
-    "esc10": "ESC-10",
-    "esc50": "ESC-50",
-    "dcase2016": "DCASE-16",
-    "dcase2016-evaluation": "the evaluation set of DCASE-16",
-}
-"""What people call the published data sets; others go by their own name."""

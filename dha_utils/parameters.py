@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from decimal import Decimal, InvalidOperation
 from types import ModuleType, NoneType, SimpleNamespace
 
+from dha_utils.datasets import DATASETS
 from dha_utils.errors import ParameterError
 from dha_utils.naming import closest
 
@@ -57,7 +58,7 @@ PARAMETERS: Mapping[str, Parameter] = {
         (str,),
         lambda value: bool(value.strip()),
         "the name of a data set, a folder with one subfolder per class, or a CSV or TSV table",
-        "Data set: esc10, esc50, dcase2016, dcase2016-evaluation, a folder with one subfolder per class, or a CSV/TSV table",
+        f"Data set: {', '.join(DATASETS)}, a folder with one subfolder per class, or a CSV/TSV table",
     ),
     "root": Parameter(
         (str, NoneType),

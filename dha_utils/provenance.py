@@ -11,7 +11,8 @@ import numpy as np
 import soundfile
 
 from dha_utils.artifacts import VERSIONS
-from dha_utils.datasets import ATTRIBUTIONS, Clips
+from dha_utils.datasets import DATASETS
+from dha_utils.datasets.clips import Clips
 
 PACKAGES = ("librosa", "numpy", "scipy", "soundfile", "soxr", "torch")
 
@@ -57,7 +58,7 @@ def extraction_provenance(clips: Clips, parameters: dict, model=None, kind: str 
     further = {"notes": list(clips.notes), "left_out": list(clips.left_out), "cut": cut}
     return {
         "dataset": clips.name,
-        "attribution": ATTRIBUTIONS.get(clips.name),
+        "attribution": DATASETS[clips.name].attribution if clips.name in DATASETS else None,
         "clips": len(clips),
         "clip_list_sha256": hashlib.sha256("\n".join(clips.table["clip"]).encode()).hexdigest(),
         "version": VERSIONS[kind],

@@ -15,7 +15,7 @@ from tqdm import tqdm
 from dha_utils.artifacts import key_of, load_json, obtain, places
 from dha_utils.criteria import CRITERIA, MapScores
 from dha_utils.criteria.filters import layer_weights
-from dha_utils.datasets import Clips
+from dha_utils.datasets.clips import Clips
 from dha_utils.errors import DataError
 from dha_utils.inspection import clips_of
 from dha_utils.maps import iterate_maps, selection_clips

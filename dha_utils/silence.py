@@ -19,7 +19,7 @@ from sklearn.preprocessing import StandardScaler
 
 from dha_utils.artifacts import VERSIONS, key_of, load_json, obtain, places
 from dha_utils.criteria import CRITERIA, MapScores
-from dha_utils.datasets import Clips
+from dha_utils.datasets.clips import Clips
 from dha_utils.errors import DataError
 from dha_utils.evaluation import Selector, check_folds
 from dha_utils.extraction import BATCH_SIZE, pool_maps

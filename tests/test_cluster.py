@@ -16,7 +16,7 @@ import soundfile
 
 from dha_utils import cluster, filling
 from dha_utils.cluster import connect, run_items
-from dha_utils.datasets import Clips
+from dha_utils.datasets.clips import Clips
 from dha_utils.errors import AudioError, DhaError, ParameterError
 from dha_utils.extraction import extract_responses, extract_to_store
 from dha_utils.inspection import inspect_clips

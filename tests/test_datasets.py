@@ -5,7 +5,8 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from dha_utils.datasets import Clips, load_clips
+from dha_utils.datasets import DATASETS, default_duration, load_clips
+from dha_utils.datasets.clips import Clips
 from dha_utils.datasets.esc import FOLDERS, read_index, read_index50
 from dha_utils.errors import DataError
 from dha_utils.inspection import inspect_clips
@@ -384,3 +385,15 @@ def test_folds_of_a_table_are_made(tmp_path):
     assert clips.test_folds == [1, 2, 3, 4, 5]
     assert (clips.table.groupby("recording")["fold"].nunique() == 1).all()
     assert clips.table["recording"].nunique() == 12
+
+
+def test_a_data_set_is_an_entry_and_a_module():
+    for name, published in DATASETS.items():
+        assert callable(published.code.LOADERS[name])
+        assert published.comes_with in ("", *(other for other, one in DATASETS.items() if one.sets))
+        assert bool(published.sets) != bool(published.comes_with)
+    assert [default_duration(name) for name in ("esc50", "dcase2016-evaluation", "mine.csv")] == [
+        5.0,
+        30.0,
+        5.0,
+    ]

@@ -5,7 +5,8 @@ import soundfile
 
 from dha_utils import examples as module
 from dha_utils import inspection
-from dha_utils.datasets import Clips, load_clips
+from dha_utils.datasets import load_clips
+from dha_utils.datasets.clips import Clips
 from dha_utils.errors import DataError
 from dha_utils.examples import EXAMPLE_TAPS, Examples, compute_examples, load_examples
 from dha_utils.inspection import identify

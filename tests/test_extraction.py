@@ -11,7 +11,8 @@ import soundfile
 import torch
 
 from dha_utils import extraction, filling
-from dha_utils.datasets import Clips, load_clips
+from dha_utils.datasets import load_clips
+from dha_utils.datasets.clips import Clips
 from dha_utils.errors import AudioError, DataError, ParameterError
 from dha_utils.extraction import extract_mfcc, extract_responses, extract_to_store, pool_maps
 from dha_utils.fused import FusedTaps

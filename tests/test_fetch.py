@@ -3,7 +3,6 @@
 import hashlib
 import http.server
 import io
-import json
 import multiprocessing
 import random
 import shutil
@@ -11,13 +10,15 @@ import stat
 import threading
 import zipfile
 from collections import namedtuple
+from dataclasses import replace
 
 import pytest
 from typer.testing import CliRunner
 
 from dha_utils.cli import app
+from dha_utils.datasets import DATASETS, esc, fetch, unpack
 from dha_utils.datasets import download as download_module
-from dha_utils.datasets import fetch, unpack
+from dha_utils.datasets.registry import Archive
 from dha_utils.errors import FetchError
 
 
@@ -78,7 +79,7 @@ def make_zip(members, links=()) -> bytes:
 
 
 @pytest.fixture
-def registered(server, monkeypatch, tmp_path):
+def registered(server, monkeypatch):
     """Return a function that puts a data set "esc10" of one set "Sounds" with these archives into the registry."""
 
     def register(limit=10**6, **archives):
@@ -94,17 +95,9 @@ def registered(server, monkeypatch, tmp_path):
                     "unpacked_at_most": limit,
                 }
             )
-        registry = {
-            "esc10": {
-                "title": "Sounds",
-                "licence": "none",
-                "sets": [{"folder": "Sounds", "archives": entries}],
-            }
-        }
-        file = tmp_path / "registry.json"
-        file.write_text(json.dumps(registry))
-        monkeypatch.setattr(fetch, "REGISTRY", file)
-        return registry
+        sets = {"Sounds": [Archive(**entry) for entry in entries]}
+        monkeypatch.setitem(DATASETS, "esc10", replace(DATASETS["esc10"], sets=sets))
+        return sets["Sounds"]
 
     return register
 
@@ -148,18 +141,19 @@ def test_dry_run_says_what_and_how_much_and_asks_nothing(registered, server, tmp
     assert not (tmp_path / "data").exists()
 
 
-def test_the_real_registry_is_pinned():
+def test_the_real_registry_is_pinned(tmp_path):
     sizes = {}
-    for name in ("esc10", "esc50", "dcase2016"):
-        for one in fetch.read_registry(name)["sets"]:
-            for archive in one["archives"]:
+    assert fetch.fetchable() == ["esc10", "esc50", "dcase2016"]
+    for name in fetch.fetchable():
+        for folder, archives in DATASETS[name].sets.items():
+            for archive in archives:
                 assert archive.url.startswith("https://")
                 # Either the archive has a published hash, or every file in it does.
-                assert archive.hash or fetch.published_files(one["folder"])
+                assert archive.hash or all(DATASETS[name].code.FILES[folder](tmp_path).values())
                 sizes[archive.name] = archive.bytes
     assert len(sizes) == 18
-    assert len(fetch.published_files("ESC-10")) == 400
-    assert len(fetch.published_files("ESC-50")) == 2001
+    assert len(esc.FILES["ESC-10"](tmp_path)) == 400
+    assert len(esc.FILES["ESC-50"](tmp_path)) == 2001
     assert "size unknown until asked" in "\n".join(fetch.plan("esc10"))
 
 
@@ -205,9 +199,8 @@ def test_the_next_archive_after_a_failed_one(registered, server, tmp_path):
 
 
 def test_offline_leaves_nothing(registered, server, tmp_path):
-    registry = registered(one=make_zip({"a.wav": b"aaa"}))
-    registry["esc10"]["sets"][0]["archives"][0]["url"] = "http://127.0.0.1:9/one.zip"  # nobody listens there
-    fetch.REGISTRY.write_text(json.dumps(registry))
+    archives = registered(one=make_zip({"a.wav": b"aaa"}))
+    archives[0] = replace(archives[0], url="http://127.0.0.1:9/one.zip")  # nobody listens there
     result = run(tmp_path / "deep" / "data")
     assert result.exit_code == 1
     assert result.stderr.splitlines()[-1] == (
@@ -227,7 +220,7 @@ def test_another_content_is_thrown_away(registered, server, tmp_path):
 
 def test_a_copy_of_the_users_own_is_recognised(server, tmp_path, monkeypatch):
     known = {"audio/a.wav": f"md5:{hashlib.md5(b'aaa').hexdigest()}"}
-    monkeypatch.setattr(fetch, "published_files", lambda folder: known)
+    monkeypatch.setitem(esc.FILES, "ESC-50", lambda folder: known)
     (tmp_path / "ESC-50" / "audio").mkdir(parents=True)
     (tmp_path / "ESC-50" / "audio" / "a.wav").write_bytes(b"aaa")
     fetch.fetch_dataset("esc50", tmp_path, progress=False)
@@ -239,11 +232,11 @@ def test_files_with_published_hashes_are_checked_one_by_one(registered, tmp_path
     good = {
         name: f"sha256:{hashlib.sha256(name[:1].encode() * 3).hexdigest()}" for name in ("a.wav", "b.wav")
     }
-    monkeypatch.setattr(fetch, "published_files", lambda folder: good | {"a.wav": "sha256:00"})
+    monkeypatch.setitem(esc.FILES, "Sounds", lambda folder: good | {"a.wav": "sha256:00"})
     assert "a.wav in" in (error := run(tmp_path / "data").stderr.splitlines()[-1])
     assert "is not the published file (it has another sha256)" in error
     assert not (tmp_path / "data" / "Sounds" / "a.wav").exists()
-    monkeypatch.setattr(fetch, "published_files", lambda folder: good | {"c.wav": "sha256:00"})
+    monkeypatch.setitem(esc.FILES, "Sounds", lambda folder: good | {"c.wav": "sha256:00"})
     assert "1 published files did not come, such as c.wav" in run(tmp_path / "data").stderr
 
 
@@ -360,7 +353,7 @@ def test_a_target_that_cannot_be_made(registered, tmp_path):
 
 def test_unknown_names_and_damaged_records(registered, tmp_path):
     registered(one=make_zip({"a.wav": b"aaa"}))
-    with pytest.raises(FetchError, match=r"no data set 'esc11' to fetch .did you mean 'esc10'"):
+    with pytest.raises(FetchError, match=r"unknown data set to fetch 'esc11' .did you mean 'esc10'"):
         fetch.fetch_dataset("esc11", tmp_path)
     (tmp_path / "Sounds").mkdir()
     (tmp_path / "Sounds" / ".dha-fetched.json").write_text("{")

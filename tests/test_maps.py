@@ -5,7 +5,7 @@ import soundfile
 import torch
 
 from dha_utils import maps as maps_module
-from dha_utils.datasets import Clips
+from dha_utils.datasets.clips import Clips
 from dha_utils.errors import DataError, ParameterError
 from dha_utils.maps import iterate_maps, selection_clips, split_into_passes
 from dha_utils.soundnet import TAP_MAPS, TAPS, SoundNet

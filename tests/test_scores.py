@@ -5,7 +5,7 @@ import soundfile
 
 from dha_utils.criteria import CRITERIA
 from dha_utils.criteria.filters import layer_weights
-from dha_utils.datasets import Clips
+from dha_utils.datasets.clips import Clips
 from dha_utils.errors import DataError
 from dha_utils.maps import iterate_maps, selection_clips
 from dha_utils.scores import FoldScores, compute_scores

@@ -1,47 +1,26 @@
-"""Data sets: a name, a folder or a table becomes a table of clips with labels and folds."""
+"""Data sets: a name, a folder or a table becomes a table of clips with labels and folds.
+
+What reads them is imported by the function that needs it: the names alone cost nothing.
+"""
 
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from dha_utils.datasets.clips import Clips
-from dha_utils.datasets.esc import load_esc10, load_esc50
-from dha_utils.datasets.folder import load_folder
-from dha_utils.datasets.table import SEPARATORS, load_table
-from dha_utils.datasets.tut import load_dcase2016, load_dcase2016_evaluation
-from dha_utils.errors import DataError
-from dha_utils.naming import closest
+from dha_utils.datasets.registry import DATASETS
+from dha_utils.errors import DataError, closest
 
-__all__ = ["ATTRIBUTIONS", "DATASETS", "Clips", "default_duration", "load_clips"]
-
-DATASETS = {
-    "esc10": load_esc10,
-    "esc50": load_esc50,
-    "dcase2016": load_dcase2016,
-    "dcase2016-evaluation": load_dcase2016_evaluation,
-}
-"""Name of a published data set -> function that takes its root and returns its clips."""
-
-_TUT = (
-    'TUT Acoustic Scenes 2016 (A. Mesaros, T. Heittola, T. Virtanen, "TUT Database for Acoustic Scene Classification and '
-    'Sound Event Detection", EUSIPCO 2016), free for non-commercial use (EULA in its archive)'
-)
-
-ATTRIBUTIONS = {
-    "esc10": 'ESC-10 (K. J. Piczak, "ESC: Dataset for Environmental Sound Classification", ACM Multimedia 2015), CC BY 3.0',
-    "esc50": 'ESC-50 (K. J. Piczak, "ESC: Dataset for Environmental Sound Classification", ACM Multimedia 2015), CC BY-NC 3.0',
-    "dcase2016": _TUT,
-    "dcase2016-evaluation": _TUT,
-}
-"""Whose work a published data set is; goes into the provenance of what is computed from it."""
+if TYPE_CHECKING:
+    from dha_utils.datasets.clips import Clips
 
 
 def default_duration(name: str | Path) -> float:
-    """Return the length of a data set's clips in seconds, to which they are padded or cut: 30 for DCASE-16, else 5."""
-    return 30.0 if str(name).startswith("dcase2016") and name in DATASETS else 5.0
+    """Return the length of a data set's clips in seconds, to which they are padded or cut: that of a published one, else 5."""
+    return DATASETS[name].seconds if name in DATASETS else 5.0
 
 
 def load_clips(
     name_or_path: str | Path, root: str | Path | None = None, *, allow_missing: bool = False
-) -> Clips:
+) -> "Clips":
     """Return the clips of a published data set, of a folder with one subfolder per class, or of a CSV or TSV table.
 
     Parameters
@@ -65,8 +44,14 @@ def load_clips(
         The name is none of these, or the copy is missing or partial.
     """
     if name_or_path in DATASETS:
-        advice = f"; `dha fetch {str(name_or_path).partition('-')[0]}` gets them"
-        return _complete(DATASETS[name_or_path](root), allow_missing, advice)
+        published = DATASETS[name_or_path]
+        clips = published.code.LOADERS[name_or_path](root)
+        return _complete(
+            clips, allow_missing, f"; `dha fetch {published.comes_with or name_or_path}` gets them"
+        )
+    from dha_utils.datasets.folder import load_folder
+    from dha_utils.datasets.table import SEPARATORS, load_table
+
     path = Path(root or "", name_or_path).expanduser()
     if path.suffix.lower() in SEPARATORS and not path.is_dir():
         return _complete(load_table(path), allow_missing, "")
@@ -82,7 +67,7 @@ def load_clips(
     )
 
 
-def _complete(clips: Clips, allow_missing: bool, advice: str) -> Clips:
+def _complete(clips: "Clips", allow_missing: bool, advice: str) -> "Clips":
     """Return the clips, or raise where files are missing from the copy."""
     missing = [path for path in clips.table["path"] if not Path(path).is_file()]
     if not missing or allow_missing:

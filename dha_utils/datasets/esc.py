@@ -173,3 +173,21 @@ def _paths(copy: Path, index: pd.DataFrame) -> list[Path]:
     except (ValueError, LookupError) as error:
         fault = " ".join(f"{type(error).__name__}: {error}".split())  # pandas breaks its lines
         raise DataError(f"{meta} is not the one of ESC-50 ({fault}); {SOURCES} again") from error
+
+
+ESC50_META = "sha256:ca660da60191a97de289983a05821c9382d852a38a2ba8428980816b68cf6246"
+
+
+def _published10(_folder: Path) -> dict[str, str]:
+    return {
+        f"{FOLDERS[row.label]}/{row.clip}.ogg": f"sha256:{row.sha256}" for row in read_index().itertuples()
+    }
+
+
+def _published50(_folder: Path) -> dict[str, str]:
+    files = {f"audio/{row.file}": f"md5:{row.md5}" for row in read_index50().itertuples()}
+    return files | {"meta/esc50.csv": ESC50_META}
+
+
+LOADERS = {"esc10": load_esc10, "esc50": load_esc50}
+FILES = {"ESC-10": _published10, "ESC-50": _published50}

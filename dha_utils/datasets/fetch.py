@@ -9,68 +9,36 @@ import fcntl
 import json
 import os
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import urlsplit
 
 from tqdm import tqdm
 
 from dha_utils.datasets.download import disk_fault, download
-from dha_utils.datasets.esc import FOLDERS, read_index, read_index50
-from dha_utils.datasets.tut import DEVELOPMENT, EVALUATION, PUBLISHED, read_list
+from dha_utils.datasets.registry import DATASETS, Archive, Published
 from dha_utils.datasets.unpack import check_space, hash_file, unpack
-from dha_utils.errors import DataError, FetchError
-from dha_utils.naming import closest
+from dha_utils.errors import DataError, FetchError, choose
 from dha_utils.paths import atomic_write, fetch_dir
 
-REGISTRY = Path(__file__).with_name("registry.json")
 RECORD = ".dha-fetched.json"
 LOCK = ".dha-fetch.lock"
-ESC50_META = "sha256:ca660da60191a97de289983a05821c9382d852a38a2ba8428980816b68cf6246"
 
 
-@dataclass(frozen=True)
-class Archive:
-    """A file to download: its hash (None: its files are checked instead), its size in bytes where it is known, and a limit."""
-
-    url: str
-    hash: str | None
-    bytes: int | None
-    unpacked_at_most: int
-
-    @property
-    def name(self) -> str:
-        """The name of the file."""
-        return Path(urlsplit(self.url).path).name
-
-
-def read_registry(name: str) -> dict:
-    """Return the entry of a data set: title, licence, sets; a set has a folder and archives.
-
-    Raises
-    ------
-    FetchError
-        There is no such entry.
-    """
-    registry = json.loads(REGISTRY.read_text("utf-8"))
-    if name not in registry:
-        raise FetchError(
-            f"there is no data set {name!r} to fetch{closest(name, registry)}; there are: {', '.join(registry)}"
-        )
-    entry = registry[name]
-    sets = [one | {"archives": [Archive(**archive) for archive in one["archives"]]} for one in entry["sets"]]
-    return entry | {"sets": sets}
+def fetchable() -> list[str]:
+    """Return the names of the data sets that can be fetched."""
+    return [name for name, published in DATASETS.items() if published.sets]
 
 
 def plan(name: str, root: Path | None = None) -> list[str]:
     """Return what `fetch_dataset` would do, line by line, without asking the network."""
-    entry, root = read_registry(name), root or fetch_dir()
-    lines, total, unknown = [f"{entry['title']}; licence: {entry['licence']}; into {root}"], 0, False
-    for one in entry["sets"]:
-        done = _read_record(root / one["folder"])
-        for archive in one["archives"]:
+    published, root = _published(name), root or fetch_dir()
+    lines = [f"{published.title}, {published.about}; licence: {published.licence}; into {root}"]
+    total, unknown = 0, False
+    for folder, archives in published.sets.items():
+        done = _read_record(root / folder)
+        for archive in archives:
             if archive.name in done:
                 lines.append(f"  there already  {archive.name}")
                 continue
@@ -78,11 +46,8 @@ def plan(name: str, root: Path | None = None) -> list[str]:
             lines.append(f"  to fetch  {archive.url}  ({size})")
             total += archive.bytes or 0
             unknown |= archive.bytes is None
-    sizes = ([f"{total / 1e6:,.1f} MB"] if total or not unknown else []) + [
-        "what is of unknown size"
-    ] * unknown
-    lines.append(f"to download: {' and '.join(sizes)}")
-    return lines
+    sizes = [f"{total / 1e6:,.1f} MB"] * bool(total or not unknown) + ["what is of unknown size"] * unknown
+    return [*lines, f"to download: {' and '.join(sizes)}"]
 
 
 def fetch_dataset(name: str, root: Path | None = None, *, progress: bool = True) -> list[Path]:
@@ -91,7 +56,7 @@ def fetch_dataset(name: str, root: Path | None = None, *, progress: bool = True)
     Parameters
     ----------
     name : str
-        A key of the registry.
+        One of `fetchable`.
     root : Path, optional
         By default `dha_utils.paths.fetch_dir`.
     progress : bool
@@ -103,52 +68,51 @@ def fetch_dataset(name: str, root: Path | None = None, *, progress: bool = True)
         Something cannot be had, is not what was published, does not fit on the disk, or another process is at it. What has
         been downloaded is kept, and no file of the user's is touched.
     """
-    entry, root = read_registry(name), (root or fetch_dir()).expanduser().resolve()
+    published, root = _published(name), (root or fetch_dir()).expanduser().resolve()
     with _made(root), _alone(root):
-        for one in entry["sets"]:
-            _fetch_set(one, root, progress)
-    return [root / one["folder"] for one in entry["sets"]]
+        for folder, archives in published.sets.items():
+            _fetch_set(root / folder, archives, published.code.FILES.get(folder, lambda _: {}), progress)
+    return [root / folder for folder in published.sets]
 
 
-def _fetch_set(one: dict, root: Path, progress: bool) -> None:
-    target, archives = root / one["folder"], one["archives"]
+def _published(name: str) -> Published:
+    return DATASETS[choose("data set to fetch", name, ["weights", *fetchable()], FetchError)]
+
+
+def _fetch_set(
+    target: Path, archives: list[Archive], files: Callable[[Path], Mapping[str, str | None]], progress: bool
+) -> None:
     record = _read_record(target)
-    known = published_files(one["folder"])
-    verify(
-        target,
-        {path: f"sha256:{digest}" for files in record.values() for path, digest in files.items()},
-        progress,
-    )
+    there = {path: f"sha256:{digest}" for unpacked in record.values() for path, digest in unpacked.items()}
+    verify(target, there, progress)
+    try:
+        known = {path: pinned for path, pinned in files(target).items() if pinned}
+    except DataError:  # its own lists have not come yet
+        known = {}
     missing = [archive for archive in archives if archive.name not in record]
     if missing and known and all((target / path).is_file() for path in known):
         verify(target, known, progress)
         _say(f"{target}: all {len(known)} published files are there and intact", progress)
         return
     # As much again for the unpacked files; a compressed archive may need more, which is checked before it is unpacked.
-    check_space(target, 2 * sum(archive.bytes or 0 for archive in missing), f"fetching {one['folder']}")
+    check_space(target, 2 * sum(archive.bytes or 0 for archive in missing), f"fetching {target.name}")
     for archive in missing:
         size = "" if archive.bytes is None else f" ({archive.bytes / 1e6:,.1f} MB)"
         _say(f"fetching {archive.name}{size} from {urlsplit(archive.url).netloc}", progress)
-        file = download(archive.url, archive.hash, root, progress=progress)
+        file = download(archive.url, archive.hash, target.parent, progress=progress)
         record[archive.name] = unpack(
             file, target, max_bytes=archive.unpacked_at_most, known=known, progress=progress
         )
         with atomic_write(target / RECORD) as temporary:
             temporary.write_text(json.dumps(record, indent=1) + "\n", encoding="utf-8")
         file.unlink()  # ours: it was downloaded by this command, and all of it is unpacked
-    _check_complete(target, known, record)
+    try:
+        absent = sorted({*files(target)} - {path for unpacked in record.values() for path in unpacked})
+    except DataError as error:
+        raise FetchError(str(error)) from error
+    if absent:
+        raise FetchError(f"{target}: {len(absent)} published files did not come, such as {absent[0]}")
     _say(f"{target}: {sum(map(len, record.values()))} files, all verified", progress)
-
-
-def published_files(folder: str) -> dict[str, str]:
-    """Return relative path -> hash of the files whose hashes are published, for the folder of a set."""
-    if folder == "ESC-10":
-        rows = read_index().itertuples()
-        return {f"{FOLDERS[row.label]}/{row.clip}.ogg": f"sha256:{row.sha256}" for row in rows}
-    if folder == "ESC-50":
-        rows = read_index50().itertuples()
-        return {f"audio/{row.file}": f"md5:{row.md5}" for row in rows} | {"meta/esc50.csv": ESC50_META}
-    return {}
 
 
 def verify(target: Path, known: dict[str, str], progress: bool = True) -> None:
@@ -179,26 +143,6 @@ def verify(target: Path, known: dict[str, str], progress: bool = True) -> None:
             raise FetchError(
                 f"{file}: is not the published file; move it away, delete {RECORD} beside it, and fetch again"
             )
-
-
-def _check_complete(target: Path, known: dict[str, str], record: dict[str, dict[str, str]]) -> None:
-    """Raise where the archives did not hold all that was published."""
-    files = {path for unpacked in record.values() for path in unpacked}
-    absent = sorted(set(known) - files)
-    if target.name in (DEVELOPMENT, EVALUATION):
-        lists = {DEVELOPMENT: ("meta.txt", 2), EVALUATION: ("evaluation_setup/evaluate.txt", 3)}
-        name, columns = lists[target.name]
-        try:
-            listed = {row[0] for row in read_list(target / name, columns)}
-        except DataError as error:
-            raise FetchError(str(error)) from error
-        if len(listed) != PUBLISHED[target.name]:
-            raise FetchError(
-                f"{target / name}: lists {len(listed)} clips, not the published {PUBLISHED[target.name]}"
-            )
-        absent = sorted(listed - files)
-    if absent:
-        raise FetchError(f"{target}: {len(absent)} published files did not come, such as {absent[0]}")
 
 
 def _read_record(target: Path) -> dict[str, dict[str, str]]:

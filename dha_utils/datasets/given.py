@@ -3,7 +3,8 @@
 import os
 from pathlib import Path
 
-from dha_utils.datasets import DATASETS, Clips, load_clips
+from dha_utils.datasets import DATASETS, load_clips
+from dha_utils.datasets.clips import Clips
 from dha_utils.datasets.table import SEPARATORS
 from dha_utils.errors import DataError, NoAudioError
 from dha_utils.paths import bundled, data_dir

@@ -7,8 +7,7 @@ import pandas as pd
 
 from dha_utils.datasets.clips import COLUMNS, Clips
 from dha_utils.datasets.folds import make_folds
-from dha_utils.errors import DataError
-from dha_utils.naming import closest
+from dha_utils.errors import DataError, closest
 
 SEPARATORS = {".csv": ",", ".tsv": "\t"}
 """What separates the columns, by the suffix of the file."""

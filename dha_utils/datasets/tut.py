@@ -231,3 +231,18 @@ def _clips(name: str, root: Path, rows: list[tuple], sets: list[tuple[Path, dict
     if errors:
         table["cut"] = [sorted(errors.get(path, [])) for path in table["path"]]
     return Clips(name, root, table, tuple(notes))
+
+
+def _published(folder: Path) -> dict[str, None]:
+    """Return the files that a set lists, without hashes; they must be as many as were published."""
+    name, columns = ("evaluation_setup/evaluate.txt", 3) if folder.name == EVALUATION else ("meta.txt", 2)
+    listed = dict.fromkeys(row[0] for row in read_list(folder / name, columns))
+    if len(listed) != PUBLISHED[folder.name]:
+        raise DataError(
+            f"{folder / name}: lists {len(listed)} clips, not the published {PUBLISHED[folder.name]}"
+        )
+    return listed
+
+
+LOADERS = {"dcase2016": load_dcase2016, "dcase2016-evaluation": load_dcase2016_evaluation}
+FILES = {DEVELOPMENT: _published, EVALUATION: _published}
