@@ -3,7 +3,7 @@
 The notebooks read long sweeps from the bundled file, so a sample of its cells is computed anew besides.
 
 Results are JSON files of the notebooks; a number is named by its file, relative to ``results/DATASET``, and a
-dotted key into it (``taps.pool5.accuracy``; list items by position). Tolerances are absolute, in the number's
+dotted key into it (``taps.pool5.accuracy``, see `dha_utils.formats`). Tolerances are absolute, in the number's
 own unit.
 """
 
@@ -16,11 +16,11 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from dha_utils.errors import DataError
-from dha_utils.formats import lookup
+from dha_utils.formats import ResultError, lookup
 from dha_utils.headlines import HEADLINES, POINT, STOPPED_POINTS, Headline
 from dha_utils.inputs import responses_file
 from dha_utils.parameters import DATASET
-from dha_utils.paths import atomic_write, bundled, repository
+from dha_utils.paths import STORE, atomic_write, bundled, repository
 from dha_utils.responses import Responses
 from dha_utils.runner import run_notebooks
 from dha_utils.scores import load_fold_scores
@@ -122,7 +122,7 @@ def read_number(folder: Path, file: str, key: str) -> float:
     path = Path(folder, file)
     try:
         value = lookup(json.loads(path.read_text("utf-8")), key)
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, ResultError) as error:
         raise DataError(f"no number {key} in {path}: run the notebooks again with `dha run`") from error
     if isinstance(value, bool) or not isinstance(value, int | float):
         raise DataError(f"{key} in {path} is not a number but {value!r}")
@@ -163,7 +163,7 @@ def recompute_cells(seed: int = 0) -> list[Comparison]:
     """
     folder = bundled(DATASET)
     comparisons = []
-    for file in sorted(folder.glob("sweep_*.jsonl")):
+    for file in sorted(folder.glob(f"sweep_*{STORE}")):
         responses = Responses.load(responses_file(folder, int(file.stem.split("_")[1])))
         stored = load_results(file, Cell, responses)
         cells = sample_cells(stored, seed)

@@ -15,6 +15,7 @@ import numpy as np
 import torch
 
 from dha_utils.allocation import allocate
+from dha_utils.announcements import announce
 from dha_utils.channels import FilterOrder, LayerStatistics, gather_statistics, order_filters
 from dha_utils.compensation import compensate, layer_activations
 from dha_utils.complexity import count_macs
@@ -205,7 +206,7 @@ def load_study(responses: Responses, dataset: str, root: str | Path | None = Non
     """
     clips = clips_of(responses, dataset, root)
     parameters = responses.provenance["parameters"]
-    print("trials: decoding the audio and running it through the full network", flush=True)
+    announce("trials: decoding the audio and running it through the full network")
     waveforms = load_waveforms(
         clips, parameters["rate"], parameters["duration"], channel=parameters.get("channel", "mean")
     )

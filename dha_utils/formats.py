@@ -1,7 +1,8 @@
 """Numbers as prose shows them: where one stands in a results file, and how it is written.
 
 Conventions. A *reference* is ``FILE.json:KEY`` or ``FILE.json:KEY:FORMAT``; the key is a dotted path in which a number counts
-into a list (``folds.0.accuracy``). A *format* is Python's, less what prose has no use for: ``[+][,][.DIGITS][TYPE]`` with TYPE
+into a list (``folds.0.accuracy``), and a name finds the record of a list that bears it (``cost.rank_full_corrected.change``). A
+*format* is Python's, less what prose has no use for: ``[+][,][.DIGITS][TYPE]`` with TYPE
 one of
 
 ==========  ==========================================================  ================
@@ -89,10 +90,18 @@ def lookup(document: object, key: str) -> object:
     value = document
     for step in key.split(".") if key else []:
         try:
-            value = value[int(step)] if isinstance(value, list) else value[step]
+            value = _record(value, step) if isinstance(value, list) else value[step]
         except (KeyError, IndexError, ValueError, TypeError):
             there = sorted(value) if isinstance(value, dict) else type(value).__name__
             if isinstance(value, list):
                 there = f"a list of {len(value)}"
             raise ResultError(f"there is no {step!r}; there is {there}") from None
     return value
+
+
+def _record(records: list, step: str) -> object:
+    """Return the record at a position, or the one that bears a name; a ValueError if none does, or several do."""
+    if step.isdecimal():
+        return records[int(step)]
+    (found,) = [record for record in records if isinstance(record, dict) and step in record.values()]
+    return found

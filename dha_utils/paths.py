@@ -8,6 +8,9 @@ from uuid import uuid4
 
 import platformdirs
 
+STORE = ".jsonl"
+"""Ending of a file that several notebooks add to: none of them is out of date because another did."""
+
 
 def cache_dir() -> Path:
     """Return the folder for downloads (absolute): ``$DHA_CACHE``, or the platform's user cache."""

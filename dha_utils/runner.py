@@ -23,12 +23,13 @@ from jupyter_client.kernelspec import KernelSpecManager
 from papermill.exceptions import PapermillExecutionError
 from traitlets.config import Config
 
+from dha_utils.announcements import PREFIX
 from dha_utils.datasets.clips import check_folds
 from dha_utils.datasets.given import clips_at_hand, name_of
 from dha_utils.errors import DhaError, ParameterError
 from dha_utils.fingerprint import fingerprint_inputs, hash_files, hash_object, list_files
 from dha_utils.parameters import DATASET, check_value, unknown_parameter
-from dha_utils.paths import repository
+from dha_utils.paths import STORE, repository
 
 # papermill logs what the errors below say; without a handler Python would print it on stderr as well.
 logging.getLogger("papermill").addHandler(logging.NullHandler())
@@ -232,10 +233,7 @@ def _run(source: Path, output: Path, given: dict, fingerprint: str, results: Pat
         raise _failure(unfinished, fault)
 
     after = list_files(results)
-    # A sweep file is a store that several notebooks add to: no notebook is out of date because another added to it.
-    changed = [
-        name for name, stat in after.items() if before.get(name) != stat and not name.endswith(".jsonl")
-    ]
+    changed = [name for name, stat in after.items() if before.get(name) != stat and not name.endswith(STORE)]
     written = [results / name for name in changed]
     notebook.metadata["dha"] = {"fingerprint": fingerprint, "files": hash_files(written, results)}
     # Names instead of absolute paths: the executed notebook is published with the book.
@@ -247,12 +245,12 @@ def _run(source: Path, output: Path, given: dict, fingerprint: str, results: Pat
 
 
 class _Announcements:
-    """Passes on what a notebook says of long work (`dha_utils.sweep_store`), and nothing else that it prints."""
+    """Passes on what a notebook says of long work (`dha_utils.announcements`), and nothing else that it prints."""
 
     def write(self, text: str) -> None:
         for line in text.splitlines():
-            if line.startswith(("sweep: ", "trials: ")):
-                print(f"\n    {line} ... ", end="", flush=True)
+            if line.startswith(PREFIX):
+                print(f"\n    {line.removeprefix(PREFIX)} ... ", end="", flush=True)
 
     def flush(self) -> None:
         """Do nothing: papermill asks for it."""

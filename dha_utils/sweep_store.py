@@ -15,9 +15,10 @@ from typing import TypeVar
 
 from tqdm import tqdm
 
+from dha_utils.announcements import announce, duration
 from dha_utils.artifacts import key_of, short
 from dha_utils.errors import DataError
-from dha_utils.paths import atomic_write, bundled
+from dha_utils.paths import STORE, atomic_write, bundled
 from dha_utils.responses import Responses
 
 C = TypeVar("C")
@@ -29,13 +30,13 @@ ANNOUNCE_CELLS, ANNOUNCE_SECONDS = 8, 60
 def committed_file(kind: str, responses: Responses) -> Path:
     """Return where the committed results of a kind (``sweep``, ``pruning``) are for a data set at the responses' rate."""
     provenance = responses.provenance
-    return bundled(provenance["dataset"]) / f"{kind}_{provenance['parameters']['rate']}.jsonl"
+    return bundled(provenance["dataset"]) / f"{kind}_{provenance['parameters']['rate']}{STORE}"
 
 
 def kept_file(kind: str, responses: Responses, folder: Path) -> Path:
     """Return where results of a kind are kept in a folder: under a name of their own for every key."""
     rate = responses.provenance["parameters"]["rate"]
-    return Path(folder) / f"{kind}_{rate}_{short(key_of(kind, responses))}.jsonl"
+    return Path(folder) / f"{kind}_{rate}_{short(key_of(kind, responses))}{STORE}"
 
 
 def evaluate(
@@ -89,7 +90,7 @@ def evaluate(
     if missing and store is not None:
         _open_store(store, key_of(title, responses))
     if missing and not progress:
-        print(f"{title}: {len(missing)} of {len(cells)} cells are to be computed", flush=True)
+        announce(f"{title}: {len(missing)} of {len(cells)} cells are to be computed")
     hidden = not progress or not missing
     with tqdm(total=len(missing), unit="cell", desc=title, disable=hidden) as bar:
         announced = False
@@ -104,8 +105,8 @@ def evaluate(
                 first = now  # with it came what all share, such as loading the audio
             known = number >= ANNOUNCE_CELLS or (number > 1 and now - first > ANNOUNCE_SECONDS)
             if known and left and not progress and not announced:
-                minutes = (now - first) / (number - 1) * left / 60
-                print(f"{title}: about {minutes:.1f} minutes for the other {left}", flush=True)
+                wait = duration((now - first) / (number - 1) * left)
+                announce(f"{title}: about {wait} for the other {left}")
                 announced = True
     return [done[cell] for cell in cells]
 

@@ -50,12 +50,22 @@ def test_format_value_refuses(value, spec, message):
         format_value(value, spec)
 
 
-DOCUMENT = {"sum15": {"accuracy": 0.925}, "folds": [{"fold": 1}, {"fold": 2}]}
+DOCUMENT = {
+    "sum15": {"accuracy": 0.925},
+    "folds": [{"fold": 1}, {"fold": 2}],
+    "cost": [{"name": "anova"}, {"name": "l1", "change": 0.5}, {"name": "twice"}, {"name": "twice"}],
+}
 
 
 @pytest.mark.parametrize(
     ("key", "value"),
-    [("sum15.accuracy", 0.925), ("folds.1.fold", 2), ("folds", DOCUMENT["folds"]), ("", DOCUMENT)],
+    [
+        ("sum15.accuracy", 0.925),
+        ("folds.1.fold", 2),
+        ("cost.l1.change", 0.5),
+        ("folds", DOCUMENT["folds"]),
+        ("", DOCUMENT),
+    ],
 )
 def test_lookup(key, value):
     assert lookup(DOCUMENT, key) == value
@@ -64,8 +74,9 @@ def test_lookup(key, value):
 @pytest.mark.parametrize(
     ("key", "message"),
     [
-        ("sum10.accuracy", r"no 'sum10'; there is \['folds', 'sum15'\]"),
+        ("sum10.accuracy", r"no 'sum10'; there is \['cost', 'folds', 'sum15'\]"),
         ("folds.2.fold", "no '2'; there is a list of 2"),
+        ("cost.twice.name", "no 'twice'; there is a list of 4"),
         ("folds.first", "no 'first'; there is a list of 2"),
         ("sum15.accuracy.low", "no 'low'; there is float"),
     ],

@@ -214,7 +214,9 @@ def test_two_runs_at_once_are_refused(repo):
 
 
 def test_passes_on_what_a_notebook_says_of_long_work(repo, capsys):
-    write_notebook(repo, "01_long", "print('a table')\nprint('sweep: 3 of 3 cells are to be computed')")
+    write_notebook(
+        repo, "01_long", "print('a table')\nprint('at work: sweep: 3 of 3 cells are to be computed')"
+    )
     run_notebooks({})
     first, second = capsys.readouterr().out.splitlines()
     assert first.split() == ["01_long", "..."]

@@ -139,8 +139,8 @@ def test_without_a_bar_it_says_how_much_there_is_to_do(make_responses, tmp_path,
     monkeypatch.setattr(sweep_store, "time", clock)
     run(make_responses(), make_cells("random", 0.3, seeds=5), store=tmp_path)
     first, second = capsys.readouterr().out.splitlines()
-    assert first == "sweep: 5 of 5 cells are to be computed"
-    assert second == "sweep: about 2.0 minutes for the other 2"
+    assert first == "at work: sweep: 5 of 5 cells are to be computed"
+    assert second == "at work: sweep: about 2 minutes for the other 2"
     run(make_responses(), make_cells("random", 0.3, seeds=5), store=tmp_path)
     assert capsys.readouterr().out == ""
 
