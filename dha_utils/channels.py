@@ -17,8 +17,7 @@ import torch
 from dha_utils.compensation import windows
 from dha_utils.criteria import CRITERIA
 from dha_utils.criteria.filters import layer_weights
-from dha_utils.errors import ParameterError
-from dha_utils.naming import closest
+from dha_utils.errors import choose
 from dha_utils.responses import Responses
 from dha_utils.selection import score_maps
 from dha_utils.soundnet import SoundNet
@@ -210,10 +209,7 @@ def by_score(score: np.ndarray) -> FilterOrder:
 def check_order(criterion: str) -> None:
     """Raise a ParameterError unless a criterion orders filters: it is new here, or needs responses or weights only."""
     known = [*ACTIVATION_ORDERS, *(name for name, c in CRITERIA.items() if c.needs != "maps")]
-    if criterion not in known:
-        raise ParameterError(
-            f"unknown criterion for filters {criterion!r}{closest(criterion, known)}; there are: {', '.join(known)}"
-        )
+    choose("criterion for filters", criterion, known)
 
 
 def order_filters(

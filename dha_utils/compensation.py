@@ -29,8 +29,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from dha_utils.errors import ParameterError
-from dha_utils.naming import closest
+from dha_utils.errors import choose
 from dha_utils.pruning import Keep, kept_channels, prune_network
 from dha_utils.soundnet import Layer, SoundNet, check_waveforms
 
@@ -82,10 +81,7 @@ def compensate(
     ParameterError
         If the method is unknown, or `keep` does not fit the network.
     """
-    if method not in COMPENSATIONS:
-        raise ParameterError(
-            f"unknown compensation {method!r}{closest(method, COMPENSATIONS)}; there are: {', '.join(COMPENSATIONS)}"
-        )
+    choose("compensation", method, COMPENSATIONS)
     small = prune_network(full, keep)
     if method == "removed":
         return small

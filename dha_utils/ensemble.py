@@ -23,8 +23,7 @@ from sklearn.utils.multiclass import check_classification_targets
 from sklearn.utils.validation import check_is_fitted, validate_data
 from threadpoolctl import threadpool_limits
 
-from dha_utils.errors import ParameterError
-from dha_utils.naming import closest
+from dha_utils.errors import ParameterError, choose
 
 
 class Layer(NamedTuple):
@@ -86,14 +85,6 @@ def fusions(taps: Sequence[str], *, single: bool = True) -> dict[str, list[str]]
         raise ParameterError("taps is empty, a fusion sums the scores of at least one")
     sums = {"all": list(taps)} | ({"released": [*RELEASED_TAPS]} if set(RELEASED_TAPS) <= set(taps) else {})
     return ({tap: [tap] for tap in taps} if single else {}) | sums
-
-
-def check_classifier(classifier: str) -> None:
-    """Raise a ParameterError unless a classifier is one of `CLASSIFIERS`."""
-    if classifier not in CLASSIFIERS:
-        raise ParameterError(
-            f"unknown classifier {classifier!r}{closest(classifier, CLASSIFIERS)}; there are: {', '.join(CLASSIFIERS)}"
-        )
 
 
 def layer_classifier(
@@ -272,7 +263,7 @@ class LayerEnsemble(ClassifierMixin, BaseEstimator):
 
     def fit(self, X, y):
         """Fit the classifier of every layer to X (n, n_features), y (n,), with at least two rows of each class."""
-        check_classifier(self.classifier)
+        choose("classifier", self.classifier, CLASSIFIERS)
         X, y = validate_data(self, X, y, dtype=np.float64)
         check_classification_targets(y)
         self.classes_, counts = np.unique(y, return_counts=True)

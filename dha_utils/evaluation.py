@@ -16,8 +16,8 @@ from sklearn.svm import SVC
 from threadpoolctl import threadpool_limits
 
 from dha_utils.datasets import clips as clip_table
-from dha_utils.ensemble import FoldResult, check_classifier, evaluate_fold, fusions, soundnet_layers
-from dha_utils.errors import DataError, ParameterError
+from dha_utils.ensemble import CLASSIFIERS, FoldResult, evaluate_fold, fusions, soundnet_layers
+from dha_utils.errors import DataError, ParameterError, choose
 from dha_utils.responses import Responses
 from dha_utils.selection import Selection
 
@@ -137,7 +137,7 @@ def cross_validate_many(
     ParameterError
         If there is no such classifier.
     """
-    check_classifier(classifier)
+    choose("classifier", classifier, CLASSIFIERS)
     check_folds(responses)
     folds = responses.test_folds
     chosen = {

@@ -16,10 +16,9 @@ from dha_utils.cluster import connect
 from dha_utils.datasets import default_duration
 from dha_utils.datasets.clips import Clips
 from dha_utils.datasets.given import clips_at_hand
-from dha_utils.errors import DataError, ParameterError
+from dha_utils.errors import DataError, ParameterError, choose
 from dha_utils.inputs import compute_inputs, load_inputs
 from dha_utils.inspection import usable_clips
-from dha_utils.naming import closest
 from dha_utils.provenance import extraction_provenance
 from dha_utils.responses import Responses
 from dha_utils.results import Results
@@ -56,10 +55,7 @@ def grid_cells(
     """
     cells = []
     for criterion, control, fraction in product(criteria, controls, fractions):
-        if control not in CONTROLS:
-            raise ParameterError(
-                f"unknown control {control!r}{closest(control, CONTROLS)}; there are: {', '.join(filter(None, CONTROLS))}"
-            )
+        choose("control", control, CONTROLS)
         if find_criterion(criterion).needs != "responses" and control in ("shuffled", "leaky"):
             raise ParameterError(
                 f"criterion {criterion!r} looks at no labelled responses: no control {control!r}"

@@ -6,8 +6,7 @@ from typing import TypeVar
 import joblib
 import torch
 
-from dha_utils.errors import ParameterError
-from dha_utils.naming import closest
+from dha_utils.errors import ParameterError, choose
 
 T = TypeVar("T")
 R = TypeVar("R")
@@ -49,10 +48,7 @@ def choose_device(name: str) -> torch.device:
     ParameterError
         If the name is unknown, or CUDA is asked for and not there.
     """
-    if name not in DEVICES:
-        raise ParameterError(
-            f"unknown device {name!r}{closest(name, DEVICES)}; there are: {', '.join(DEVICES)}"
-        )
+    choose("device", name, DEVICES)
     there = torch.cuda.is_available()
     if name == "cuda" and not there:
         raise ParameterError(
@@ -69,10 +65,7 @@ def choose_precision(name: str) -> torch.dtype:
     ParameterError
         If the name is unknown.
     """
-    if name not in PRECISIONS:
-        near, names = closest(name, PRECISIONS), ", ".join(PRECISIONS)
-        raise ParameterError(f"unknown precision {name!r}{near}; there are: {names}")
-    return PRECISIONS[name]
+    return PRECISIONS[choose("precision", name, PRECISIONS)]
 
 
 def in_threads(function: Callable[[T], R], items: Iterable[T]) -> list[R]:

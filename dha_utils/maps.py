@@ -16,10 +16,9 @@ import torch
 from tqdm import tqdm
 
 from dha_utils.datasets.clips import Clips
-from dha_utils.errors import DataError, ParameterError
+from dha_utils.errors import DataError, ParameterError, choose
 from dha_utils.fused import FusedTaps
 from dha_utils.hardware import choose_workers
-from dha_utils.naming import closest
 from dha_utils.soundnet import NATIVE_RATE, TAPS, SoundNet, load_soundnet
 from dha_utils.waveforms import clip_waveforms
 
@@ -117,8 +116,7 @@ def iterate_maps(
     if not len(taps):
         raise ParameterError("no taps are asked for, expected some of " + ", ".join(TAPS))
     for tap in taps:
-        if tap not in TAPS:
-            raise ParameterError(f"unknown tap {tap!r}{closest(tap, TAPS)}; there are: {', '.join(TAPS)}")
+        choose("tap", tap, TAPS)
     if duration is None:
         raise ParameterError(
             "duration is None, expected seconds, such as 5: maps of unequal lengths do not stack"

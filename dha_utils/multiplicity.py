@@ -7,8 +7,7 @@ are.
 import numpy as np
 from scipy.stats import false_discovery_control
 
-from dha_utils.errors import ParameterError
-from dha_utils.naming import closest
+from dha_utils.errors import ParameterError, choose
 
 METHODS = {
     "bh": "false discovery rate, Benjamini-Hochberg: independent or positively dependent tests",
@@ -45,10 +44,7 @@ def adjust(pvalues: np.ndarray, method: str = "bh") -> np.ndarray:
     >>> [adjust(np.array([0.01, 0.02, 0.5]), method).round(4).tolist() for method in METHODS]
     [[0.03, 0.03, 0.5], [0.055, 0.055, 0.9167], [0.03, 0.04, 0.5]]
     """
-    if method not in METHODS:
-        raise ParameterError(
-            f"unknown method {method!r}{closest(method, METHODS)}; there are: {', '.join(METHODS)}"
-        )
+    choose("method", method, METHODS)
     pvalues = np.asarray(pvalues, dtype=np.float64)
     outside = ~((pvalues >= 0) & (pvalues <= 1))  # NaN is outside too
     if outside.any():

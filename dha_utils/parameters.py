@@ -12,8 +12,7 @@ from decimal import Decimal, InvalidOperation
 from types import ModuleType, NoneType, SimpleNamespace
 
 from dha_utils.datasets import DATASETS
-from dha_utils.errors import ParameterError
-from dha_utils.naming import closest
+from dha_utils.errors import ParameterError, closest
 
 
 @dataclass(frozen=True)

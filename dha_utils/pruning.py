@@ -10,8 +10,7 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 import torch
 
-from dha_utils.errors import ParameterError
-from dha_utils.naming import closest
+from dha_utils.errors import ParameterError, choose
 from dha_utils.soundnet import HEADS, SoundNet
 
 Keep = Mapping[str, np.ndarray | Sequence[int] | Sequence[bool]]
@@ -99,10 +98,7 @@ def kept_channels(model: SoundNet, keep: Keep) -> dict[str, np.ndarray]:
     """Return the kept channels of every layer, ascending, int64; arguments and errors as in `prune_network`."""
     maps = {f"conv{number}": layer.maps_out for number, layer in enumerate(model.layers, 1)}
     for layer in keep:
-        if layer not in maps:
-            raise ParameterError(
-                f"unknown layer {layer!r}{closest(layer, maps)}; there are: {', '.join(maps)}"
-            )
+        choose("layer", layer, maps)
     return {layer: _channels(layer, keep.get(layer, np.arange(n)), n) for layer, n in maps.items()}
 
 

@@ -13,7 +13,7 @@ import numpy as np
 import pandas as pd
 
 from dha_utils.datasets.clips import ALWAYS_TRAINED, test_folds
-from dha_utils.errors import DataError
+from dha_utils.errors import DataError, choose
 from dha_utils.tensor_files import load_tensors, save_tensors
 
 
@@ -58,9 +58,7 @@ class Responses:
 
     def __getitem__(self, tap: str) -> np.ndarray:
         """Return the responses of a tap, shape (clips, maps)."""
-        if tap not in self.arrays:
-            raise DataError(f"no responses of tap {tap!r}; there are: {', '.join(self.arrays)}")
-        return self.arrays[tap]
+        return self.arrays[choose("tap", tap, self.arrays, DataError)]
 
     def __len__(self) -> int:
         return len(self.table)

@@ -12,9 +12,8 @@ from math import floor
 import numpy as np
 
 from dha_utils.criteria import CRITERIA, Criterion, MapScores
-from dha_utils.errors import ParameterError
+from dha_utils.errors import ParameterError, choose
 from dha_utils.multiplicity import adjust
-from dha_utils.naming import closest
 from dha_utils.responses import Responses
 from dha_utils.soundnet import layer_number
 
@@ -242,8 +241,4 @@ def mean_jaccard(masks: Sequence[np.ndarray]) -> float:
 
 def find_criterion(name: str) -> Criterion:
     """Return the criterion of a name, or raise a ParameterError that names the nearest one."""
-    if name not in CRITERIA:
-        raise ParameterError(
-            f"unknown criterion {name!r}{closest(name, CRITERIA)}; there are: {', '.join(CRITERIA)}"
-        )
-    return CRITERIA[name]
+    return CRITERIA[choose("criterion", name, CRITERIA)]

@@ -20,8 +20,7 @@ from safetensors.torch import load_file
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from dha_utils.errors import DataError, ParameterError
-from dha_utils.naming import closest
+from dha_utils.errors import DataError, choose
 from dha_utils.weights import fetch_weights
 
 NATIVE_RATE = 22_050
@@ -74,9 +73,7 @@ their ends are constants, and every kernel must fit into what the layer below gi
 
 def check_padding(padding: str) -> None:
     """Raise a ParameterError unless `padding` is one of `PADDINGS`."""
-    if padding not in PADDINGS:
-        known = ", ".join(PADDINGS)
-        raise ParameterError(f"unknown padding {padding!r}{closest(padding, PADDINGS)}; there are: {known}")
+    choose("padding", padding, PADDINGS)
 
 
 class OutputPaddedConv1d(nn.Conv1d):

@@ -20,9 +20,8 @@ import pandas as pd
 
 from dha_utils.artifacts import make_key
 from dha_utils.blocks import Block, names_sha256, read_arrays, read_table, rows_sha256, write_block
-from dha_utils.errors import DataError
+from dha_utils.errors import DataError, choose
 from dha_utils.manifest import HOW, MANIFEST, Manifest
-from dha_utils.naming import closest
 from dha_utils.paths import probe_folder
 from dha_utils.responses import Responses
 
@@ -268,11 +267,7 @@ class ResponseStore(Manifest):
 
     def _block(self, number: int, taps: Sequence[str] | None) -> Responses:
         for tap in taps or ():
-            if tap not in self.taps:
-                there = ", ".join(self.taps)
-                raise DataError(
-                    f"{self.folder}: no responses of tap {tap!r}{closest(tap, self.taps)}; there are: {there}"
-                )
+            choose("tap", tap, self.taps, DataError)
         path = self.path(number)
         return Responses(
             read_arrays(path, taps or self.taps), read_table(path, self.taps), dict(self.provenance)

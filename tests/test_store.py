@@ -242,7 +242,7 @@ def test_what_may_be_asked_for_and_written(responses, tmp_path):
     with pytest.raises(DataError, match=r"block-00000\.parquet: is missing; 9 blocks to go"):
         store.finish()
     store = fill(tmp_path, responses)
-    with pytest.raises(DataError, match=r"no responses of tap 'relu8' \(did you mean 'relu7'\?\)"):
+    with pytest.raises(DataError, match=r"unknown tap 'relu8' \(did you mean 'relu7'\?\)"):
         store.read(["relu8"])
     with pytest.raises(DataError, match="no clips are asked for; it holds 60"):
         store.read(rows=[])

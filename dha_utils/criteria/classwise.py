@@ -18,8 +18,7 @@ from dha_utils.criteria.groups import (
     varies_within_classes,
     where_defined,
 )
-from dha_utils.errors import ParameterError
-from dha_utils.naming import closest
+from dha_utils.errors import choose
 
 EQUIVALENCE_MARGIN = 0.25
 """Largest difference that still counts as "alike": the effect size f, the standard deviation of the class means
@@ -231,10 +230,7 @@ def difference_pvalues(
 
 def _beside_margin(x: np.ndarray, y: np.ndarray, margin: float | np.ndarray, form: str):
     """Return how probable a smaller and a larger F is if classes differ by the margin; NaN for undefined maps."""
-    if form not in EQUIVALENCE_FORMS:
-        raise ParameterError(
-            f"unknown form {form!r}{closest(form, EQUIVALENCE_FORMS)}; there are: {', '.join(EQUIVALENCE_FORMS)}"
-        )
+    choose("form", form, EQUIVALENCE_FORMS)
     x = stats.rankdata(x, axis=0) if form == "ranks" else np.asarray(x, dtype=np.float64)
     f = EQUIVALENCE_FORMS[form](x, y, None, None).score
     defined = ~np.isneginf(f)

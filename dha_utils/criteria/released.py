@@ -34,8 +34,7 @@ from dha_utils.criteria.classwise import anova
 from dha_utils.criteria.kl_stop import kl_curve, prefix_histograms, settled_at
 from dha_utils.criteria.slips import SLIPS
 from dha_utils.criteria.standardise import standardise_maps, standardise_released
-from dha_utils.errors import DataError, ParameterError
-from dha_utils.naming import closest
+from dha_utils.errors import DataError, choose
 
 NEIGHBOURS = 10
 """k of the nearest-neighbour entropy."""
@@ -188,10 +187,7 @@ def score_released(method: str, maps: np.ndarray, y: np.ndarray, mended: Collect
     """
     slips = [slip.name for slip in SLIPS]
     for name, known in ((method, METHODS), *((name, slips) for name in mended)):
-        if name not in known:
-            raise ParameterError(
-                f"unknown name {name!r}{closest(name, known)}; there are: {', '.join(known)}"
-            )
+        choose("name", name, known)
     if maps.ndim != 3 or 0 in maps.shape or len(maps) != len(y):
         raise DataError(
             f"maps have shape {maps.shape}, expected ({len(y)} clips, maps, time), none of them 0"
