@@ -25,6 +25,10 @@ def grid(
         ),
     ] = None,
     rate: Rate = 22050,
+    duration: Annotated[
+        float | None,
+        typer.Option(help="Seconds per clip; default those of what is kept, else 30 for DCASE-16 and 5."),
+    ] = None,
     root: Root = None,
     skip_bad: SkipBad = False,
     results: Annotated[str | None, typer.Option(help=PARAMETERS["results"].help + ".")] = None,
@@ -39,7 +43,7 @@ def grid(
 
     Results go to results/DATASET, where the notebooks find them. What was killed goes on where it stopped.
     """
-    for name, values in {"keep": keep, "rate": [rate]}.items():
+    for name, values in {"keep": keep, "rate": [rate], "duration": [duration]}.items():
         for value in values:
             check_value(name, value)
     from dha_utils.criteria import CRITERIA
@@ -54,6 +58,7 @@ def grid(
         cells,
         root=root,
         rate=rate,
+        duration=duration,
         results=results,
         skip_bad=skip_bad,
         full=full,
