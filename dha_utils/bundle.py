@@ -1,7 +1,8 @@
 """All artifacts of a data set that are committed under ``data/DATASET``, made from its audio."""
 
 from dha_utils.compression import load_study
-from dha_utils.datasets import Clips, load_clips
+from dha_utils.datasets import load_clips
+from dha_utils.datasets.clips import Clips
 from dha_utils.examples import keep_examples
 from dha_utils.inputs import BUNDLED_RATES, compute_inputs, provenance_json
 from dha_utils.inspection import identify
