@@ -21,7 +21,6 @@ import numpy as np
 import soundfile
 
 import dha_utils as dha
-from dha_utils.cluster import connect
 from dha_utils.inspection import inspect_clips
 from dha_utils.paths import atomic_write, bundled
 
@@ -47,7 +46,7 @@ def peak_gigabytes():
 
 def seconds_of(function, *arguments, **options):
     start = time.perf_counter()
-    function(*arguments, progress=False, **options)
+    function(*arguments, **options)
     return time.perf_counter() - start
 
 
@@ -55,14 +54,11 @@ def measure(sets, turns):
     """Return the medians of clips per second per worker: (kind of file, step, workers) -> number."""
     model, spent = dha.load_soundnet(), {}
     for n in WORKERS:
-        with connect("local", n) as client, tempfile.TemporaryDirectory() as folder:
-            where = {"scheduler": client.scheduler.address}
+        with dha.workers("local", n) as client, tempfile.TemporaryDirectory() as folder:
             for turn, (name, (clips, duration)) in product(range(turns + 1), sets.items()):
-                inspection = seconds_of(inspect_clips, clips, **where)
+                inspection = seconds_of(inspect_clips, clips)
                 out = Path(folder) / f"{name}-{turn}"
-                extraction = seconds_of(
-                    dha.extract_to_store, clips, out, model=model, duration=duration, **where
-                )
+                extraction = seconds_of(dha.extract_to_store, clips, out, model=model, duration=duration)
                 if turn:  # the first one finds workers that have loaded nothing yet
                     spent.setdefault((name, "inspect", n), []).append(inspection)
                     spent.setdefault((name, "extract", n), []).append(extraction)

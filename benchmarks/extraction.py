@@ -18,6 +18,7 @@ import time
 import warnings
 from pathlib import Path
 
+import joblib
 import librosa
 import numpy as np
 import soundfile
@@ -26,7 +27,6 @@ import torch
 import dha_utils as dha
 from dha_utils.extraction import decode, pool_maps
 from dha_utils.fused import Convolution, FusedTaps
-from dha_utils.hardware import choose_workers
 
 BATCH = 8
 SECONDS, RATE = 5.0, 22_050
@@ -46,7 +46,7 @@ def obvious(clips, model, threads):
 
 
 def ours(clips, model):
-    return dha.extract_responses(clips, model=model, progress=False, device="cpu").matrix()
+    return dha.extract_responses(clips, model=model, device="cpu").matrix()
 
 
 def timed(function, *arguments):
@@ -162,9 +162,8 @@ def main():
     warnings.simplefilter("ignore")  # librosa.load's own deprecation warnings
     before = peak_mib()
     ours(clips.take(range(100)), model)
-    threads = choose_workers(None)
     print(
-        f"{threads} threads; memory of dha: {peak_mib() - before:.0f} MiB above {before:.0f} MiB with PyTorch loaded"
+        f"{joblib.cpu_count()} threads; memory of dha: {peak_mib() - before:.0f} MiB above {before:.0f} MiB with PyTorch loaded"
     )
     with tempfile.TemporaryDirectory() as folder:
         sets = {"Ogg": clips, "WAV": as_wav(clips, folder)}

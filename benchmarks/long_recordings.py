@@ -44,7 +44,7 @@ def measure(path, way):
     clips = dha.Clips("noise", Path(path).parent, table)
     before, start = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss, time.perf_counter()
     if way == "dha":
-        responses = dha.extract_responses(clips, model=model, duration=None, progress=False).matrix()[0]
+        responses = dha.extract_responses(clips, model=model, duration=None).matrix()[0]
     else:
         waveform = torch.from_numpy(librosa.load(path, sr=22_050)[0])[None]
         with torch.inference_mode():

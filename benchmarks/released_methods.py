@@ -135,14 +135,14 @@ def main():
         return {v: CRITERIA[f"{v[0]}_{v[1]}"].function(maps, y, rng) for v in variants}
 
     def score_all_taps():
-        return sum(timed(ours, maps)[0] for _, maps in iterate_maps(clips, model=model, progress=False))
+        return sum(timed(ours, maps)[0] for _, maps in iterate_maps(clips, model=model))
 
     total, scoring = timed(score_all_taps)
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024**2
     print(f"ours, 15 taps, {len(clips)} clips: {both(total)} in all, {both(scoring)} of it scoring")
     print(f"peak memory of the process: {peak:.2f} GiB")
     fast, extrapolated = np.zeros(2), {v: np.zeros(2) for v in variants}
-    for tap, maps in iterate_maps(clips, model=model, progress=False):
+    for tap, maps in iterate_maps(clips, model=model):
         seconds, results = timed(ours, maps)
         fast += seconds
         with threadpool_limits(1, user_api="blas"):

@@ -55,6 +55,7 @@ _PUBLIC = {
     "trial_table": "trials",
     "unpack_correct": "sweeps",
     "wilson_interval": "inference",
+    "workers": "work",
 }
 
 __all__ = sorted(_PUBLIC)

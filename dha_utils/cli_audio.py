@@ -3,7 +3,6 @@
 Heavy modules are imported by the command that needs them.
 """
 
-from contextlib import nullcontext
 from pathlib import Path
 from typing import Annotated
 
@@ -63,9 +62,8 @@ def extract(
     if Path(dataset).is_dir() and Path(output).resolve().is_relative_to(Path(dataset).resolve()):
         raise DataError(f"{output}: lies among the sounds of {dataset}; choose a place outside")
     import dha_utils
-    from dha_utils.cluster import connect
     from dha_utils.datasets import default_duration
-    from dha_utils.filling import probe_file
+    from dha_utils.extraction import probe_file
     from dha_utils.hardware import choose_device, choose_precision
     from dha_utils.inspection import check_duration, usable_clips
     from dha_utils.soundnet import check_padding
@@ -80,19 +78,12 @@ def extract(
     (claim_folder if is_store else probe_file)(Path(output))
     if scheduler is None and is_store and place.type == "cpu":
         scheduler = "local"
-    with connect(scheduler, workers) if scheduler else nullcontext() as client:
-        scheduler = client and client.scheduler.address  # one cluster for both steps
-        clips = usable_clips(
-            dha_utils.load_clips(dataset, root, allow_missing=skip_bad),
-            skip_bad=skip_bad,
-            shortest=shortest,
-            workers=workers,
-            scheduler=scheduler,
-        )
+    with dha_utils.workers(scheduler, workers):
+        clips = dha_utils.load_clips(dataset, root, allow_missing=skip_bad)
+        clips = usable_clips(clips, skip_bad=skip_bad, shortest=shortest)
         options = {
-            "rate": rate, "duration": seconds, "channel": channel, "batch_size": batch_size, "workers": workers,
-            "scheduler": scheduler, "device": device, "precision": precision,
-            "padding": padding,
+            "rate": rate, "duration": seconds, "channel": channel, "batch_size": batch_size, "device": device,
+            "precision": precision, "padding": padding,
         }  # fmt: skip
         if is_store:
             dha_utils.extract_to_store(clips, output, **options)
@@ -126,7 +117,29 @@ def bundle(
 
     The book is built from them where there is no audio.
     """
-    from dha_utils.bundle import make_bundle
+    from dha_utils.compression import load_study
+    from dha_utils.datasets import load_clips
+    from dha_utils.examples import keep_examples
+    from dha_utils.inputs import BUNDLED_RATES, compute_inputs, provenance_json
+    from dha_utils.inspection import identify
+    from dha_utils.padding import keep_padding
+    from dha_utils.paths import atomic_write, bundled
+    from dha_utils.ridge import keep_ridge_errors
+    from dha_utils.scores import keep_scores, keep_slips
+    from dha_utils.silence import keep_silence
+    from dha_utils.soundnet import NATIVE_RATE
 
-    clips = make_bundle(dataset, root)
-    typer.echo(f"{len(clips)} clips: data/{clips.name}")
+    clips = identify(load_clips(dataset, root))
+    inputs = compute_inputs(clips, BUNDLED_RATES, duration=5.0)
+    folder = bundled(clips.name)
+    inputs.save(folder)
+    responses = inputs.responses[NATIVE_RATE]
+    keep_scores(responses, clips, folder)
+    keep_slips(responses, clips, folder)
+    keep_padding(responses, clips, folder)
+    keep_examples(responses, clips, folder)
+    keep_silence(responses, clips, folder)
+    keep_ridge_errors(load_study(responses, dataset, root), folder)
+    with atomic_write(folder / "provenance.json") as temporary:
+        temporary.write_text(provenance_json(inputs), encoding="utf-8")
+    typer.echo(f"{len(clips)} clips: {folder}")

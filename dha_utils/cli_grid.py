@@ -25,10 +25,6 @@ def grid(
         ),
     ] = None,
     rate: Rate = 22050,
-    duration: Annotated[
-        float | None,
-        typer.Option(help="Seconds per clip; default those of what is kept, else 30 for DCASE-16 and 5."),
-    ] = None,
     root: Root = None,
     skip_bad: SkipBad = False,
     results: Annotated[str | None, typer.Option(help=PARAMETERS["results"].help + ".")] = None,
@@ -43,9 +39,10 @@ def grid(
 
     Results go to results/DATASET, where the notebooks find them. What was killed goes on where it stopped.
     """
-    for name, values in {"keep": keep, "rate": [rate], "duration": [duration]}.items():
+    for name, values in {"keep": keep, "rate": [rate]}.items():
         for value in values:
             check_value(name, value)
+    import dha_utils
     from dha_utils.criteria import CRITERIA
     from dha_utils.grid import grid_cells, run_grid
 
@@ -53,16 +50,6 @@ def grid(
     typer.echo(
         f"grid: {len(cells)} cells on {', '.join(datasets)}; those that are kept or bundled are not computed again"
     )
-    table = run_grid(
-        datasets,
-        cells,
-        root=root,
-        rate=rate,
-        duration=duration,
-        results=results,
-        skip_bad=skip_bad,
-        full=full,
-        scheduler=scheduler,
-        workers=workers,
-    )
+    with dha_utils.workers(scheduler, workers):
+        table = run_grid(datasets, cells, root=root, rate=rate, results=results, skip_bad=skip_bad, full=full)
     typer.echo(table.to_string(index=False, float_format="{:.4f}".format))

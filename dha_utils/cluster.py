@@ -1,9 +1,9 @@
 """Work on a Dask cluster: processes of this machine, or a scheduler with workers on as many machines as there are.
 
-Conventions: *work* is a function of one item, the same for all items. Workers get the function once and items one by one, and
-send results back; only the client writes, so that workers need to see the sounds and this package, and no results folder.
-A result hangs on its item alone: neither the number of workers nor the order in which they end is seen in it. When a
-worker dies, the scheduler gives its items to others; when the client dies, what it has written is there for the next run.
+Workers get the function once and items by portions, and send results back; only the client writes, so that workers need to see
+the sounds and this package, and no results folder. When a worker dies, the scheduler gives its items to others; when the client
+dies, what it has written is there for the next run. joblib's own way to a cluster is not taken: there an item that ends its
+workers is waited for for ever, and workers that come later get no work.
 """
 
 import hashlib
@@ -15,7 +15,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from concurrent.futures import CancelledError
 from contextlib import contextmanager, suppress
 from functools import cache
-from itertools import count, islice
+from itertools import islice
 from multiprocessing import resource_tracker
 from pathlib import Path
 from typing import TypeVar
@@ -29,9 +29,7 @@ from distributed.comm import CommClosedError
 from tqdm import tqdm
 
 from dha_utils.errors import DhaError, ParameterError
-from dha_utils.hardware import choose_workers
 
-Item = TypeVar("Item")
 Result = TypeVar("Result")
 
 LOCAL = "local"
@@ -41,21 +39,21 @@ PATIENCE = 10
 """Seconds in which a scheduler has to answer."""
 
 AHEAD = 2
-"""Items per thread that are at the workers: enough that none is idle, few enough that results do not pile up."""
+"""Portions per thread that are at the workers: enough that none is idle, few enough that results do not pile up."""
 
 ENVIRONMENT = {"OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1", "MKL_NUM_THREADS": "1"}
 """Of local processes. Dask's default also makes malloc give memory back at once, which costs page faults at every step."""
 
 
 @contextmanager
-def connect(scheduler: str, workers: int | None = None) -> Iterator[Client]:
+def connect(scheduler: str, n: int | None = None) -> Iterator[Client]:
     """Give a client of a cluster, and close it in the end; a local cluster ends with it.
 
     Parameters
     ----------
     scheduler : str
         Address of a Dask scheduler, such as ``tcp://node1:8786``, or ``local``: processes of this machine.
-    workers : int, optional
+    n : int, optional
         Local processes, of one thread each; by default one per core.
 
     Yields
@@ -67,11 +65,15 @@ def connect(scheduler: str, workers: int | None = None) -> Iterator[Client]:
     DhaError
         If no scheduler answers at the address.
     ParameterError
-        If the address is none, or a number of workers is.
+        If the address is none.
     """
     if scheduler == LOCAL:
-        n = joblib.cpu_count() if workers is None else choose_workers(workers)
-        how = {"n_workers": n, "threads_per_worker": 1, "host": "127.0.0.1", "memory_limit": 0}
+        how = {
+            "n_workers": n or joblib.cpu_count(),
+            "threads_per_worker": 1,
+            "host": "127.0.0.1",
+            "memory_limit": 0,
+        }
         with (
             dask.config.set({"distributed.nanny.pre-spawn-environ": ENVIRONMENT}),
             _children_ignore_interrupts(),
@@ -81,7 +83,7 @@ def connect(scheduler: str, workers: int | None = None) -> Iterator[Client]:
             yield client
         return
     _check_answers(scheduler)
-    logging.getLogger("distributed.client").setLevel(logging.CRITICAL)  # `run_items` says it in one line
+    logging.getLogger("distributed.client").setLevel(logging.CRITICAL)  # `run_portions` says it in one line
     try:
         client = Client(scheduler, timeout=PATIENCE, set_as_default=False)
     except (OSError, ValueError) as error:
@@ -159,8 +161,9 @@ def _hand_out(client: Client, work: Work, name: str) -> None:
         ) from error
 
 
-def _call(name: str, item: Item) -> Result:
-    return get_worker().plugins[name].function(item)
+def _do_portion(name: str, portion: list[tuple]) -> list[Result]:
+    function = get_worker().plugins[name].function
+    return [function(*arguments) for arguments in portion]
 
 
 def _mention_lost(client: Client, before: Mapping[str, int], now: Mapping[str, int]) -> None:
@@ -174,18 +177,20 @@ def _mention_lost(client: Client, before: Mapping[str, int], now: Mapping[str, i
         )
 
 
-def run_items(
-    client: Client, function: Callable[[Item], Result], items: Iterable[Item]
-) -> Iterator[tuple[Item, Result]]:
-    """Yield every item with its result, in the order in which results come.
+def run_portions(
+    client: Client, function: Callable[..., Result], items: Iterable[tuple], together: int = 1
+) -> Iterator[Result]:
+    """Yield the results of a function in the order in which they come.
 
     Parameters
     ----------
     client : distributed.Client
     function : callable
-        Item -> result; both are pickled, with all that the function refers to.
-    items : iterable
-        Asked for as workers need them.
+        Pickled, with all that it refers to.
+    items : iterable of tuple
+        The arguments of each call, asked for as workers need them.
+    together : int
+        Items that a worker is given at a time.
 
     Raises
     ------
@@ -194,20 +199,22 @@ def run_items(
     """
     name = f"dha-{uuid4().hex}"
     _hand_out(client, Work(function), name)
-    waiting, numbers, under_way, workers = iter(items), count(), {}, {}
+    waiting, under_way, workers = iter(items), set(), {}
+    portions = enumerate(iter(lambda: list(islice(waiting, together)), []))
     try:
         while True:
             before, workers = workers, client.nthreads()
             _mention_lost(client, before, workers)
             room = max(AHEAD * sum(workers.values()), 1) - len(under_way)
-            for item in islice(waiting, max(room, 0)):
-                under_way[client.submit(_call, name, item, key=f"{name}-{next(numbers)}")] = item
+            for number, portion in islice(portions, max(room, 0)):
+                under_way.add(client.submit(_do_portion, name, portion, key=f"{name}-{number}"))
             if not under_way:
                 return
             with client.as_current(), suppress(TimeoutError):  # then see whether the workers are still there
                 wait(list(under_way), timeout=PATIENCE, return_when="FIRST_COMPLETED")
             for future in [future for future in under_way if future.done()]:
-                yield under_way.pop(future), future.result()
+                under_way.remove(future)
+                yield from future.result()
     except KilledWorker as error:
         raise DhaError(
             f"the same piece of work has ended {error.allowed_failures + 1} workers (too little memory?); what is finished "

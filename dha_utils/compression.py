@@ -7,7 +7,6 @@ the training clips. Results are kept by `dha_utils.sweep_store`.
 
 import math
 from collections.abc import Callable, Iterable, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from functools import cache, cached_property
 from pathlib import Path
 
@@ -26,7 +25,7 @@ from dha_utils.evaluation import CrossValidation, cross_validate_networks
 from dha_utils.extraction import BATCH_SIZE, pool_maps
 from dha_utils.finetuning import fine_tune
 from dha_utils.fused import FusedTaps
-from dha_utils.hardware import choose_workers
+from dha_utils.hardware import one_core
 from dha_utils.inspection import clips_of
 from dha_utils.paths import data_dir
 from dha_utils.responses import Responses
@@ -35,18 +34,17 @@ from dha_utils.sweep_store import committed_file, evaluate
 from dha_utils.sweeps import describe_cell
 from dha_utils.trials import PSNET_SIZE, Trial, parse_size
 from dha_utils.waveforms import load_audio
+from dha_utils.work import in_order
 
 
-def load_waveforms(
-    clips: Clips, rate: int, duration: float, *, channel: str = "mean", workers: int | None = None
-) -> np.ndarray:
+def load_waveforms(clips: Clips, rate: int, duration: float, *, channel: str = "mean") -> np.ndarray:
     """Decode all clips at once, shape (clips, samples), float32: 0.44 MB per clip of 5 s at 22 050 Hz."""
 
-    def decode(path: str, cut: tuple) -> np.ndarray:
+    def decode(file: tuple[str, tuple]) -> np.ndarray:
+        path, cut = file
         return load_audio(path, rate, duration, channel=channel, cut=cut)
 
-    with ThreadPoolExecutor(choose_workers(workers)) as pool:
-        return np.stack(list(pool.map(decode, clips.table["path"], clips.cuts)))
+    return np.stack(in_order(decode, zip(clips.table["path"], clips.cuts, strict=True)))
 
 
 class Compressor:
@@ -129,12 +127,12 @@ def network_responses(model: SoundNet, waveforms: np.ndarray, like: Responses) -
     As in `dha_utils.extract_responses`, several clips share a pass, in threads of one core each.
     """
     taps = FusedTaps(model)
-    with ThreadPoolExecutor(choose_workers(None), initializer=torch.set_num_threads, initargs=(1,)) as pool:
-        parts = list(
-            pool.map(
-                lambda i: pool_maps(taps, waveforms[i : i + BATCH_SIZE]), range(0, len(waveforms), BATCH_SIZE)
-            )
-        )
+
+    def batch(start: int) -> dict[str, np.ndarray]:
+        with one_core():
+            return pool_maps(taps, waveforms[start : start + BATCH_SIZE])
+
+    parts = in_order(batch, range(0, len(waveforms), BATCH_SIZE))
     arrays = {tap: np.concatenate([part[tap] for part in parts]) for tap in TAPS}
     return Responses(arrays, like.table, like.provenance)
 
@@ -165,22 +163,22 @@ class CompressionStudy:
         """Return the smaller network of every test fold, made on the other folds."""
         return {fold: self.compressor(fold).small_network(trial) for fold in self.folds}
 
-    def run(self, trial: Trial, *, workers: int | None = None) -> tuple[CrossValidation, dict[int, SoundNet]]:
+    def run(self, trial: Trial) -> tuple[CrossValidation, dict[int, SoundNet]]:
         """Return what the ensemble says of every clip, and the network of every fold."""
         networks = self.networks(trial)
         responses = {
             fold: network_responses(small, self.waveforms, self.responses) for fold, small in networks.items()
         }
-        run = cross_validate_networks(responses, classifier=trial.classifier, workers=workers)
+        run = cross_validate_networks(responses, classifier=trial.classifier)
         return run, networks
 
-    def describe(self, trial: Trial, *, workers: int | None = None) -> dict:
+    def describe(self, trial: Trial) -> dict:
         """Return a trial with what was measured, in JSON types.
 
         As for a cell of a sweep, and ``macs`` and ``parameters``, of conv1 to conv7, as fractions of the full network's, the
         mean over folds, and ``layer_maps``, the maps of every layer in every fold.
         """
-        run, networks = self.run(trial, workers=workers)
+        run, networks = self.run(trial)
         n_samples = self.waveforms.shape[1]
         full = count_macs(self.model, n_samples)
         costs = [count_macs(network, n_samples) for network in networks.values()]
@@ -217,8 +215,6 @@ def run_trials(
     trials: Iterable[Trial],
     responses: Responses,
     study: Callable[[], CompressionStudy],
-    *,
-    workers: int | None = None,
     **options,
 ) -> list[dict]:
     """Return the result of every trial: bundled, kept in a store, or computed now.
@@ -230,15 +226,13 @@ def run_trials(
         Of all clips to the full network.
     study : callable
         Returns the study; asked only if a trial has to be computed, since that needs the audio.
-    workers : int, optional
-        Processes that train classifiers; the result does not depend on it.
     **options
-        ``full``, ``store`` and ``progress``, as in `dha_utils.sweep_store.evaluate`.
+        ``full`` and ``store``, as in `dha_utils.sweep_store.evaluate`.
     """
     get = cache(study)
     return evaluate(
         trials,
-        lambda missing: ((trial, get().describe(trial, workers=workers)) for trial in missing),
+        lambda missing: ((trial, get().describe(trial)) for trial in missing),
         responses,
         committed=committed_file("trials", responses),
         **options,

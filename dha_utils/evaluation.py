@@ -9,7 +9,6 @@ from collections.abc import Callable, Hashable, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from joblib import Parallel, delayed
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 from sklearn.svm import SVC
@@ -20,6 +19,7 @@ from dha_utils.ensemble import CLASSIFIERS, FoldResult, evaluate_fold, fusions, 
 from dha_utils.errors import DataError, ParameterError, choose
 from dha_utils.responses import Responses
 from dha_utils.selection import Selection
+from dha_utils.work import in_order
 
 Selector = Callable[[Responses], Selection]
 """Takes the responses of a training fold, returns its keep masks."""
@@ -100,11 +100,7 @@ class CrossValidation:
 
 
 def cross_validate(
-    responses: Responses,
-    select: Selector | None = None,
-    *,
-    classifier: str = "converging",
-    workers: int | None = None,
+    responses: Responses, select: Selector | None = None, *, classifier: str = "converging"
 ) -> CrossValidation:
     """Evaluate the layer-wise ensemble on every fold; see `cross_validate_many` for several selections at once.
 
@@ -115,10 +111,8 @@ def cross_validate(
         Decides the keep masks from the responses of each training fold; by default all maps are kept.
     classifier : str
         One of `dha_utils.ensemble.CLASSIFIERS`.
-    workers : int, optional
-        Processes; by default one per available core. The result does not depend on it.
     """
-    return cross_validate_many(responses, {"": select}, classifier=classifier, workers=workers)[""]
+    return cross_validate_many(responses, {"": select}, classifier=classifier)[""]
 
 
 def cross_validate_many(
@@ -126,7 +120,6 @@ def cross_validate_many(
     selectors: Mapping[Hashable, Selector | None],
     *,
     classifier: str = "converging",
-    workers: int | None = None,
 ) -> dict[Hashable, CrossValidation]:
     """Evaluate the ensemble once per selector, whatever they are named by; arguments as in `cross_validate`.
 
@@ -150,12 +143,12 @@ def cross_validate_many(
     def keep(selection: Selection | None) -> np.ndarray | None:
         return None if selection is None else np.concatenate([selection.masks[tap] for tap in responses.taps])
 
+    in_fold = {fold: responses.folds == fold for fold in folds}
     jobs = [(name, fold) for name in selectors for fold in folds]
-    parts = Parallel(n_jobs=workers or -1)(
-        delayed(evaluate_fold)(
-            x, y, responses.folds == fold, layers, keep(chosen[name].get(fold)), classifier
-        )
-        for name, fold in jobs
+    parts = in_order(
+        lambda job: evaluate_fold(x, y, in_fold[job[0]], layers, job[1], classifier),
+        ((fold, keep(chosen[name].get(fold))) for name, fold in jobs),
+        "processes",
     )
     done: dict[Hashable, dict[int, FoldResult]] = {name: {} for name in selectors}
     for (name, fold), part in zip(jobs, parts, strict=True):
@@ -163,9 +156,7 @@ def cross_validate_many(
     return {name: _collect(responses, done[name], chosen[name]) for name in selectors}
 
 
-def best_taps(
-    responses: Responses, *, classifier: str = "converging", workers: int | None = None
-) -> dict[int, str]:
+def best_taps(responses: Responses, *, classifier: str = "converging") -> dict[int, str]:
     """Return for every test fold the tap that is most accurate in a cross-validation of the other folds.
 
     So that the tap is not chosen by the clips that it is then judged by (nested cross-validation; Varma and Simon, BMC
@@ -174,7 +165,7 @@ def best_taps(
     Parameters
     ----------
     responses : Responses
-    classifier, workers
+    classifier : str
         As in `cross_validate`.
 
     Returns
@@ -185,9 +176,7 @@ def best_taps(
     chosen = {}
     for fold in responses.test_folds:
         try:
-            run = cross_validate(
-                responses.take(responses.folds != fold), classifier=classifier, workers=workers
-            )
+            run = cross_validate(responses.take(responses.folds != fold), classifier=classifier)
         except DataError:
             return {}
         chosen[fold] = max(run.taps, key=lambda tap: run.accuracy([tap]))
@@ -195,7 +184,7 @@ def best_taps(
 
 
 def cross_validate_networks(
-    responses: Mapping[int, Responses], *, classifier: str = "converging", workers: int | None = None
+    responses: Mapping[int, Responses], *, classifier: str = "converging"
 ) -> CrossValidation:
     """Evaluate the ensemble where every fold has a network of its own, pruned on the other folds.
 
@@ -205,8 +194,6 @@ def cross_validate_networks(
         Test fold -> the responses of all clips, of its network.
     classifier : str
         One of `dha_utils.ensemble.CLASSIFIERS`.
-    workers : int, optional
-        Processes; by default one per available core. The result does not depend on it.
 
     Raises
     ------
@@ -218,9 +205,10 @@ def cross_validate_networks(
     layers = {
         fold: soundnet_layers({tap: r[tap].shape[1] for tap in r.taps}) for fold, r in responses.items()
     }
-    parts = Parallel(n_jobs=workers or -1)(
-        delayed(evaluate_fold)(r.matrix(), r.y, r.folds == fold, layers[fold], None, classifier)
-        for fold, r in responses.items()
+    parts = in_order(
+        lambda job: evaluate_fold(*job, classifier=classifier),
+        ((r.matrix(), r.y, r.folds == fold, layers[fold]) for fold, r in responses.items()),
+        "processes",
     )
     return _collect(first, dict(zip(responses, parts, strict=True)), {})
 

@@ -83,7 +83,7 @@ def compute_examples(
     maps = {
         tap: dict(zip(first.table["label"], values.astype(np.float16), strict=True))
         for tap, values in iterate_maps(
-            first, EXAMPLE_TAPS, model=model, rate=rate, duration=duration, channel=channel, progress=False
+            first, EXAMPLE_TAPS, model=model, rate=rate, duration=duration, channel=channel
         )
     }
     parameters = {"rate": rate, "duration": duration, "channel": channel}

@@ -3,19 +3,26 @@
 Conventions: waveforms are float32 in [-1, 1], mono; see `dha_utils.responses` for what comes out.
 """
 
+import shutil
+import sys
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import replace
+from functools import partial
 from itertools import chain
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 import torch
 
+from dha_utils.artifacts import key_of
 from dha_utils.datasets.clips import Clips
-from dha_utils.errors import ParameterError
-from dha_utils.filling import Batch, extract, extract_into
+from dha_utils.errors import DataError, ParameterError
 from dha_utils.fused import FusedTaps
-from dha_utils.hardware import choose_device, choose_precision
+from dha_utils.hardware import choose_device, choose_precision, one_core
 from dha_utils.inspection import identify
+from dha_utils.manifest import MANIFEST
+from dha_utils.paths import probe_folder
 from dha_utils.provenance import extraction_provenance
 from dha_utils.responses import Responses
 from dha_utils.sound_files import Cut
@@ -24,12 +31,18 @@ from dha_utils.store import ResponseStore
 from dha_utils.streaming import pool_stream
 from dha_utils.views import mfcc_features
 from dha_utils.waveforms import clip_waveforms, one_ahead, stream_audio
+from dha_utils.work import progress_bar, run_items
 
 STREAM_SECONDS = 60.0
 """Sounds longer than this go through the network piece by piece, in constant memory; the responses are the same."""
 
 BATCH_SIZE = 8
 """Clips per forward pass: fewer carry the weights of the deepest layers through the cache more often, more fall out of it."""
+
+BLOCK = 40
+"""Clips per block: what is lost at most, beside the batches under way, when an extraction is killed."""
+
+Batch = Callable[[Clips], dict[str, np.ndarray]]
 
 TapsFunction = Callable[[torch.Tensor], Iterable[tuple[str, torch.Tensor]]]
 
@@ -104,6 +117,184 @@ def make_batch(taps: FusedTaps, rate: int, duration: float | None, channel: str 
     return batch
 
 
+def run_blocks(
+    clips: Clips, numbers: Sequence[int], batch: Batch, batch_size: int
+) -> Iterator[tuple[int, dict[str, np.ndarray]]]:
+    """Yield the numbers of the given blocks with their responses, as they come.
+
+    Clips make blocks and blocks make batches by their place in the list alone, so what is computed together does not depend on
+    the workers.
+
+    Parameters
+    ----------
+    clips : Clips
+        All of them.
+    numbers : sequence of int
+        Ascending.
+    batch : callable
+        Some clips -> their responses, tap by tap.
+    batch_size : int
+        Clips that `batch` is given at a time.
+    """
+    per_block = -(-BLOCK // batch_size)
+    todo = sum(len(_rows(clips, number)) for number in numbers)
+    parts: dict[int, dict[int, dict[str, np.ndarray]]] = {number: {} for number in numbers}
+    # Taken out of the table as workers need them, since for a large set that takes a while.
+    items = (clips.take(rows) for number in numbers for rows in _batches(_rows(clips, number), batch_size))
+    with progress_bar(len(clips), "clip", clips.name, len(clips) - todo) as bar:
+        for i, arrays in run_items(partial(_run_batch, batch), items, together=per_block):
+            number, place = numbers[i // per_block], i % per_block
+            parts[number][place] = arrays
+            batches = _batches(_rows(clips, number), batch_size)
+            bar.update(len(batches[place]))
+            if len(parts[number]) == len(batches):
+                done = parts.pop(number)
+                yield number, _joined([done[place] for place in sorted(done)])
+
+
+def _run_batch(batch: Batch, clips: Clips) -> dict[str, np.ndarray]:
+    with one_core():
+        return batch(clips)
+
+
+def _rows(clips: Clips, number: int) -> range:
+    """Return which clips make a block."""
+    return range(len(clips))[number * BLOCK : (number + 1) * BLOCK]
+
+
+def _batches(rows: range, batch_size: int) -> list[range]:
+    return [rows[i : i + batch_size] for i in range(0, len(rows), batch_size)]
+
+
+def _joined(parts: Sequence[dict[str, np.ndarray]]) -> dict[str, np.ndarray]:
+    return {tap: np.concatenate([part[tap] for part in parts]) for tap in parts[0]}
+
+
+def described(clips: Clips) -> pd.DataFrame:
+    """Return the clip table that goes with responses: neither paths nor seconds cut out, which the provenance holds."""
+    return clips.table.drop(columns=["path", "cut"], errors="ignore")
+
+
+def fill_store(store: ResponseStore, clips: Clips, batch: Batch, batch_size: int) -> ResponseStore:
+    """Compute the blocks that a store lacks, and return it, finished; arguments as in `run_blocks`."""
+    missing = store.missing()
+    if store.complete and not missing:
+        return store
+    for number, arrays in run_blocks(clips, missing, batch, batch_size):
+        store.write(number, described(clips.take(_rows(clips, number))), arrays)
+    return store.finish()
+
+
+def extract(
+    clips: Clips,
+    batch: Batch,
+    taps: Sequence[str],
+    provenance: dict,
+    out: str | Path | None,
+    kind: str = "responses",
+    batch_size: int = BATCH_SIZE,
+) -> Responses:
+    """Return the responses to all clips, and save them to the file `out`, if any; `batch_size` as in `run_blocks`.
+
+    Finished blocks are kept in a store beside the file meanwhile, ``OUT.partial/``, which is removed at the end. A file that
+    holds other responses stays until these are whole.
+
+    Raises
+    ------
+    DataError
+        If `out` cannot be written, or is there and no file of responses.
+    """
+    if out is None:
+        numbers = range(-(-len(clips) // BLOCK))
+        blocks = dict(run_blocks(clips, numbers, batch, batch_size))
+        return Responses(_joined([blocks[number] for number in numbers]), described(clips), provenance)
+    out = Path(out)
+    store = ResponseStore.plan(f"{out}.partial", described(clips), provenance, taps, BLOCK, kind)
+    if probe_file(out):
+        held = _load_output(out)
+        if key_of(kind, held) == store.key and not held.provenance.get("bundled"):
+            return held
+        _say_anew(out)
+    responses = fill_store(store.begin(anew=True), clips, batch, batch_size).read()
+    responses.save(out)
+    shutil.rmtree(store.folder)
+    return responses
+
+
+def extract_into(
+    folder: str | Path, clips: Clips, batch: Batch, taps: Sequence[str], provenance: dict, batch_size: int
+) -> ResponseStore:
+    """Return the finished store of the responses to all clips; `batch_size` as in `run_blocks`.
+
+    Where the folder holds other responses these are made beside it, in ``FOLDER.partial/``, and take its place when they are
+    whole.
+
+    Raises
+    ------
+    DataError
+        If the folder cannot be written, or holds what is no store of responses.
+    """
+    folder = Path(folder).resolve()
+    beside, aside = (folder.with_name(f"{folder.name}.{end}") for end in ("partial", "replaced"))
+    if not (folder / MANIFEST).exists() and _is_complete(beside):
+        _rename(beside, folder)  # a kill came in between the two names
+    store = ResponseStore.plan(folder, described(clips), provenance, taps, BLOCK)
+    if not (folder / MANIFEST).exists() or ResponseStore.load(folder).is_same(store):
+        store = fill_store(store.begin(), clips, batch, batch_size)
+    else:
+        _say_anew(folder)
+        anew = replace(store, folder=beside).begin(anew=True)
+        anew = fill_store(anew, clips, batch, batch_size)
+        _rename(folder, aside)
+        _rename(beside, folder)
+        store = replace(anew, folder=folder)
+    if (aside / MANIFEST).exists():
+        shutil.rmtree(aside)
+    return store
+
+
+def probe_file(out: Path) -> bool:
+    """Return whether a file is there; raise a DataError unless it can be written: before hours of work are done for it."""
+    try:
+        probe_folder(out.parent)
+        return out.exists()
+    except OSError as error:
+        raise DataError(f"{out}: cannot be written ({error.strerror}); choose another file") from error
+
+
+def _load_output(out: Path) -> Responses:
+    try:
+        return Responses.load(out)
+    except DataError as error:
+        raise DataError(
+            f"{out}: is there and is no file of responses, or damaged; remove it, or choose another output"
+        ) from error
+
+
+def _say_anew(out: Path) -> None:
+    print(
+        f"{out}: holds another extraction (other clips, labels, folds, sound, parameters or weights); it is made anew, and "
+        "the old one replaced at the end",
+        file=sys.stderr,
+    )
+
+
+def _is_complete(folder: Path) -> bool:
+    try:
+        return ResponseStore.load(folder).complete
+    except DataError:
+        return False
+
+
+def _rename(folder: Path, to: Path) -> None:
+    try:
+        folder.rename(to)
+    except OSError as error:
+        raise DataError(
+            f"{folder}: cannot be renamed to {to} ({error.strerror}); do that by hand, or choose another output"
+        ) from error
+
+
 class Extraction:
     """An extraction from SoundNet as it is to be run; arguments and errors as in `extract_responses`.
 
@@ -114,13 +305,12 @@ class Extraction:
     batch : callable
         Clips -> responses: what one worker does.
     provenance : dict
-    how : dict
-        Arguments of `dha_utils.filling.run_blocks`.
+    batch_size : int
     """
 
     def __init__(
-        self, clips, *, model=None, rate=NATIVE_RATE, duration=5.0, channel="mean", batch_size=BATCH_SIZE, workers=None,
-        progress=True, device="auto", precision="float32", padding=None, scheduler=None,
+        self, clips, *, model=None, rate=NATIVE_RATE, duration=5.0, channel="mean", batch_size=BATCH_SIZE,
+        device="auto", precision="float32", padding=None,
     ):  # fmt: skip
         place, dtype = choose_device(device), choose_precision(precision)
         model = model or load_soundnet(padding=padding or "input")
@@ -134,13 +324,11 @@ class Extraction:
             "input_scale": model.input_scale, "device": place.type, "precision": precision,
             "padding": model.padding,
         }  # fmt: skip
-        self.clips = identify(clips, workers=workers, scheduler=scheduler)
+        self.clips = identify(clips)
         self.provenance = extraction_provenance(clips, parameters, model)
         # Sounds of their own length seldom share one, and long ones should not wait for one another.
         alone = duration is None or duration > STREAM_SECONDS
-        self.how = {
-            "batch_size": 1 if alone else batch_size, "workers": workers, "progress": progress, "scheduler": scheduler
-        }  # fmt: skip
+        self.batch_size = 1 if alone else batch_size
 
 
 def extract_responses(
@@ -151,19 +339,16 @@ def extract_responses(
     duration: float | None = 5.0,
     channel: str = "mean",
     batch_size: int = BATCH_SIZE,
-    workers: int | None = None,
-    progress: bool = True,
     device: str = "auto",
     precision: str = "float32",
     padding: str | None = None,
-    scheduler: str | None = None,
     out: str | Path | None = None,
 ) -> Responses:
     """Decode clips, run them through SoundNet and pool every feature map of the 15 taps.
 
-    Each worker is a thread that decodes a batch and runs the network on one core; what is computed
-    together never depends on the number of workers, so neither does the result. Sounds longer than a minute are decoded and
-    run piece by piece: the responses are those of the whole, and memory does not grow with length.
+    Each worker (`dha_utils.workers`), by default a thread of this process, decodes a batch and runs the network on one core; what
+    is computed together never depends on the number of workers, so neither does the result. Sounds longer than a minute are
+    decoded and run piece by piece: the responses are those of the whole, and memory does not grow with length.
 
     Parameters
     ----------
@@ -178,10 +363,6 @@ def extract_responses(
         What clips of several channels are brought down to.
     batch_size : int
         Clips per forward pass; more costs memory and changes no result. Clips of their own length go one by one.
-    workers : int, optional
-        Threads, or local processes; by default one per available core, see `dha_utils.hardware.choose_workers`.
-    progress : bool
-        Show a progress bar on stderr.
     device : str
         ``auto`` (CUDA where there is a GPU, else the processor), ``cpu`` or ``cuda``.
     precision : str
@@ -189,9 +370,6 @@ def extract_responses(
     padding : str, optional
         Where the convolutions pad, one of `dha_utils.soundnet.PADDINGS`: ``released`` does as DHA's released extraction does,
         for sounds of at most a minute. By default the model's own, which for the pretrained network is ``input``.
-    scheduler : str, optional
-        Address of a Dask scheduler whose workers do the work, or ``local`` for processes of this machine (see
-        `dha_utils.cluster`); by default threads of this process. The result is the same.
     out : path, optional
         Save here. Finished blocks of clips are kept in ``OUT.partial/`` meanwhile, so that a run that was killed goes
         on where it stopped; the folder is removed at the end. Where the file holds these responses already they are
@@ -208,16 +386,15 @@ def extract_responses(
     DataError
         If `out` cannot be written, or is there and no file of responses.
     ParameterError
-        If the device is not there, or a device, a precision, a padding, an address or a number of workers is none; if the
-        model pads otherwise.
+        If the device is not there, or a device, a precision or a padding is none; if the model pads otherwise.
     DhaError
-        If no scheduler answers, or it is lost.
+        If a cluster's scheduler is lost, or work ends its workers.
     """
     task = Extraction(
         clips, model=model, rate=rate, duration=duration, channel=channel, batch_size=batch_size,
-        workers=workers, progress=progress, device=device, precision=precision, padding=padding, scheduler=scheduler,
+        device=device, precision=precision, padding=padding,
     )  # fmt: skip
-    return extract(task.clips, task.batch, TAPS, task.provenance, out, **task.how)
+    return extract(task.clips, task.batch, TAPS, task.provenance, out, batch_size=task.batch_size)
 
 
 def extract_to_store(clips: Clips, folder: str | Path, **options) -> ResponseStore:
@@ -243,7 +420,7 @@ def extract_to_store(clips: Clips, folder: str | Path, **options) -> ResponseSto
         If the folder cannot be written, or holds what is no store of responses; the rest as in `extract_responses`.
     """
     task = Extraction(clips, **options)
-    return extract_into(folder, task.clips, task.batch, TAPS, task.provenance, **task.how)
+    return extract_into(folder, task.clips, task.batch, TAPS, task.provenance, task.batch_size)
 
 
 def extract_mfcc(
@@ -252,9 +429,6 @@ def extract_mfcc(
     rate: int = 44_100,
     duration: float | None = 5.0,
     channel: str = "mean",
-    workers: int | None = None,
-    progress: bool = True,
-    scheduler: str | None = None,
     out: str | Path | None = None,
 ) -> Responses:
     """Return the features of the MFCC baseline as one tap named ``mfcc``; arguments as in `extract_responses`."""
@@ -263,8 +437,7 @@ def extract_mfcc(
         waveforms = clip_waveforms(part, rate, duration, channel)
         return {"mfcc": np.stack([mfcc_features(waveform, rate) for waveform in waveforms])}
 
-    clips = identify(clips, workers=workers, scheduler=scheduler)
+    clips = identify(clips)
     parameters = {"rate": rate, "duration": duration, "channel": channel}
     provenance = extraction_provenance(clips, parameters, kind="mfcc")
-    how = {"batch_size": 4, "workers": workers, "progress": progress, "scheduler": scheduler}
-    return extract(clips, batch, ("mfcc",), provenance, out, kind="mfcc", **how)
+    return extract(clips, batch, ("mfcc",), provenance, out, kind="mfcc", batch_size=4)

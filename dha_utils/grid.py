@@ -12,7 +12,6 @@ from pathlib import Path
 import pandas as pd
 
 from dha_utils.artifacts import key_of, make_key
-from dha_utils.cluster import connect
 from dha_utils.datasets import default_duration
 from dha_utils.datasets.clips import Clips
 from dha_utils.datasets.given import clips_at_hand
@@ -71,12 +70,9 @@ def run_grid(
     *,
     root: str | Path | None = None,
     rate: int,
-    duration: float | None = None,
     results: str | Path | None = None,
     skip_bad: bool = False,
     full: bool = False,
-    scheduler: str = "local",
-    workers: int | None = None,
 ) -> pd.DataFrame:
     """Evaluate every cell on every data set, and return what came out.
 
@@ -89,18 +85,12 @@ def run_grid(
         Folder of the audio; by default ``$DHA_DATA``.
     rate : int
         Hz.
-    duration : float, optional
-        Seconds that every clip is padded or cut to; by default those of what was left, else those of the data set.
     results : path, optional
         Folder above those of the data sets; by default the repository's ``results/``.
     skip_bad : bool
         Leave out clips that cannot be used, instead of stopping.
     full : bool
         Compute also what is bundled.
-    scheduler : str
-        As in `dha_utils.cluster.connect`.
-    workers : int, optional
-        Local processes; by default one per core.
 
     Returns
     -------
@@ -111,7 +101,7 @@ def run_grid(
     Raises
     ------
     DhaError
-        As `load_inputs`, `dha_utils.sweep` and `dha_utils.cluster.connect`.
+        As `load_inputs` and `dha_utils.sweep`.
     """
     by_responses = all(find_criterion(cell.criterion).needs == "responses" for cell in cells)
     places = {dataset: Results(dataset, results) for dataset in datasets}
@@ -121,43 +111,28 @@ def run_grid(
                 f"{one} and {other} would share the results folder {places[one].folder}; rename one"
             )
     rows = []
-    with connect(scheduler, workers) as client:
-        address = client.scheduler.address
-        for dataset, place in places.items():
-            responses = _responses(
-                place, rate, duration, dataset=dataset, root=root, skip_bad=skip_bad, scheduler=address
+    for dataset, place in places.items():
+        responses = _responses(place, rate, dataset=dataset, root=root, skip_bad=skip_bad)
+        scores = None
+        if not by_responses:
+            print(
+                f"{dataset}: scores that need the audio, computed where none are kept (minutes)",
+                flush=True,
             )
-            scores = None
-            if not by_responses:
-                print(
-                    f"{dataset}: scores that need the audio, computed where none are kept (minutes)",
-                    flush=True,
-                )
-                scores, _, _ = load_fold_scores(responses, place.folder, dataset=dataset, root=root)
-            how = {"full": full, "store": place.folder, "scheduler": address}
-            done = sweep(responses, cells, fold_scores=scores, **how)
-            rows += [
-                vars(cell) | {"dataset": dataset, "accuracy": result["accuracy"]["all"]}
-                for cell, result in zip(cells, done, strict=True)
-            ]
+            scores, _, _ = load_fold_scores(responses, place.folder, dataset=dataset, root=root)
+        done = sweep(responses, cells, fold_scores=scores, full=full, store=place.folder)
+        rows += [
+            vars(cell) | {"dataset": dataset, "accuracy": result["accuracy"]["all"]}
+            for cell, result in zip(cells, done, strict=True)
+        ]
     groups = pd.DataFrame(rows).groupby(["dataset", "criterion", "keep", "control"], sort=False)["accuracy"]
     return groups.agg(cells="size", mean="mean", lowest="min", highest="max").reset_index()
 
 
-def _responses(
-    place: Results,
-    rate: int,
-    seconds: float | None,
-    *,
-    dataset: str,
-    root: str | Path | None,
-    skip_bad: bool,
-    scheduler: str,
-) -> Responses:
+def _responses(place: Results, rate: int, dataset: str, root: str | Path | None, skip_bad: bool) -> Responses:
     """Return the responses that notebook 01 or an earlier grid has left, if they are those of the clips at hand.
 
-    Otherwise they are made as notebook 01 makes them, with the channel of those that were left, and their duration if no other
-    is asked for. Where there is no
+    Otherwise they are made as notebook 01 makes them, with the duration and channel of those that were left. Where there is no
     audio, what was left is all there is.
     """
     try:
@@ -167,19 +142,15 @@ def _responses(
         skip_bad = skip_bad or "left_out" in held.provenance
     except DataError:  # not there, or damaged
         held, duration, channel = None, default_duration(dataset), "mean"
-    if seconds not in (None, duration):
-        held, duration = None, seconds
     clips = clips_at_hand(dataset, root, allow_missing=skip_bad)
     if clips is None:
-        inputs = None if held else load_inputs(dataset, rates=[rate], duration=duration)
+        inputs = None if held else load_inputs(dataset, rates=[rate])
     else:
-        clips = usable_clips(clips, skip_bad=skip_bad, scheduler=scheduler)
+        clips = usable_clips(clips, skip_bad=skip_bad)
         inputs = None
         if held is None or not _is_of(held, clips):
-            inputs = compute_inputs(
-                clips, [rate], duration, channel, folder=place.folder, scheduler=scheduler
-            )
-    source = f"as what is kept in {place.folder}" if held else "as asked for" if seconds else "the default"
+            inputs = compute_inputs(clips, [rate], duration, channel, folder=place.folder)
+    source = f"as what is kept in {place.folder}" if held else "the default"
     print(f"{dataset}: clips of {duration:g} s, {source}", flush=True)
     if inputs is None:
         return held

@@ -14,11 +14,11 @@ from sklearn.decomposition import PCA
 
 from dha_utils.criteria.classwise import EQUIVALENCE_FORMS, anova, equivalence_pvalues
 from dha_utils.criteria.groups import MIN_CLIPS, is_constant
-from dha_utils.hardware import in_threads
 from dha_utils.multiplicity import adjust
 from dha_utils.responses import Responses
 from dha_utils.selection import mean_jaccard, select
 from dha_utils.survey import training_folds
+from dha_utils.work import in_order
 
 
 class WithoutEach(NamedTuple):
@@ -124,9 +124,8 @@ def no_difference_without_each(responses: Responses, alpha: float) -> pd.DataFra
             different[row] = np.nan if np.isnan(pvalue[0]) else adjust(pvalue) <= alpha
         return 1 - different
 
-    share = np.mean(
-        in_threads(differs_not, training_folds(responses)), axis=0
-    )  # of the training folds in which a map does not differ: (recordings, maps)
+    # Of the training folds in which a map does not differ, shape (recordings, maps).
+    share = np.mean(in_order(differs_not, training_folds(responses)), axis=0)
     ends = np.cumsum([responses[tap].shape[1] for tap in responses.taps])[:-1]
     by_tap = {
         tap: part.mean(axis=1)

@@ -99,9 +99,6 @@ def load_inputs(
     duration: float | None = None,
     channel: str = "mean",
     skip_bad: bool = False,
-    workers: int | None = None,
-    scheduler: str | None = None,
-    progress: bool = True,
     folder: Path | None = None,
 ) -> Inputs:
     """Compute the inputs from audio where it is at hand, else read the bundled ones.
@@ -121,12 +118,6 @@ def load_inputs(
         What clips of several channels are brought down to.
     skip_bad : bool
         Leave out clips that cannot be used, instead of stopping; what was left out is in the provenance.
-    workers : int, optional
-        Threads; by default one per core.
-    scheduler : str, optional
-        As in `dha_utils.extract_responses`.
-    progress : bool
-        Show progress bars on stderr.
     folder : Path, optional
         Where responses are kept, block by block while they are computed, so that a run that was killed goes on; what was
         extracted there from the same clips is not extracted again.
@@ -141,11 +132,10 @@ def load_inputs(
     """
     duration = duration or default_duration(dataset)
     check_duration(duration, min(rates))
-    how = {"workers": workers, "scheduler": scheduler, "progress": progress}
     clips = clips_at_hand(dataset, root, allow_missing=skip_bad)
     if clips is not None:
-        clips = usable_clips(clips, skip_bad=skip_bad, **how)
-        return compute_inputs(clips, rates, duration, channel, folder=folder, **how)
+        clips = usable_clips(clips, skip_bad=skip_bad)
+        return compute_inputs(clips, rates, duration, channel, folder=folder)
     source = f"These results start from the bundled artifacts of {dataset}; no audio was at hand."
     artifacts = bundled(dataset)
     inputs = Inputs.load(artifacts, rates, source)
@@ -199,7 +189,7 @@ def start_from(dataset: str, rates: Sequence[int], root: str | Path | None, fold
             f"These results start from the bundled artifacts of {dataset}: notebook 01 has not been run here."
         )
         return Inputs.load(bundled(dataset), rates, source)
-    inputs = load_inputs(dataset, root=root, rates=rates, progress=False, folder=folder)
+    inputs = load_inputs(dataset, root=root, rates=rates, folder=folder)
     inputs.save(folder)
     return inputs
 
@@ -229,18 +219,13 @@ def compute_inputs(
     duration: float,
     channel: str = "mean",
     *,
-    workers: int | None = None,
-    scheduler: str | None = None,
-    progress: bool = True,
     folder: Path | None = None,
 ) -> Inputs:
     """Compute the inputs from the audio of `clips`; arguments as in `load_inputs`."""
     check_folds(clips.table["label"], clips.folds)
-    clips = identify(clips, workers=workers, scheduler=scheduler)
+    clips = identify(clips)
     model = load_soundnet()
-    how = {
-        "duration": duration, "channel": channel, "workers": workers, "scheduler": scheduler, "progress": progress
-    }  # fmt: skip
+    how = {"duration": duration, "channel": channel}
     responses = {
         rate: extract_responses(
             clips, model=model, rate=rate, out=None if folder is None else responses_file(folder, rate), **how

@@ -5,26 +5,22 @@ sampling rates are mentioned and no fault: clips are resampled. What tells a cli
 ``sound`` of the clip table, so that what is computed from it can be known by it (`dha_utils.artifacts`).
 """
 
-import sys
 from collections import Counter
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 
 import soundfile
-from tqdm import tqdm
 
 from dha_utils.artifacts import OF_A_CLIP, hash_sound
-from dha_utils.cluster import connect, run_items
 from dha_utils.datasets import DATASETS, load_clips
 from dha_utils.datasets.clips import Clips, check_folds
 from dha_utils.errors import AudioError, DataError, ParameterError
-from dha_utils.hardware import choose_workers
 from dha_utils.responses import Responses
 from dha_utils.sound_files import check_sound
 from dha_utils.soundnet import MIN_SAMPLES
+from dha_utils.work import progress_bar, run_items
 
 
 @dataclass(frozen=True)
@@ -62,7 +58,7 @@ Reader = Callable[[str], tuple]
 """Path of a file -> what is wrong with it, its rate and what tells its sound from any other."""
 
 FILES_AT_ONCE = 100
-"""Files that a worker of a cluster is given at a time."""
+"""Files that another process is given at a time."""
 
 
 def check_duration(duration: float | None, rate: int) -> float:
@@ -83,14 +79,7 @@ def check_duration(duration: float | None, rate: int) -> float:
     return 0.0
 
 
-def inspect_clips(
-    clips: Clips,
-    *,
-    shortest: float = 0.0,
-    workers: int | None = None,
-    scheduler: str | None = None,
-    progress: bool = True,
-) -> Report:
+def inspect_clips(clips: Clips, *, shortest: float = 0.0) -> Report:
     """Read every file of a set of clips once and report what cannot be used.
 
     Of files with the same content one is kept, the first by clip id; where their labels differ, none. In a published data
@@ -101,14 +90,8 @@ def inspect_clips(
     clips : Clips
     shortest : float
         Seconds that a file must have; see `check_duration`.
-    workers : int, optional
-        Threads; by default one per core.
-    scheduler : str, optional
-        Of a Dask cluster whose workers read the files, see `dha_utils.cluster.connect`; by default threads of this process.
-    progress : bool
-        Show a progress bar on stderr.
     """
-    found = _read_all(clips, partial(_read_one, shortest=shortest), workers, scheduler, progress)
+    found = _read_all(clips, partial(_read_one, shortest=shortest))
     clips = replace(clips, table=clips.table.assign(sound=[sound for _, _, sound in found]))
     names, labels = clips.table["clip"].tolist(), clips.table["label"].tolist()
     faults = {name: fault for name, (fault, _, _) in zip(names, found, strict=True) if fault}
@@ -141,15 +124,7 @@ def inspect_clips(
     return Report(clips, {name: faults[name] for name in names if name in faults}, notes)
 
 
-def usable_clips(
-    clips: Clips,
-    *,
-    skip_bad: bool = False,
-    shortest: float = 0.0,
-    workers: int | None = None,
-    scheduler: str | None = None,
-    progress: bool = True,
-) -> Clips:
+def usable_clips(clips: Clips, *, skip_bad: bool = False, shortest: float = 0.0) -> Clips:
     """Return the clips if all can be used, or, with `skip_bad`, those that can, with the others in ``left_out``.
 
     They have the column ``sound``.
@@ -158,7 +133,7 @@ def usable_clips(
     ----------
     clips : Clips
     skip_bad : bool
-    shortest, workers, scheduler, progress
+    shortest : float
         As in `inspect_clips`.
 
     Raises
@@ -166,7 +141,7 @@ def usable_clips(
     DataError
         Clips cannot be used and are not to be skipped, or too little is left of a class; names it.
     """
-    report = inspect_clips(clips, shortest=shortest, workers=workers, scheduler=scheduler, progress=progress)
+    report = inspect_clips(clips, shortest=shortest)
     clips = replace(report.clips, notes=(*clips.notes, *report.notes))
     if not report.faults:
         return clips
@@ -192,8 +167,8 @@ def usable_clips(
     return replace(kept, left_out=left_out)
 
 
-def identify(clips: Clips, *, workers: int | None = None, scheduler: str | None = None) -> Clips:
-    """Return the clips with the column ``sound``; files are read where that is missing. Arguments as in `inspect_clips`.
+def identify(clips: Clips) -> Clips:
+    """Return the clips with the column ``sound``; files are read where that is missing.
 
     Raises
     ------
@@ -202,7 +177,7 @@ def identify(clips: Clips, *, workers: int | None = None, scheduler: str | None 
     """
     if "sound" in clips.table:
         return clips
-    found = _read_all(clips, _hash_one, workers, scheduler, progress=False)
+    found = _read_all(clips, _hash_one)
     for path, (fault, _) in zip(clips.table["path"], found, strict=True):
         if fault:
             raise AudioError(f"{path}: {fault}")
@@ -236,37 +211,15 @@ def clips_of(responses: Responses, dataset: str | Path, root: str | Path | None 
     return clips
 
 
-def _read_all(clips: Clips, read: Reader, workers: int | None, scheduler: str | None, progress: bool) -> list:
+def _read_all(clips: Clips, read: Reader) -> list[tuple]:
     """Return what `read` says of every file, in order."""
     paths = clips.table["path"].tolist()
-    with tqdm(total=len(paths), unit="file", desc="inspect", disable=not progress, file=sys.stderr) as bar:
-        run = _read_in_threads if scheduler is None else partial(_read_on_cluster, scheduler=scheduler)
-        return run(read, paths, workers, bar)
-
-
-def _read_in_threads(read: Reader, paths: list[str], workers: int | None, bar: tqdm) -> list[tuple]:
-    found = []
-    with ThreadPoolExecutor(choose_workers(workers)) as pool:
-        for one in pool.map(read, paths):
-            found.append(one)
+    found: dict[int, tuple] = {}
+    with progress_bar(len(paths), "file", "inspect") as bar:
+        for number, one in run_items(read, paths, together=FILES_AT_ONCE):
+            found[number] = one
             bar.update()
-    return found
-
-
-def _read_on_cluster(
-    read: Reader, paths: list[str], workers: int | None, bar: tqdm, scheduler: str
-) -> list[tuple]:
-    parts = [(i, paths[i : i + FILES_AT_ONCE]) for i in range(0, len(paths), FILES_AT_ONCE)]
-    found = {}
-    with connect(scheduler, workers) as client:
-        for (first, part), results in run_items(client, partial(_read_part, read), parts):
-            found[first] = results
-            bar.update(len(part))
-    return [one for first, _ in parts for one in found[first]]
-
-
-def _read_part(read: Reader, item: tuple[int, list[str]]) -> list[tuple]:
-    return [read(path) for path in item[1]]
+    return [found[number] for number in range(len(paths))]
 
 
 def _read_one(path: str, shortest: float) -> tuple[str, int, str]:

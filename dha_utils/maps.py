@@ -7,20 +7,19 @@ never kept on disk.
 """
 
 import math
-import sys
 from collections.abc import Iterator, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 
 import numpy as np
 import torch
-from tqdm import tqdm
 
 from dha_utils.datasets.clips import Clips
 from dha_utils.errors import DataError, ParameterError, choose
 from dha_utils.fused import FusedTaps
-from dha_utils.hardware import choose_workers
+from dha_utils.hardware import one_core
 from dha_utils.soundnet import NATIVE_RATE, TAPS, SoundNet, load_soundnet
 from dha_utils.waveforms import clip_waveforms
+from dha_utils.work import progress_bar, run_items
 
 PASS_BYTES = 2**30
 """Bytes of maps made in one pass of the network: where all taps take more, it runs again for later ones."""
@@ -82,8 +81,6 @@ def iterate_maps(
     duration: float = 5.0,
     channel: str = "mean",
     batch_size: int = 4,
-    workers: int | None = None,
-    progress: bool = True,
 ) -> Iterator[tuple[str, np.ndarray]]:
     """Run clips through SoundNet and yield the feature maps tap by tap.
 
@@ -95,7 +92,7 @@ def iterate_maps(
     clips : Clips
     taps : sequence of str
         Names of `dha_utils.TAPS`.
-    model, rate, duration, channel, batch_size, workers, progress
+    model, rate, duration, channel, batch_size
         As in `dha_utils.extract_responses`, but that `duration` must be a number.
 
     Yields
@@ -128,12 +125,12 @@ def iterate_maps(
         silence = torch.zeros(1, round(duration * rate))
         shapes = {tap: (len(clips), *maps.shape[1:]) for tap, maps in network(silence) if tap in taps}
 
-    def one_batch(start: int, arrays: dict[str, np.ndarray]) -> int:
+    def one_batch(arrays: dict[str, np.ndarray], start: int) -> int:
         batch_clips = clips.take(range(start, min(start + batch_size, len(clips))))
         waveforms = list(clip_waveforms(batch_clips, rate, duration, channel))
         batch = torch.from_numpy(np.stack(waveforms))
         left = len(arrays)
-        with torch.inference_mode():
+        with torch.inference_mode(), one_core():
             for tap, maps in network(batch):
                 if tap in arrays:
                     arrays[tap][start : start + len(waveforms)] = maps
@@ -143,18 +140,11 @@ def iterate_maps(
         return len(waveforms)
 
     starts = range(0, len(clips), batch_size)
-    threads = choose_workers(workers)
     for group in split_into_passes(shapes):
         arrays = {tap: np.empty(shapes[tap], np.float32) for tap in group}
-        bar = tqdm(total=len(clips), unit="clip", disable=not progress, file=sys.stderr, desc=clips.name)
-        # One network thread per worker, as in `extract_responses`.
-        with bar, ThreadPoolExecutor(threads, initializer=torch.set_num_threads, initargs=(1,)) as pool:
-            try:
-                for n_done in pool.map(one_batch, starts, [arrays] * len(starts)):
-                    bar.update(n_done)
-            except BaseException:
-                pool.shutdown(cancel_futures=True)
-                raise
+        with progress_bar(len(clips), "clip", clips.name) as bar:
+            for _, n_done in run_items(partial(one_batch, arrays), starts, kind="shared"):
+                bar.update(n_done)
         for tap in group:
             yield tap, arrays.pop(tap)
 

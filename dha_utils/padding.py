@@ -60,9 +60,7 @@ def compare_responses(ours: Responses, theirs: Responses) -> list[dict]:
     return rows
 
 
-def compare_ensembles(
-    ours: Responses, theirs: Responses, keep: float, workers: int | None = None
-) -> list[dict]:
+def compare_ensembles(ours: Responses, theirs: Responses, keep: float) -> list[dict]:
     """Return what ignoring maps costs with either padding.
 
     Returns
@@ -75,7 +73,7 @@ def compare_ensembles(
     rows = []
     for classifier in CLASSIFIERS:
         for padding, responses in (("input", ours), ("released", theirs)):
-            runs = cross_validate_many(responses, selectors, classifier=classifier, workers=workers)
+            runs = cross_validate_many(responses, selectors, classifier=classifier)
             full, kept = runs["full"], runs["kept"]
             change = paired_difference(full.correct(), kept.correct(), full.recordings)
             rows.append(

@@ -10,8 +10,6 @@ from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 
-from tqdm import tqdm
-
 from dha_utils.artifacts import key_of, load_json, obtain, places
 from dha_utils.criteria import CRITERIA, MapScores
 from dha_utils.criteria.filters import layer_weights
@@ -27,6 +25,7 @@ from dha_utils.selection import score_maps
 from dha_utils.slip_effects import slip_effects
 from dha_utils.soundnet import TAPS, SoundNet, load_soundnet
 from dha_utils.tensor_files import load_tensors, save_tensors
+from dha_utils.work import progress_bar
 
 ALL_FOLDS = 0
 """Stands for the fold of scores that no clip has a part in."""
@@ -92,7 +91,6 @@ def compute_scores(
     channel: str = "mean",
     model: SoundNet | None = None,
     seed: int = 0,
-    progress: bool = True,
 ) -> FoldScores:
     """Score all maps by every criterion that needs full maps or weights.
 
@@ -111,8 +109,6 @@ def compute_scores(
         By default the pretrained network.
     seed : int
         Of the draw of clips, and of criteria that draw.
-    progress : bool
-        Show a progress bar on stderr.
     """
     model = model or load_soundnet()
     by_maps = [name for name, criterion in CRITERIA.items() if criterion.needs == "maps"]
@@ -120,12 +116,10 @@ def compute_scores(
     weights = {tap: layer_weights(model, tap) for tap in TAPS}
     scores: dict = {(name, ALL_FOLDS): score_maps(weights, name) for name in by_weights}
     folds = clips.test_folds
-    with tqdm(total=len(folds) * len(TAPS), unit="tap", desc="scores", disable=not progress) as bar:
+    with progress_bar(len(folds) * len(TAPS), "tap", "scores") as bar:
         for fold in folds:
             drawn = clips.take(selection_clips(clips.y, clips.folds != fold, seed=seed))
-            for tap, maps in iterate_maps(
-                drawn, model=model, rate=rate, duration=duration, channel=channel, progress=False
-            ):
+            for tap, maps in iterate_maps(drawn, model=model, rate=rate, duration=duration, channel=channel):
                 for name in by_maps:
                     scored = score_maps({tap: maps}, name, y=drawn.y, seed=seed)
                     scores.setdefault((name, fold), {}).update(scored)
@@ -134,7 +128,7 @@ def compute_scores(
     return FoldScores(scores, extraction_provenance(clips, parameters, model, "scores"))
 
 
-def keep_scores(responses: Responses, clips: Clips, folder: Path, *, progress: bool = True) -> FoldScores:
+def keep_scores(responses: Responses, clips: Clips, folder: Path) -> FoldScores:
     """Compute the scores that go with responses, and keep them in a folder.
 
     Parameters
@@ -147,7 +141,7 @@ def keep_scores(responses: Responses, clips: Clips, folder: Path, *, progress: b
         Show a progress bar on stderr.
     """
     how = _how(responses)
-    scores = compute_scores(clips, **how, progress=progress)
+    scores = compute_scores(clips, **how)
     scores.provenance["key"] = _scores_key(responses)
     scores.save(folder / f"scores_{how['rate']}.safetensors")
     return scores
@@ -157,7 +151,7 @@ def keep_slips(responses: Responses, clips: Clips, folder: Path) -> list[dict]:
     """Compute the effects of the slips on the first training fold, and keep them; arguments as in `keep_scores`."""
     how = _how(responses)
     drawn = clips.take(selection_clips(clips.y, clips.folds != clips.test_folds[0]))
-    slips = slip_effects(iterate_maps(drawn, **how, progress=False), drawn.y, KEEP)
+    slips = slip_effects(iterate_maps(drawn, **how), drawn.y, KEEP)
     with atomic_write(folder / f"slips_{how['rate']}.json") as temporary:
         content = {"key": _slips_key(responses), "slips": slips}
         temporary.write_text(json.dumps(content, indent=2) + "\n", encoding="utf-8")
@@ -218,7 +212,7 @@ def load_fold_scores(
         _scores_key(responses),
         places(name, folder, f"scores_{rate}.safetensors"),
         lambda path: (held := FoldScores.load(path), held.provenance.get("key")),
-        lambda: keep_scores(responses, clips(), folder, progress=False),
+        lambda: keep_scores(responses, clips(), folder),
     )
     slips, _ = obtain(
         _slips_key(responses),

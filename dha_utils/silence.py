@@ -22,8 +22,7 @@ from dha_utils.criteria import CRITERIA, MapScores
 from dha_utils.datasets.clips import Clips
 from dha_utils.errors import DataError
 from dha_utils.evaluation import Selector, check_folds
-from dha_utils.extraction import BATCH_SIZE, pool_maps
-from dha_utils.filling import extract
+from dha_utils.extraction import BATCH_SIZE, extract, pool_maps
 from dha_utils.fused import FusedTaps
 from dha_utils.hardware import choose_device
 from dha_utils.inference import paired_difference, paired_random
@@ -102,14 +101,13 @@ def extract_trimmed(
     duration: float,
     channel: str = "mean",
     padding: str = "input",
-    workers: int | None = None,
 ) -> tuple[np.ndarray, Responses]:
     """Return the share of silence of every clip, and the responses to the clips without their silence.
 
     Parameters
     ----------
     clips : Clips
-    rate, duration, channel, padding, workers
+    rate, duration, channel, padding
         As in `dha_utils.extract_responses`.
 
     Returns
@@ -131,13 +129,13 @@ def extract_trimmed(
     }  # fmt: skip
     found = extract(
         clips, batch, (*TAPS, "silence"), extraction_provenance(clips, parameters, model), None,
-        batch_size=BATCH_SIZE, workers=workers, progress=False,
+        batch_size=BATCH_SIZE,
     )  # fmt: skip
     arrays = {tap: found[tap] for tap in TAPS}
     return found["silence"][:, 0].astype(float), Responses(arrays, found.table, found.provenance)
 
 
-def keep_silence(responses: Responses, clips: Clips, folder: Path, *, workers: int | None = None) -> Silence:
+def keep_silence(responses: Responses, clips: Clips, folder: Path) -> Silence:
     """Compute what is known of the silence in the clips of responses, and keep it in a folder.
 
     Parameters
@@ -147,14 +145,12 @@ def keep_silence(responses: Responses, clips: Clips, folder: Path, *, workers: i
         Theirs, with audio.
     folder : Path
         Where ``silence_RATE.json`` goes.
-    workers : int, optional
-        As in `dha_utils.extract_responses`.
     """
     parameters = responses.provenance["parameters"]
     how = {"channel": parameters.get("channel", "mean"), "padding": parameters.get("padding", "input")}
     rate, duration = parameters["rate"], parameters["duration"]
-    shares, trimmed = extract_trimmed(clips, rate=rate, duration=duration, workers=workers, **how)
-    cells = sweep(trimmed, trimmed_cells(), workers=workers, progress=False)
+    shares, trimmed = extract_trimmed(clips, rate=rate, duration=duration, **how)
+    cells = sweep(trimmed, trimmed_cells())
     content = {
         "key": _key(responses),
         "shares": dict(zip(clips.table["clip"], np.round(shares, 6).tolist(), strict=True)),
@@ -171,7 +167,6 @@ def load_silence(
     *,
     dataset: str | None = None,
     root: str | Path | None = None,
-    workers: int | None = None,
 ) -> tuple[Silence, str]:
     """Return the silence that goes with responses, and where it is from: bundled, in `folder`, or computed, in minutes.
 
@@ -184,8 +179,6 @@ def load_silence(
         The data set, by name or as a path, if it has to be computed; by default the name that the responses bear.
     root : path, optional
         Folder of the audio, if it has to be computed.
-    workers : int, optional
-        As in `dha_utils.extract_responses`.
 
     Raises
     ------
@@ -202,7 +195,7 @@ def load_silence(
         _key(responses),
         places(name, folder, f"silence_{rate}.json"),
         load,
-        lambda: keep_silence(responses, clips_of(responses, dataset or name, root), folder, workers=workers),
+        lambda: keep_silence(responses, clips_of(responses, dataset or name, root), folder),
     )
 
 

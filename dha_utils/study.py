@@ -4,8 +4,10 @@ Every member of `Study` is one call into the package; what takes time is made wh
 """
 
 import ast
+import atexit
 import json
 from collections.abc import Iterable, Mapping, MutableMapping
+from contextlib import ExitStack
 from functools import cached_property
 from pathlib import Path
 
@@ -30,12 +32,19 @@ from dha_utils.soundnet import NATIVE_RATE
 from dha_utils.sweeps import Cell, cells, sweep
 from dha_utils.tables import random_table, sweep_table
 from dha_utils.trials import Trial, trial_table
+from dha_utils.work import workers
+
+_BEGUN = ExitStack()
+"""Who does the work of the notebook, until it ends."""
+
+atexit.register(_BEGUN.close)
 
 
 def begin(name: str, namespace: MutableMapping[str, object]) -> "Study":
     """Check a notebook's parameters, put the checked values back, and return its study.
 
-    Says in one line where the numbers come from. From here on, cells that start with ``%%say`` show their text with the
+    Says in one line where the numbers come from. Until the notebook ends its work is done by the workers that its parameters name
+    (`dha_utils.workers`). From here on, cells that start with ``%%say`` show their text with the
     numbers that it refers to.
 
     Parameters
@@ -56,6 +65,8 @@ def begin(name: str, namespace: MutableMapping[str, object]) -> "Study":
     set_style()
     if shell := get_ipython():
         shell.register_magic_function(lambda line, cell: display(Markdown(quote(cell))), "cell", "say")
+    _BEGUN.close()  # where the cell is run again
+    _BEGUN.enter_context(workers(given.pop("scheduler", None), given.pop("workers", None)))
     study = Study(name.partition("_")[2], **given)
     print(study.inputs.source if {"rate", "rates"} & given.keys() else study.read("responses")["source"])
     return study
@@ -75,7 +86,7 @@ class Study:
     ----------
     name : str
         What the results file of the notebook is called.
-    dataset, root, rate, results, full, classifier, workers, scheduler
+    dataset, root, rate, results, full, classifier
         As in `dha_utils.parameters`; those that a notebook does not take have their usual values.
     **others
         Parameters that concern the notebook alone.
@@ -91,14 +102,12 @@ class Study:
         results: str | None = None,
         full: bool = False,
         classifier: str = "converging",
-        workers: int | None = None,
-        scheduler: str | None = None,
         **others: object,
     ):
         self.name, self.dataset, self.root, self.anew = name, dataset, root, full
         self.rate = rate or next(iter(others.get("rates", ())), NATIVE_RATE)
         self.results, self.classifier = Results(dataset, results), classifier
-        self.workers, self.scheduler, self.others = workers, scheduler, others
+        self.others = others
 
     @cached_property
     def inputs(self) -> Inputs:
@@ -109,9 +118,6 @@ class Study:
         inputs = load_inputs(
             self.dataset,
             root=self.root,
-            workers=self.workers,
-            scheduler=self.scheduler,
-            progress=False,
             folder=self.results.folder,
             **self.others,
         )
@@ -152,13 +158,11 @@ class Study:
     def cross_validate(self, select: Selector | None = None, *, rate: int | None = None) -> CrossValidation:
         """Return a run of the ensemble, at another rate (Hz) if that is given."""
         responses = self.inputs.responses[rate or self.rate]
-        return cross_validate(responses, select, classifier=self.classifier, workers=self.workers)
+        return cross_validate(responses, select, classifier=self.classifier)
 
     def cross_validate_many(self, selectors: Mapping[str, Selector | None]) -> dict[str, CrossValidation]:
         """Return a run of the ensemble for every way to select maps."""
-        return cross_validate_many(
-            self.responses, selectors, classifier=self.classifier, workers=self.workers
-        )
+        return cross_validate_many(self.responses, selectors, classifier=self.classifier)
 
     def cells(self, criteria: str | Iterable[str], keep: float | Iterable[float], **options) -> list[Cell]:
         """Return cells with the classifier of the notebook; arguments as in `dha_utils.cells`."""
@@ -173,9 +177,6 @@ class Study:
             wanted,
             fold_scores=None if computed else self.scores,
             full=self.anew,
-            workers=self.workers,
-            scheduler=self.scheduler,
-            progress=False,
             store=self.results.folder,
         )
 
@@ -199,8 +200,6 @@ class Study:
             self.responses,
             lambda: self.compression,
             full=self.anew and compression.has_audio(self.root),
-            workers=self.workers,
-            progress=False,
             store=self.results.folder,
         )
 

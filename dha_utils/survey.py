@@ -18,7 +18,6 @@ from dha_utils.criteria.pairwise import separated_pairs
 from dha_utils.criteria.permutation import permutation_test
 from dha_utils.criteria.released import METHODS as METHODS_RELEASED
 from dha_utils.errors import DataError
-from dha_utils.hardware import in_threads
 from dha_utils.multiplicity import METHODS, adjust
 from dha_utils.responses import Responses
 from dha_utils.scores import FoldScores
@@ -26,6 +25,7 @@ from dha_utils.selection import Selection, apply_rule, mean_jaccard, select
 from dha_utils.stability import nogueira
 from dha_utils.sweeps import Cell, selector
 from dha_utils.tables import records
+from dha_utils.work import in_order
 
 TESTS = {
     "anova": "η²",
@@ -213,7 +213,7 @@ def calibration_table(responses: Responses, seeds: int) -> pd.DataFrame:
     rows = []
     for test in TESTS:
         for way, shuffle in SHUFFLES.items():
-            runs = in_threads(partial(_test_shuffled, responses, test, shuffle), range(seeds))
+            runs = in_order(partial(_test_shuffled, responses, test, shuffle), range(seeds))
             shares = [(p[~undefined] <= 0.05).mean() for p, _, undefined in runs]
             rows.append({"test": test, "shuffled": way} | _over_shuffles("false_alarms", shares))
     return pd.DataFrame(rows)
@@ -342,9 +342,7 @@ def equivalence_power(responses: Responses, alpha: float, seeds: int) -> pd.Data
     for way, shuffle in SHUFFLES.items():
         shuffled = [shuffle(training[seed % len(training)], seed) for seed in range(seeds)]
         for form in EQUIVALENCE_FORMS:
-            pvalues = in_threads(
-                lambda s, form=form: equivalence_pvalues(s.matrix(), s.y, form=form), shuffled
-            )
+            pvalues = in_order(lambda s, form=form: equivalence_pvalues(s.matrix(), s.y, form=form), shuffled)
             shares = [(p <= alpha).mean() for p in pvalues]
             rows.append({"shuffled": way, "form": form} | _over_shuffles("alike", shares))
     return pd.DataFrame(rows)
@@ -433,9 +431,7 @@ def stability_table(responses: Responses, keep: float) -> pd.DataFrame:
 
 def _masks(parts: Sequence[Responses], criterion: str, keep: float) -> np.ndarray:
     """Return the keep masks that a criterion makes on each part, shape (parts, maps); each part draws anew."""
-    selections = in_threads(
-        lambda part: select(part[1], criterion, keep=keep, seed=part[0]), enumerate(parts)
-    )
+    selections = in_order(lambda part: select(part[1], criterion, keep=keep, seed=part[0]), enumerate(parts))
     return np.stack([np.concatenate(list(selection.masks.values())) for selection in selections])
 
 

@@ -13,13 +13,12 @@ from dataclasses import fields
 from pathlib import Path
 from typing import TypeVar
 
-from tqdm import tqdm
-
 from dha_utils.announcements import announce, duration
 from dha_utils.artifacts import key_of, short
 from dha_utils.errors import DataError
 from dha_utils.paths import STORE, atomic_write, bundled
 from dha_utils.responses import Responses
+from dha_utils.work import progress_bar
 
 C = TypeVar("C")
 
@@ -47,9 +46,11 @@ def evaluate(
     committed: Path,
     full: bool = False,
     store: Path | None = None,
-    progress: bool = True,
 ) -> list[dict]:
     """Return the result of every cell: from the store, from what is committed, or computed now.
+
+    Where stderr is no terminal, and shows no progress bar, it is said on stdout how many are to be computed and, once some are
+    done, how long the others will take.
 
     Parameters
     ----------
@@ -64,9 +65,6 @@ def evaluate(
         Compute also what is committed.
     store : Path, optional
         The folder in which what is computed is kept, see `kept_file`.
-    progress : bool
-        Show a progress bar on stderr while cells are computed; if not, say on stdout how many there are and, once some
-        are done, how long the others will take.
 
     Returns
     -------
@@ -89,12 +87,13 @@ def evaluate(
     missing = [cell for cell in cells if cell not in done]
     if missing and store is not None:
         _open_store(store, key_of(title, responses))
-    if missing and not progress:
-        announce(f"{title}: {len(missing)} of {len(cells)} cells are to be computed")
-    hidden = not progress or not missing
-    with tqdm(total=len(missing), unit="cell", desc=title, disable=hidden) as bar:
-        announced = False
-        for number, (cell, result) in enumerate(compute(missing) if missing else (), 1):
+    if not missing:
+        return [done[cell] for cell in cells]
+    with progress_bar(len(missing), "cell", title) as bar:
+        announced = not bar.disable
+        if bar.disable:
+            announce(f"{title}: {len(missing)} of {len(cells)} cells are to be computed")
+        for number, (cell, result) in enumerate(compute(missing), 1):
             if store is not None:
                 with store.open("a", encoding="utf-8") as file:
                     file.write(json.dumps(result) + "\n")
@@ -104,7 +103,7 @@ def evaluate(
             if number == 1:
                 first = now  # with it came what all share, such as loading the audio
             known = number >= ANNOUNCE_CELLS or (number > 1 and now - first > ANNOUNCE_SECONDS)
-            if known and left and not progress and not announced:
+            if known and left and not announced:
                 wait = duration((now - first) / (number - 1) * left)
                 announce(f"{title}: about {wait} for the other {left}")
                 announced = True

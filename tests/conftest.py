@@ -8,6 +8,7 @@ import pytest
 from dha_utils.paths import bundled
 from dha_utils.responses import Responses
 from dha_utils.soundnet import SoundNet
+from dha_utils.work import workers
 
 LONGEST = ("test_notebooks.py", "test_pipeline.py")
 """Files that take minutes."""
@@ -34,6 +35,13 @@ def pytest_collection_modifyitems(items):
     """Where several processes test at once, the longest files begin, so that none is left over when all others are done."""
     if "PYTEST_XDIST_WORKER" in os.environ:
         items.sort(key=lambda item: item.path.name not in LONGEST)
+
+
+@pytest.fixture(autouse=True)
+def alone():
+    """No processes are started for work that takes no time; tests of others who do it say so."""
+    with workers(n=1):
+        yield
 
 
 @pytest.fixture(scope="session")

@@ -3,8 +3,6 @@
 import hashlib
 import json
 import os
-from contextlib import nullcontext
-from types import SimpleNamespace
 
 import numpy as np
 import pandas as pd
@@ -185,13 +183,10 @@ def test_the_grid_is_computed_anew_where_data_changed_and_only_there(table, tmp_
 
     spy(grid, "compute_inputs")
     spy(sweeps, "cross_validate_many")
-    # Threads of this process instead of a cluster, which is tried in test_grid.
-    here = SimpleNamespace(scheduler=SimpleNamespace(address=None))
-    monkeypatch.setattr(grid, "connect", lambda *_: nullcontext(here))
 
     def accuracy(table, results):
         computed.clear()
-        how = {"rate": 22_050, "results": tmp_path / results, "workers": 1}
+        how = {"rate": 22_050, "results": tmp_path / results}
         return grid.run_grid([str(table)], [Cell("anova", 0.25)], **how)["mean"][0]
 
     first = accuracy(table, "results")

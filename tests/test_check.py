@@ -161,12 +161,11 @@ def test_readme_quotes_the_reference(tmp_path):
 def test_recomputed_cells_are_compared_with_the_bundled_ones(make_responses, tmp_path, monkeypatch):
     responses = make_responses()
     cells = [Cell("anova", 0.25), Cell("anova", 0.25, 0, "leaky")]
-    sweep(responses, cells, store=tmp_path, workers=1, progress=False)
+    sweep(responses, cells, store=tmp_path)
     (store,) = tmp_path.iterdir()
     responses.save(tmp_path / "responses_22050.safetensors")
     monkeypatch.setattr(module, "bundled", lambda dataset: tmp_path)
     monkeypatch.setattr(module, "load_fold_scores", lambda responses, folder: (None, [], ""))
-    monkeypatch.setattr(module, "sweep", lambda *a, **o: sweep(*a, **o | {"workers": 1, "progress": False}))
     found = recompute_cells()
     assert [c.headline.key for c in found] == ["anova 0.25 0 converging", "anova 0.25 0 leaky converging"]
     assert all(c.holds for c in found)

@@ -6,7 +6,6 @@ import sys
 import time
 from contextlib import nullcontext
 from pathlib import Path
-from types import SimpleNamespace
 
 import nbformat
 import pytest
@@ -14,7 +13,7 @@ from nbformat.v4 import new_code_cell, new_notebook
 from typer.testing import CliRunner
 
 import dha_utils
-from dha_utils import book, check, cluster, inspection, runner, weights
+from dha_utils import book, check, inspection, runner, weights
 from dha_utils.cli import app
 from dha_utils.cli_options import collect_parameters, parse_value
 from dha_utils.errors import DataError, DhaError, FetchError, ParameterError
@@ -191,8 +190,8 @@ def test_extract(monkeypatch):
     )
     assert (result.exit_code, result.stdout) == (0, "3 clips: out.st\n")
     options = {
-        "rate": 44100, "duration": 5.0, "channel": "mean", "batch_size": 2, "workers": None, "device": "auto",
-        "precision": "float32", "scheduler": None, "padding": "input",
+        "rate": 44100, "duration": 5.0, "channel": "mean", "batch_size": 2, "device": "auto", "precision": "float32",
+        "padding": "input",
     }  # fmt: skip
     loaded = ("esc10", "audio", {"allow_missing": False})
     assert calls == [loaded, (["clip"] * 3, options | {"out": "out.st"})]
@@ -204,10 +203,6 @@ def test_extract(monkeypatch):
     assert len(calls) == 2
 
 
-def client_of(address):
-    return SimpleNamespace(scheduler=SimpleNamespace(address=address))
-
-
 @pytest.mark.usefixtures("elsewhere")
 def test_extract_into_a_store(monkeypatch, tmp_path):
     calls = []
@@ -216,20 +211,20 @@ def test_extract_into_a_store(monkeypatch, tmp_path):
     monkeypatch.setitem(
         vars(dha_utils), "extract_to_store", lambda clips, folder, **options: calls.append((folder, options))
     )
-    monkeypatch.setattr(cluster, "connect", lambda scheduler, workers: nullcontext(client_of(scheduler)))
+    monkeypatch.setitem(vars(dha_utils), "workers", lambda *who: calls.append(who) or nullcontext())
     choices = "--duration whole --channel left --skip-bad --workers 3 --device cpu --precision bfloat16"
     (tmp_path / "old").mkdir()
     for folder in ("new/", "old"):
         assert invoke("extract", "mine", "-o", folder, *choices.split()).exit_code == 0
     options = {
-        "rate": 22050, "duration": None, "channel": "left", "batch_size": 8, "workers": 3, "device": "cpu",
-        "precision": "bfloat16", "scheduler": "local", "padding": "input",
+        "rate": 22050, "duration": None, "channel": "left", "batch_size": 8, "device": "cpu", "precision": "bfloat16",
+        "padding": "input",
     }  # fmt: skip
     shortest = 4574 / 22050  # of a file of its own length
-    inspected = {"skip_bad": True, "shortest": shortest, "workers": 3, "scheduler": "local"}
-    assert calls == [inspected, ("new/", options), inspected, ("old", options)]
+    inspected = {"skip_bad": True, "shortest": shortest}
+    assert calls == [("local", 3), inspected, ("new/", options), ("local", 3), inspected, ("old", options)]
     invoke("extract", "mine", "-o", "new/", "--scheduler", "tcp://node1:8786")
-    assert {call["scheduler"] for call in (calls[-2], calls[-1][1])} == {"tcp://node1:8786"}
+    assert calls[-3] == ("tcp://node1:8786", None)
 
 
 @pytest.mark.usefixtures("elsewhere")

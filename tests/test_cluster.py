@@ -14,14 +14,14 @@ import pandas as pd
 import pytest
 import soundfile
 
-from dha_utils import cluster, filling
-from dha_utils.cluster import connect, run_items
+from dha_utils import cluster, extraction
 from dha_utils.datasets.clips import Clips
 from dha_utils.errors import AudioError, DhaError, ParameterError
 from dha_utils.extraction import extract_responses, extract_to_store
 from dha_utils.inspection import inspect_clips
 from dha_utils.sweeps import Cell, sweep
 from dha_utils.sweeps import cells as make_cells
+from dha_utils.work import run_items, workers
 
 
 def wait_for(condition, seconds=60):
@@ -72,7 +72,7 @@ def running(tmp_path_factory):
     made = Cluster(tmp_path_factory.mktemp("cluster"))
     for _ in range(2):
         made.add_worker()
-    with connect(made.address) as client:
+    with workers(made.address) as client:
         client.wait_for_workers(2, timeout=60)
     yield made
     made.close()
@@ -107,36 +107,43 @@ def assert_same(a, b):
 
 
 def test_extraction_does_not_depend_on_who_does_it(running, tmp_path, narrow_network, monkeypatch):
-    monkeypatch.setattr(filling, "BLOCK", 5)
+    monkeypatch.setattr(extraction, "BLOCK", 5)
     clips = make_clips(tmp_path)
-    how = {"model": narrow_network, "duration": 0.4, "batch_size": 2, "progress": False}
+    how = {"model": narrow_network, "duration": 0.4, "batch_size": 2}
     expected = extract_responses(clips, **how)
-    assert_same(extract_responses(clips, **how, scheduler=running.address), expected)
-    assert_same(extract_to_store(clips, tmp_path / "a", **how, scheduler=running.address).read(), expected)
-    assert_same(extract_to_store(clips, tmp_path / "b", **how, scheduler="local", workers=1).read(), expected)
+    with workers(running.address):
+        assert_same(extract_responses(clips, **how), expected)
+        assert_same(extract_to_store(clips, tmp_path / "a", **how).read(), expected)
+    with workers("local", 1):
+        assert_same(extract_to_store(clips, tmp_path / "b", **how).read(), expected)
+    with workers(n=2, kind="processes"):
+        assert_same(extract_responses(clips, **how), expected)
 
 
 def test_sweep_and_inspection_do_not_depend_on_it_either(running, tmp_path, make_responses):
     responses = make_responses()
     cells = [*make_cells("random", 0.3, seeds=3), Cell("anova", 0.25), Cell("anova", 0.25, 1, "shuffled")]
-    expected = sweep(responses, cells, workers=1, progress=False)
-    assert sweep(responses, cells, scheduler=running.address, store=tmp_path, progress=False) == expected
+    expected = sweep(responses, cells)
+    with workers(running.address):
+        assert sweep(responses, cells, store=tmp_path) == expected
     (store,) = tmp_path.iterdir()
     assert len(store.read_text().splitlines()) == 1 + len(cells)
     clips = make_clips(tmp_path)
     (tmp_path / "03.wav").write_text("words")
-    reports = [inspect_clips(clips, scheduler=where, progress=False) for where in (None, running.address)]
-    assert reports[0].lines() == reports[1].lines()
-    assert list(reports[1].faults) == ["c03"]
+    report = inspect_clips(clips)
+    assert list(report.faults) == ["c03"]
+    with workers(running.address):
+        assert inspect_clips(clips).lines() == report.lines()
 
 
 def test_an_error_of_the_work_is_that_of_the_client(running, tmp_path, narrow_network):
     clips = make_clips(tmp_path)
     (tmp_path / "03.wav").unlink()
-    with pytest.raises(AudioError, match=r"03\.wav: no such file"):
-        extract_responses(clips, model=narrow_network, scheduler=running.address, progress=False)
-    with connect(running.address) as client:  # which is none the worse for it
-        assert sorted(run_items(client, lambda i: i * i, range(7))) == [(i, i * i) for i in range(7)]
+    with workers(running.address):
+        with pytest.raises(AudioError, match=r"03\.wav: no such file"):
+            extract_responses(clips, model=narrow_network)
+        # Which is none the worse for it.
+        assert sorted(run_items(lambda i: i * i, range(7))) == [(i, i * i) for i in range(7)]
 
 
 def test_killed_worker(fragile, tmp_path, capsys):
@@ -152,9 +159,9 @@ def test_killed_worker(fragile, tmp_path, capsys):
     first = fragile.add_worker()
     results = []
     # Three failures are what a scheduler forgives by default; the cluster of these tests forgives none.
-    with connect(fragile.address) as client:
+    with workers(fragile.address) as client:
         client.run_on_scheduler(lambda dask_scheduler: setattr(dask_scheduler, "allowed_failures", 3))
-        for item, result in run_items(client, work, range(20)):
+        for item, result in run_items(work, range(20)):
             results.append((item, result))
             if len(results) == 4:
                 fragile.add_worker()
@@ -171,9 +178,9 @@ def test_killed_worker(fragile, tmp_path, capsys):
 def test_without_workers_it_says_so_and_waits_for_others(fragile, capsys, monkeypatch):
     monkeypatch.setattr(cluster, "PATIENCE", 1)
     only = fragile.add_worker()
-    with connect(fragile.address) as client:
+    with workers(fragile.address) as client:
         client.run_on_scheduler(lambda dask_scheduler: setattr(dask_scheduler, "allowed_failures", 3))
-        results = run_items(client, lambda item: time.sleep(0.05) or item, range(20))
+        results = run_items(lambda item: time.sleep(0.05) or item, range(20))
         done = [next(results)[0]]
         only.kill()
         threading.Timer(4, fragile.add_worker).start()
@@ -186,15 +193,15 @@ def test_without_workers_it_says_so_and_waits_for_others(fragile, capsys, monkey
 
 def test_work_that_kills_its_worker(fragile):
     fragile.add_worker()
-    with connect(fragile.address) as client, pytest.raises(DhaError, match="has ended 1 workers"):
-        list(run_items(client, lambda item: os._exit(1), [0]))
+    with workers(fragile.address), pytest.raises(DhaError, match="has ended 1 workers"):
+        list(run_items(lambda item: os._exit(1), [0]))
 
 
 def test_killed_scheduler(fragile, monkeypatch):
     monkeypatch.setattr(cluster, "PATIENCE", 2)
     fragile.add_worker()
-    with connect(fragile.address) as client:
-        results = run_items(client, lambda item: time.sleep(0.05), range(1000))
+    with workers(fragile.address):
+        results = run_items(lambda item: time.sleep(0.05), range(1000))
         next(results)
         fragile.scheduler.kill()
         with pytest.raises(DhaError, match="the scheduler is gone; what is finished is kept"):
@@ -206,15 +213,17 @@ import sys
 from pathlib import Path
 sys.path.insert(0, {tests!r})
 import torch
-from dha_utils import filling
+from dha_utils import extraction
 from dha_utils.extraction import extract_to_store
 from dha_utils.soundnet import SoundNet
+from dha_utils.work import workers
 from test_cluster import make_clips
-filling.BLOCK = 1
+extraction.BLOCK = 1
 if __name__ == "__main__":
     torch.manual_seed(0)
     clips = make_clips(Path({folder!r}), 60)
-    extract_to_store(clips, {folder!r} + "/store", model=SoundNet().eval(), scheduler={address!r}, progress=False)
+    with workers({address!r}):
+        extract_to_store(clips, {folder!r} + "/store", model=SoundNet().eval())
 """
 
 
@@ -243,10 +252,10 @@ def test_killed_client(running, tmp_path):
 def test_other_code(running, monkeypatch):
     monkeypatch.setattr(cluster, "package_sha256", lambda: "0")
     with (
-        connect(running.address) as client,
+        workers(running.address),
         pytest.raises(DhaError, match="runs another version of this package"),
     ):
-        list(run_items(client, lambda i: i, [0]))
+        list(run_items(lambda i: i, [0]))
 
 
 def test_workers_without_the_package(fragile):
@@ -257,22 +266,22 @@ def test_workers_without_the_package(fragile):
     how = ["--no-dashboard", "--host", "127.0.0.1", "--nthreads", "1", "--no-nanny", "--memory-limit", "0"]
     fragile.start([sys.executable, "bare.py", fragile.address, *how])
     with (
-        connect(fragile.address) as client,
+        workers(fragile.address),
         pytest.raises(DhaError, match="its workers cannot load this package"),
     ):
-        list(run_items(client, lambda i: i, [0]))
+        list(run_items(lambda i: i, [0]))
 
 
 def test_errors_of_the_system_are_not_taken_for_a_lost_scheduler(running):
     def work(item):
         raise PermissionError("may not be read")
 
-    with connect(running.address) as client, pytest.raises(PermissionError, match="may not be read"):
-        list(run_items(client, work, [0]))
+    with workers(running.address), pytest.raises(PermissionError, match="may not be read"):
+        list(run_items(work, [0]))
 
 
 def test_local_workers_leave_interrupts_to_the_client():
-    with connect("local", 2) as client:
+    with workers("local", 2) as client:
         blocked = client.run(lambda: signal.pthread_sigmask(signal.SIG_BLOCK, []))
         assert len(blocked) == 2
         assert all(signal.SIGINT in mask for mask in blocked.values())
@@ -283,20 +292,20 @@ def test_addresses(running, tmp_path):
     for address in ("node1", "8786", "tcp://", "tcp://node1:port", ""):
         with (
             pytest.raises(ParameterError, match=f"scheduler is '{address}', expected an address"),
-            connect(address),
+            workers(address),
         ):
             pass
-    with pytest.raises(DhaError, match="no Dask scheduler answers"), connect("tcp://127.0.0.1:1"):
+    with pytest.raises(DhaError, match="no Dask scheduler answers"), workers("tcp://127.0.0.1:1"):
         pass
-    with pytest.raises(ParameterError, match="workers is 0"), connect("local", 0):
+    with pytest.raises(ParameterError, match="workers is 0"), workers("local", 0):
         pass
 
 
 def test_waits_for_workers_and_says_so(fragile, capsys):
     with ThreadPoolExecutor(1) as thread:
         coming = thread.submit(lambda: (time.sleep(1), fragile.add_worker()))
-        with connect(fragile.address) as client:
-            assert list(run_items(client, lambda i: -i, [1])) == [(1, -1)]
+        with workers(fragile.address):
+            assert list(run_items(lambda i: -i, [1])) == [(0, -1)]
         coming.result()
     hint = f"no workers yet, waiting; start some with `dask worker {fragile.address}`"
     assert hint in capsys.readouterr().err

@@ -80,7 +80,7 @@ def test_test_clips_have_no_part_in_what_is_made_for_them(narrow_network, respon
 
 
 def test_a_trial_is_described_and_kept(study, responses, tmp_path):
-    (result,) = run_trials([TRIAL], responses, lambda: study, store=tmp_path, workers=1, progress=False)
+    (result,) = run_trials([TRIAL], responses, lambda: study, store=tmp_path)
     assert result["criterion"] == "explained_variance"
     assert result["layer_maps"] == [[8, 16, 20, 10, 10, 8, 6]] * 2
     assert 0 < result["macs"] < 1
@@ -90,7 +90,7 @@ def test_a_trial_is_described_and_kept(study, responses, tmp_path):
     def unasked():
         raise AssertionError("the trial is in the store")
 
-    assert run_trials([TRIAL], responses, unasked, store=tmp_path, progress=False) == [result]
+    assert run_trials([TRIAL], responses, unasked, store=tmp_path) == [result]
 
 
 def test_a_budget_is_kept(narrow_network, study):
@@ -148,7 +148,7 @@ def test_bundled_trials_come_out_again(esc10):
         pytest.skip("the audio of ESC-10 is needed: set DHA_DATA to the folder that holds it")
     trial = Trial("psnet", PSNET_SIZE, "removed")
     kept = load_results(committed_file("trials", esc10), Trial, esc10)[trial]
-    (again,) = run_trials([trial], esc10, lambda: load_study(esc10, "esc10"), full=True, progress=False)
+    (again,) = run_trials([trial], esc10, lambda: load_study(esc10, "esc10"), full=True)
     assert again["macs"] == kept["macs"]
     assert abs(again["accuracy"]["all"] - kept["accuracy"]["all"]) <= 0.01
 

@@ -231,7 +231,7 @@ def test_a_link_that_leads_nowhere_is_a_missing_clip(tmp_path):
     (tmp_path / "a" / "2.wav").symlink_to("elsewhere")
     clips = load_clips(tmp_path)
     assert len(clips) == 6
-    assert inspect_clips(clips, progress=False).faults["a/2.wav"] == "no such file"
+    assert inspect_clips(clips).faults["a/2.wav"] == "no such file"
 
 
 def test_files_of_one_recording_stay_in_one_fold(tmp_path):

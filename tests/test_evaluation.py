@@ -8,11 +8,12 @@ from dha_utils.errors import DataError, ParameterError
 from dha_utils.evaluation import best_taps, check_folds, cross_validate, cross_validate_many, mfcc_baseline
 from dha_utils.responses import Responses
 from dha_utils.selection import select
+from dha_utils.work import workers
 
 
 def test_equals_a_loop_over_folds(make_responses):
     responses = make_responses(strength=1.0)
-    run = cross_validate(responses, workers=1)
+    run = cross_validate(responses)
     x, y = responses.matrix(), responses.y
     layers = soundnet_layers({"relu6": 12, "relu7": 20})
     expected = np.empty(len(y), int)
@@ -28,7 +29,9 @@ def test_equals_a_loop_over_folds(make_responses):
 
 def test_processes_change_nothing(make_responses):
     responses = make_responses()
-    one, two = (cross_validate(responses, partial(select, keep=0.5), workers=n) for n in (1, 2))
+    one = cross_validate(responses, partial(select, keep=0.5))
+    with workers(n=2):
+        two = cross_validate(responses, partial(select, keep=0.5))
     np.testing.assert_array_equal(one.probabilities, two.probabilities)
 
 
@@ -40,20 +43,20 @@ def test_selection_sees_training_folds_only(make_responses):
         seen.append(set(training.folds))
         return select(training, keep=0.5)
 
-    run = cross_validate(responses, spy, workers=1)
+    run = cross_validate(responses, spy)
     assert seen == [{1, 2, 3, 4, 5} - {fold} for fold in range(1, 6)]
     assert run.ignored == pytest.approx(0.5)
 
 
 def test_keeping_everything_is_the_full_ensemble(make_responses):
-    runs = cross_validate_many(make_responses(), {"all": None, "kept": partial(select, keep=1.0)}, workers=1)
+    runs = cross_validate_many(make_responses(), {"all": None, "kept": partial(select, keep=1.0)})
     np.testing.assert_array_equal(runs["all"].probabilities, runs["kept"].probabilities)
     assert runs["all"].ignored == runs["kept"].ignored == 0
 
 
 def test_learns_what_there_is_and_nothing_else(make_responses):
-    assert cross_validate(make_responses(), workers=1).accuracy() > 0.85
-    noise = cross_validate(make_responses(n_good=0, per_class=30), workers=1).accuracy()
+    assert cross_validate(make_responses()).accuracy() > 0.85
+    noise = cross_validate(make_responses(n_good=0, per_class=30)).accuracy()
     assert 0.1 < noise < 0.4
 
 
@@ -67,7 +70,7 @@ def test_bad_folds(make_responses):
 
 
 def test_an_empty_fusion_is_an_error(make_responses):
-    run = cross_validate(make_responses(), workers=1)
+    run = cross_validate(make_responses())
     with pytest.raises(ParameterError, match="taps is empty"):
         run.predictions([])
 
@@ -101,12 +104,12 @@ def test_clips_of_fold_0_are_trained_on_and_never_tested(make_responses):
         seen.append(set(training.folds))
         return select(training, keep=0.5)
 
-    run = cross_validate(one_test_set, spy, workers=1)
+    run = cross_validate(one_test_set, spy)
     assert seen == [{0}]
     assert list(run.selections) == [1]
     np.testing.assert_array_equal(run.y, tested.y)
     # Training on folds 1 to 4 and testing on fold 5 is one round of the ordinary cross-validation.
-    whole = cross_validate(responses, partial(select, keep=0.5), workers=1)
+    whole = cross_validate(responses, partial(select, keep=0.5))
     np.testing.assert_array_equal(run.probabilities, whole.probabilities[:, responses.folds == 5])
     np.testing.assert_array_equal(
         mfcc_baseline(Responses({"mfcc": responses["relu7"]}, one_test_set.table)),
@@ -132,15 +135,15 @@ def test_too_little_to_learn_from_names_the_class(make_responses):
 
 def test_the_best_tap_is_chosen_without_the_fold_that_it_is_judged_by(make_responses):
     responses = make_responses({"relu6": 12, "relu7": 20})
-    chosen = best_taps(responses, workers=1)
+    chosen = best_taps(responses)
     assert list(chosen) == responses.test_folds
     other = responses.folds != 3
-    run = cross_validate(responses.take(other), workers=1)
+    run = cross_validate(responses.take(other))
     assert chosen[3] == max(run.taps, key=lambda tap: run.accuracy([tap]))
-    full = cross_validate(responses, workers=1)
+    full = cross_validate(responses)
     expected = np.array([full.correct([chosen[fold]])[i] for i, fold in enumerate(full.folds)])
     np.testing.assert_array_equal(full.correct_by_fold(chosen), expected)
 
 
 def test_no_best_tap_where_two_folds_are_too_few_to_leave_out_two(make_responses):
-    assert best_taps(make_responses(folds=2), workers=1) == {}
+    assert best_taps(make_responses(folds=2)) == {}

@@ -32,7 +32,7 @@ def test_first_clip_of_each_class(clips, random_network, tmp_path):
     loaded = Examples.load(tmp_path / "examples.safetensors")
     assert loaded.provenance == examples.provenance
     assert loaded.provenance["parameters"]["clips"] == ["c1", "c0"]
-    for tap, maps in iterate_maps(clips, EXAMPLE_TAPS, model=random_network, duration=0.4, progress=False):
+    for tap, maps in iterate_maps(clips, EXAMPLE_TAPS, model=random_network, duration=0.4):
         assert list(loaded.maps[tap]) == ["hiss", "hum"]
         np.testing.assert_allclose(loaded.maps[tap]["hiss"], maps[1], rtol=2e-3, atol=1e-3)
         np.testing.assert_allclose(loaded.maps[tap]["hum"], maps[0], rtol=2e-3, atol=1e-3)

@@ -10,7 +10,7 @@ import pytest
 import soundfile
 import torch
 
-from dha_utils import extraction, filling
+from dha_utils import extraction
 from dha_utils.datasets import load_clips
 from dha_utils.datasets.clips import Clips
 from dha_utils.errors import AudioError, DataError, ParameterError
@@ -21,6 +21,7 @@ from dha_utils.responses import Responses
 from dha_utils.soundnet import TAPS
 from dha_utils.store import ResponseStore
 from dha_utils.waveforms import load_audio
+from dha_utils.work import workers
 
 
 @pytest.fixture
@@ -45,7 +46,7 @@ def clips(tmp_path):
 
 
 def extract(clips, network, **options):
-    return extract_responses(clips, model=network, progress=False, **({"duration": 0.4} | options))
+    return extract_responses(clips, model=network, **({"duration": 0.4} | options))
 
 
 def assert_same(a, b):
@@ -54,12 +55,13 @@ def assert_same(a, b):
         np.testing.assert_array_equal(a[tap], b[tap], err_msg=tap)
 
 
-@pytest.mark.parametrize("options", [{"batch_size": 1}, {"batch_size": 7}, {"workers": 1}, {"workers": 5}])
+@pytest.mark.parametrize("options", [{"batch_size": 1}, {"batch_size": 7}, {}])
 @pytest.mark.parametrize("duration", [0.4, None])
 def test_batches_and_workers_change_nothing(clips, random_network, options, duration, monkeypatch):
     expected = extract(clips, random_network, duration=duration)
-    monkeypatch.setattr(filling, "BLOCK", 7 if "batch_size" in options else 2)
-    got = extract(clips, random_network, duration=duration, **options)
+    monkeypatch.setattr(extraction, "BLOCK", 7 if "batch_size" in options else 2)
+    with workers(n=5):
+        got = extract(clips, random_network, duration=duration, **options)
     for tap in expected.taps:
         scale = np.abs(expected[tap]).max()
         np.testing.assert_allclose(got[tap], expected[tap], rtol=1e-5, atol=1e-7 * scale, err_msg=tap)
@@ -91,7 +93,7 @@ def test_one_bad_clip_names_the_file_and_leaves_no_output(clips, random_network,
 
 
 def die_at_the_second_block(clips, network, out):
-    filling.BLOCK = 2
+    extraction.BLOCK = 2
     plain, calls = extraction.stream_audio, []
 
     def mortal(*arguments, **options):
@@ -103,11 +105,12 @@ def die_at_the_second_block(clips, network, out):
         return plain(*arguments, **options)
 
     extraction.stream_audio = mortal
-    extract(clips, network, out=out, workers=1)
+    with workers(n=1):
+        extract(clips, network, out=out)
 
 
 def test_goes_on_after_a_kill(clips, random_network, tmp_path, monkeypatch):
-    monkeypatch.setattr(filling, "BLOCK", 2)
+    monkeypatch.setattr(extraction, "BLOCK", 2)
     expected = extract(clips, random_network)
     out = tmp_path / "out.safetensors"
     process = multiprocessing.get_context("spawn").Process(
@@ -172,7 +175,7 @@ def other_sound_under_the_same_name(clips):
 def test_an_output_of_other_data_is_made_anew_and_stays_until_then(
     clips, random_network, tmp_path, monkeypatch, change, capsys
 ):
-    monkeypatch.setattr(filling, "BLOCK", 3)
+    monkeypatch.setattr(extraction, "BLOCK", 3)
     out, folder = tmp_path / "out.safetensors", tmp_path / "store"
     options = {"model": random_network, "duration": 0.4, "device": "cpu"}
     extract_responses(clips, out=out, **options)
@@ -182,7 +185,7 @@ def test_an_output_of_other_data_is_made_anew_and_stays_until_then(
     expected = extract_responses(clips, **options)
     capsys.readouterr()
 
-    written, plain = [], filling.ResponseStore.write
+    written, plain = [], extraction.ResponseStore.write
 
     def write(*arguments):
         written.append(arguments)
@@ -191,7 +194,7 @@ def test_an_output_of_other_data_is_made_anew_and_stays_until_then(
             raise KeyboardInterrupt
         plain(*arguments)
 
-    monkeypatch.setattr(filling.ResponseStore, "write", write)
+    monkeypatch.setattr(extraction.ResponseStore, "write", write)
     with pytest.raises(KeyboardInterrupt):
         extract_responses(clips, out=out, **options)
     assert f"{out}: holds another extraction" in capsys.readouterr().err
@@ -201,7 +204,7 @@ def test_an_output_of_other_data_is_made_anew_and_stays_until_then(
     assert f"{folder}: holds another extraction" in capsys.readouterr().err
     assert (out.read_bytes(), (folder / "manifest.json").read_bytes()) == before
 
-    monkeypatch.setattr(filling.ResponseStore, "write", plain)
+    monkeypatch.setattr(extraction.ResponseStore, "write", plain)
     for got in (
         extract_responses(clips, out=out, **options),
         extract_to_store(clips, folder, **options).read(),
@@ -217,18 +220,18 @@ def test_an_output_of_other_data_is_made_anew_and_stays_until_then(
 
 def test_blocks_of_other_labels_are_not_mixed_in(clips, random_network, tmp_path, monkeypatch):
     """A run was stopped, then the labels of some clips were corrected: only the blocks of the others are used."""
-    monkeypatch.setattr(filling, "BLOCK", 2)
-    out, plain = tmp_path / "out.safetensors", filling.ResponseStore.write
+    monkeypatch.setattr(extraction, "BLOCK", 2)
+    out, plain = tmp_path / "out.safetensors", extraction.ResponseStore.write
 
     def write(store, number, *arguments):
         if number == 2:
             raise KeyboardInterrupt
         plain(store, number, *arguments)
 
-    monkeypatch.setattr(filling.ResponseStore, "write", write)
+    monkeypatch.setattr(extraction.ResponseStore, "write", write)
     with pytest.raises(KeyboardInterrupt):
         extract(clips, random_network, out=out, device="cpu")
-    monkeypatch.setattr(filling.ResponseStore, "write", plain)
+    monkeypatch.setattr(extraction.ResponseStore, "write", plain)
     table = clips.table.assign(label=["b", *clips.table["label"][1:]])
     corrected = replace(clips, table=table)
     decoded, read = [], extraction.stream_audio
@@ -240,7 +243,7 @@ def test_blocks_of_other_labels_are_not_mixed_in(clips, random_network, tmp_path
 
 
 def test_a_store_that_was_being_replaced_is_found_again(clips, random_network, tmp_path):
-    options = {"model": random_network, "duration": 0.4, "progress": False}
+    options = {"model": random_network, "duration": 0.4}
     extract_to_store(clips, tmp_path / "store.partial", **options)
     extract_to_store(refolded(clips), tmp_path / "store.replaced", **options)
     modified = (tmp_path / "store.partial" / "manifest.json").stat().st_mtime_ns
@@ -259,7 +262,7 @@ def test_output_that_cannot_be_written_is_refused_before_any_work(
 
 
 def test_mfcc_is_one_tap(clips):
-    mfcc = extract_mfcc(clips, rate=22_050, duration=0.4, progress=False)
+    mfcc = extract_mfcc(clips, rate=22_050, duration=0.4)
     assert mfcc.taps == ("mfcc",)
     assert mfcc["mfcc"].shape == (7, 26)
 
@@ -271,7 +274,7 @@ def test_bundled_responses_are_recomputed_from_audio(rate):
     clips = load_clips("esc10")
     assert clips.table["clip"].tolist() == stored.table["clip"].tolist()
     rows = np.arange(0, len(clips), 10)
-    fresh = extract_responses(clips.take(rows), rate=rate, progress=False)
+    fresh = extract_responses(clips.take(rows), rate=rate)
     for tap in fresh.taps:
         scale = np.abs(stored[tap]).max()
         np.testing.assert_allclose(fresh[tap], stored[tap][rows], rtol=1e-4, atol=1e-5 * scale, err_msg=tap)
@@ -282,7 +285,7 @@ def test_bundled_responses_are_recomputed_from_audio(rate):
 def test_bundled_mfcc_is_recomputed_from_audio():
     stored = Responses.load(bundled("esc10") / "mfcc.safetensors")
     rows = np.arange(0, 400, 20)
-    fresh = extract_mfcc(load_clips("esc10").take(rows), progress=False)
+    fresh = extract_mfcc(load_clips("esc10").take(rows))
     np.testing.assert_allclose(fresh["mfcc"], stored["mfcc"][rows], rtol=1e-3, atol=1e-3)
 
 
@@ -308,7 +311,7 @@ def test_channel_and_erroneous_seconds(clips, random_network, tmp_path, monkeypa
         soundfile.write(path, rng.uniform(-0.5, 0.5, (9000 + i, 2)), 22_050, subtype="FLOAT")
     table = clips.table.assign(cut=[[(0.05, 0.1)] if i == 2 else [] for i in range(7)])
     marked = Clips("made-up", tmp_path, table)
-    options = {"model": random_network, "progress": False, "duration": None, "channel": "right"}
+    options = {"model": random_network, "duration": None, "channel": "right"}
     expected = extract_responses(marked, **options)
     assert list(expected.table) == ["clip", "label", "fold", "recording", "sound"]
     assert expected.provenance["cut"] == {"c2": [[0.05, 0.1]]}
@@ -332,9 +335,9 @@ def test_channel_and_erroneous_seconds(clips, random_network, tmp_path, monkeypa
 
 
 def test_a_store_holds_the_same(clips, random_network, tmp_path, monkeypatch):
-    monkeypatch.setattr(filling, "BLOCK", 3)
+    monkeypatch.setattr(extraction, "BLOCK", 3)
     expected = extract(clips, random_network)
-    options = {"model": random_network, "duration": 0.4, "progress": False}
+    options = {"model": random_network, "duration": 0.4}
     store = extract_to_store(clips, tmp_path / "store", **options)
     assert_same(store.read(), expected)
     assert store.read().provenance == expected.provenance
@@ -359,7 +362,7 @@ def test_padding_is_part_of_what_was_computed(clips, random_network, output_padd
     monkeypatch.setattr(
         extraction, "load_soundnet", lambda padding: {"released": output_padded_network}[padding]
     )
-    long = {"duration": 2.5, "progress": False}
+    long = {"duration": 2.5}
     theirs = extract_responses(clips, padding="released", **long)
     assert theirs.provenance["parameters"]["padding"] == "released"
     ours = extract(clips, random_network, duration=2.5)

@@ -223,7 +223,7 @@ def test_a_copy_of_the_users_own_is_recognised(server, tmp_path, monkeypatch):
     monkeypatch.setitem(esc.FILES, "ESC-50", lambda folder: known)
     (tmp_path / "ESC-50" / "audio").mkdir(parents=True)
     (tmp_path / "ESC-50" / "audio" / "a.wav").write_bytes(b"aaa")
-    fetch.fetch_dataset("esc50", tmp_path, progress=False)
+    fetch.fetch_dataset("esc50", tmp_path)
     assert listing(tmp_path) == ["ESC-50/audio/a.wav"]
 
 

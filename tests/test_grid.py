@@ -13,6 +13,7 @@ from dha_utils.responses import Responses
 from dha_utils.selection import select
 from dha_utils.sweep_store import kept_file
 from dha_utils.sweeps import Cell
+from dha_utils.work import on_cluster, workers
 
 
 def test_cells():
@@ -44,12 +45,13 @@ def own_sounds(tmp_path):
 def test_two_data_sets_from_nothing_and_again(own_sounds, tmp_path, monkeypatch):
     cells = grid_cells(["anova", "random"], [0.11], 2)
     datasets = ["esc10", str(own_sounds)]  # the first is bundled, responses and cells
-    how = {"rate": 22_050, "results": tmp_path / "results", "workers": 1}
-    table = run_grid(datasets, cells, **how)
+    how = {"rate": 22_050, "results": tmp_path / "results"}
+    with workers("local", 1):
+        table = run_grid(datasets, cells, **how)
     assert table["dataset"].tolist() == [datasets[0]] * 2 + [datasets[1]] * 2
     assert table["cells"].tolist() == [1, 2, 1, 2]
     responses = Responses.load(tmp_path / "results" / "mine" / "responses_22050.safetensors")
-    expected = evaluation.cross_validate(responses, lambda part: select(part, "anova", keep=0.11), workers=1)
+    expected = evaluation.cross_validate(responses, lambda part: select(part, "anova", keep=0.11))
     assert table["mean"][2] == expected.accuracy()
     stored = kept_file("sweep", responses, tmp_path / "results" / "mine").read_text()
     monkeypatch.setattr(grid, "load_inputs", None)  # nothing is extracted or evaluated twice
@@ -60,7 +62,7 @@ def test_two_data_sets_from_nothing_and_again(own_sounds, tmp_path, monkeypatch)
 
 def test_data_sets_of_the_same_name(own_sounds, tmp_path, make_responses):
     other = tmp_path / "other" / "mine"
-    how = {"rate": 22_050, "results": tmp_path / "results", "workers": 1}
+    how = {"rate": 22_050, "results": tmp_path / "results"}
     with pytest.raises(ParameterError, match="would share the results folder"):
         run_grid([str(own_sounds), str(other)], [Cell("anova", 0.11)], **how)
     # What another data set of this name has left is made anew.
@@ -69,40 +71,23 @@ def test_data_sets_of_the_same_name(own_sounds, tmp_path, make_responses):
     make_responses().save(left)
     run_grid([str(own_sounds)], [Cell("anova", 0.11)], **how)
     assert Responses.load(left).table["clip"][0] == "dog/dog0.wav"
-    run_grid(
-        [str(own_sounds)], [Cell("anova", 0.11)], duration=0.5, **how
-    )  # another duration than what is kept
-    assert Responses.load(left).provenance["parameters"]["duration"] == 0.5
 
 
 def test_command(monkeypatch):
     calls = []
 
     def run(datasets, cells, **options):
-        calls.append((datasets, len(cells), options["duration"], options["full"]))
+        calls.append((datasets, len(cells), on_cluster(), options["full"]))
         return pd.DataFrame({"dataset": datasets, "mean": 0.5})
 
     monkeypatch.setattr(grid, "run_grid", run)
     runner = CliRunner()
     result = runner.invoke(
-        app,
-        [
-            "grid",
-            "esc10",
-            "mine",
-            "--criterion",
-            "random",
-            "--seeds",
-            "3",
-            "--keep",
-            "0.5",
-            "--duration",
-            "2.5",
-        ],
+        app, ["grid", "esc10", "mine", "--criterion", "random", "--seeds", "3", "--keep", "0.5"]
     )
     assert result.exit_code == 0
     assert result.stdout.startswith("grid: 3 cells on esc10, mine; those")
-    assert calls == [(["esc10", "mine"], 3, 2.5, False)]
+    assert calls == [(["esc10", "mine"], 3, True, False)]
     result = runner.invoke(app, ["grid", "esc10", "--keep", "2"])
     assert (result.exit_code, result.stderr) == (
         1,

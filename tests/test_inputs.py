@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 import soundfile
 
-from dha_utils import filling, paths
+from dha_utils import extraction, paths
 from dha_utils import inputs as module
 from dha_utils.errors import DataError
 from dha_utils.inputs import Inputs, is_bundled, load_inputs, start_from
@@ -21,7 +21,7 @@ def sounds(tmp_path):
 
 def test_from_audio_and_back(sounds, random_network, tmp_path, monkeypatch):
     monkeypatch.setattr(module, "load_soundnet", lambda: random_network)
-    inputs = load_inputs(str(sounds), rates=[16_000], duration=0.5, progress=False)
+    inputs = load_inputs(str(sounds), rates=[16_000], duration=0.5)
     assert inputs.source.startswith("These results start from the audio")
     assert list(inputs.spectrograms) == ["buzz", "hiss"]
     inputs.save(tmp_path / "kept")
@@ -33,13 +33,13 @@ def test_from_audio_and_back(sounds, random_network, tmp_path, monkeypatch):
 
 def test_bundled_where_there_is_no_audio(monkeypatch, tmp_path):
     monkeypatch.setenv("DHA_DATA", "")
-    inputs = load_inputs("esc10", progress=False)
+    inputs = load_inputs("esc10")
     assert "bundled artifacts" in inputs.source
     assert [len(responses) for responses in inputs.responses.values()] == [400, 400]
     monkeypatch.delenv("DHA_DATA")  # nothing was fetched, or another data set
     for fetched in (tmp_path / "none", tmp_path):
         monkeypatch.setattr(paths, "fetch_dir", lambda folder=fetched: folder)
-        assert "bundled artifacts" in load_inputs("esc10", progress=False).source
+        assert "bundled artifacts" in load_inputs("esc10").source
 
 
 def test_audio_that_is_given_and_cannot_be_used_stops_the_run(monkeypatch, tmp_path):
@@ -71,9 +71,9 @@ def test_what_is_kept_is_extracted_once_and_a_copy_of_the_bundled_does_not_count
 ):
     kept = tmp_path_factory.mktemp("kept")
     monkeypatch.setattr(module, "load_soundnet", lambda: random_network)
-    how = {"rates": [16_000], "duration": 0.5, "progress": False, "folder": kept}
+    how = {"rates": [16_000], "duration": 0.5, "folder": kept}
     first = load_inputs(str(sounds), **how)
-    monkeypatch.setattr(filling, "run_blocks", None)
+    monkeypatch.setattr(extraction, "run_blocks", None)
     again = load_inputs(str(sounds), **how)
     np.testing.assert_array_equal(again.responses[16_000]["bn5"], first.responses[16_000]["bn5"])
     first.responses[16_000].provenance["bundled"] = True

@@ -10,6 +10,7 @@ from dha_utils.errors import DataError, ParameterError
 from dha_utils.maps import iterate_maps, selection_clips, split_into_passes
 from dha_utils.soundnet import TAP_MAPS, TAPS, SoundNet
 from dha_utils.waveforms import load_audio
+from dha_utils.work import workers
 
 RATE = 11_025
 DURATION = 0.5
@@ -37,7 +38,7 @@ def clips(tmp_path_factory) -> Clips:
 
 
 def all_maps(clips, model, **how) -> dict[str, np.ndarray]:
-    settings = {"rate": RATE, "duration": DURATION, "progress": False} | how
+    settings = {"rate": RATE, "duration": DURATION} | how
     return dict(iterate_maps(clips, model=model, **settings))
 
 
@@ -80,8 +81,9 @@ def test_maps_are_those_of_the_network_in_its_order(clips, model):
 
 
 def test_maps_do_not_depend_on_workers_nor_on_what_else_is_asked_for(clips, model, monkeypatch):
-    everything = all_maps(clips, model, workers=1)
-    some = all_maps(clips, model, taps=("bn5", "pool1"), workers=3)
+    everything = all_maps(clips, model)
+    with workers(n=3):
+        some = all_maps(clips, model, taps=("bn5", "pool1"))
     assert tuple(some) == ("pool1", "bn5")
     monkeypatch.setattr(maps_module, "PASS_BYTES", 1)  # a pass of the network for every tap
     apart = all_maps(clips, model, taps=("relu2", "pool2"))

@@ -46,15 +46,15 @@ def test_the_same_responses_do_not_move(both):
 
 def test_accuracies_are_those_of_the_ensemble(both):
     ours, theirs = both
-    rows = compare_ensembles(ours, theirs, keep=0.3, workers=1)
+    rows = compare_ensembles(ours, theirs, keep=0.3)
     assert [(row["classifier"], row["padding"]) for row in rows] == [
         ("converging", "input"),
         ("converging", "released"),
         ("released", "input"),
         ("released", "released"),
     ]
-    full = cross_validate(theirs, workers=1)
-    kept = cross_validate(theirs, lambda part: select(part, "anova", keep=0.3), workers=1)
+    full = cross_validate(theirs)
+    kept = cross_validate(theirs, lambda part: select(part, "anova", keep=0.3))
     assert (rows[1]["full"], rows[1]["kept"]) == (full.accuracy(), kept.accuracy())
     assert rows[1]["change"] == pytest.approx(kept.accuracy() - full.accuracy())
     assert rows[1]["low"] <= rows[1]["change"] <= rows[1]["high"]

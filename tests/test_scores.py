@@ -32,11 +32,11 @@ def clips(tmp_path_factory):
 
 
 def test_scores_are_those_of_the_training_clips(clips, random_network, tmp_path):
-    scores = compute_scores(clips, rate=22_050, duration=0.35, model=random_network, progress=False)
+    scores = compute_scores(clips, rate=22_050, duration=0.35, model=random_network)
     scores.save(tmp_path / "scores.safetensors")
     loaded = FoldScores.load(tmp_path / "scores.safetensors")
     drawn = clips.take(selection_clips(clips.y, clips.folds != 2))
-    maps = dict(iterate_maps(drawn, ["relu3"], model=random_network, duration=0.35, progress=False))
+    maps = dict(iterate_maps(drawn, ["relu3"], model=random_network, duration=0.35))
     for name in ("apoz", "anova_time_corrected"):
         expected = score_maps(maps, name, y=drawn.y)["relu3"]
         got = loaded.get(name, 2)["relu3"]

@@ -14,14 +14,10 @@ from dha_utils.sweeps import Cell, sample_cells, selector, sweep, unpack_correct
 from dha_utils.sweeps import cells as make_cells
 
 
-def run(responses, cells, **options):
-    return sweep(responses, cells, workers=1, progress=False, **options)
-
-
 def test_cell_equals_cross_validation(make_responses):
     responses = make_responses()
-    (cell,) = run(responses, [Cell("anova", 0.25)])
-    expected = cross_validate(responses, lambda training: select(training, "anova", keep=0.25), workers=1)
+    (cell,) = sweep(responses, [Cell("anova", 0.25)])
+    expected = cross_validate(responses, lambda training: select(training, "anova", keep=0.25))
     assert cell["accuracy"]["all"] == expected.accuracy()
     np.testing.assert_array_equal(unpack_correct(cell, "all"), expected.correct())
     assert cell["ignored"] == expected.ignored
@@ -51,7 +47,7 @@ def test_scores_shared_between_fractions_change_nothing(make_responses):
     cells = [
         Cell("anova", keep, seed, c) for keep in (0.25, 0.5) for c in ("", "shuffled") for seed in (0, 1)
     ]
-    assert run(responses, cells) == [result for cell in cells for result in run(responses, [cell])]
+    assert sweep(responses, cells) == [result for cell in cells for result in sweep(responses, [cell])]
 
 
 def test_perturbed_cells_are_selected_and_evaluated_on_perturbed_responses(make_responses):
@@ -59,8 +55,8 @@ def test_perturbed_cells_are_selected_and_evaluated_on_perturbed_responses(make_
     cells = [Cell("anova", 0.25, seed, "perturbed") for seed in (1, 0)]
     cells.insert(1, Cell("anova", 0.5))
     seen = responses.perturb(1), responses, responses.perturb(0)
-    for got, cell, where in zip(run(responses, cells), cells, seen, strict=True):
-        expected = cross_validate(where, lambda part, k=cell.keep: select(part, "anova", keep=k), workers=1)
+    for got, cell, where in zip(sweep(responses, cells), cells, seen, strict=True):
+        expected = cross_validate(where, lambda part, k=cell.keep: select(part, "anova", keep=k))
         assert (got["seed"], got["keep"], got["control"]) == (cell.seed, cell.keep, cell.control)
         np.testing.assert_array_equal(unpack_correct(got, "all"), expected.correct())
 
@@ -68,7 +64,7 @@ def test_perturbed_cells_are_selected_and_evaluated_on_perturbed_responses(make_
 def test_store_is_used_and_goes_on_after_a_kill(make_responses, tmp_path, monkeypatch):
     responses = make_responses()
     cells = make_cells("random", 0.3, seeds=3)
-    expected = run(responses, cells, store=tmp_path)
+    expected = sweep(responses, cells, store=tmp_path)
     store = kept_file("sweep", responses, tmp_path)
     lines = store.read_text().splitlines()
     assert len(lines) == 4
@@ -78,7 +74,7 @@ def test_store_is_used_and_goes_on_after_a_kill(make_responses, tmp_path, monkey
     monkeypatch.setattr(
         sweeps, "cross_validate_many", lambda r, s, **o: computed.append(len(s)) or plain(r, s, **o)
     )
-    assert run(responses, cells, store=tmp_path) == expected
+    assert sweep(responses, cells, store=tmp_path) == expected
     assert computed == [1]
     assert store.read_text().splitlines() == lines
 
@@ -86,21 +82,21 @@ def test_store_is_used_and_goes_on_after_a_kill(make_responses, tmp_path, monkey
 def test_what_is_kept_of_other_responses_stays_and_is_taken_up_again(make_responses, tmp_path):
     cells, one, other = make_cells("random", 0.3, seeds=1), make_responses(), make_responses()
     other.provenance["parameters"]["channel"] = "left"
-    run(one, cells, store=tmp_path)
+    sweep(one, cells, store=tmp_path)
     (kept,) = tmp_path.iterdir()
     assert kept == kept_file("sweep", one, tmp_path)
     with pytest.raises(DataError, match="computed from other responses"):
         load_results(kept, Cell, other)
     before = kept.read_text()
-    run(other, cells, store=tmp_path)
-    run(one, cells, store=tmp_path)
+    sweep(other, cells, store=tmp_path)
+    sweep(one, cells, store=tmp_path)
     assert kept.read_text() == before
     assert {kept, kept_file("sweep", other, tmp_path)} == {*tmp_path.iterdir()}
 
 
 def test_damaged_store(make_responses, tmp_path):
     store = kept_file("sweep", make_responses(), tmp_path)
-    run(make_responses(), make_cells("random", 0.3, seeds=1), store=tmp_path)
+    sweep(make_responses(), make_cells("random", 0.3, seeds=1), store=tmp_path)
     store.write_text(store.read_text() + "not json\n")
     with pytest.raises(DataError, match=r"not a file of results, or damaged .* remove it to start again"):
         load_results(store, Cell, make_responses())
@@ -108,7 +104,7 @@ def test_damaged_store(make_responses, tmp_path):
     with pytest.raises(DataError, match="not a file of results, or damaged"):
         load_results(store, Cell, make_responses())
     store.write_text('{"kind": "sw')  # killed while writing its first line
-    assert len(run(make_responses(), make_cells("random", 0.3, seeds=1), store=tmp_path)) == 1
+    assert len(sweep(make_responses(), make_cells("random", 0.3, seeds=1), store=tmp_path)) == 1
     assert len(load_results(store, Cell, make_responses())) == 1
 
 
@@ -137,11 +133,11 @@ def test_without_a_bar_it_says_how_much_there_is_to_do(make_responses, tmp_path,
     # The first result comes late, as what loads the audio does; those after it take a minute each.
     clock = SimpleNamespace(perf_counter=iter([5000.0, 5060.0, 5120.0, 5180.0, 5240.0]).__next__)
     monkeypatch.setattr(sweep_store, "time", clock)
-    run(make_responses(), make_cells("random", 0.3, seeds=5), store=tmp_path)
+    sweep(make_responses(), make_cells("random", 0.3, seeds=5), store=tmp_path)
     first, second = capsys.readouterr().out.splitlines()
     assert first == "at work: sweep: 5 of 5 cells are to be computed"
     assert second == "at work: sweep: about 2 minutes for the other 2"
-    run(make_responses(), make_cells("random", 0.3, seeds=5), store=tmp_path)
+    sweep(make_responses(), make_cells("random", 0.3, seeds=5), store=tmp_path)
     assert capsys.readouterr().out == ""
 
 
@@ -169,10 +165,10 @@ def test_criteria_that_need_more_than_responses(make_responses):
 
 def test_full_ignores_what_is_bundled(make_responses, tmp_path, monkeypatch):
     responses = make_responses()
-    run(responses, make_cells("random", 0.3, seeds=1), store=tmp_path)
+    sweep(responses, make_cells("random", 0.3, seeds=1), store=tmp_path)
     (store,) = tmp_path.iterdir()
     monkeypatch.setattr(sweeps, "committed_file", lambda kind, r: store)
     monkeypatch.setattr(sweeps, "cross_validate_many", None)
-    assert len(run(responses, make_cells("random", 0.3, seeds=1))) == 1
+    assert len(sweep(responses, make_cells("random", 0.3, seeds=1))) == 1
     with pytest.raises(TypeError, match="not callable"):
-        run(responses, make_cells("random", 0.3, seeds=1), full=True)
+        sweep(responses, make_cells("random", 0.3, seeds=1), full=True)

@@ -27,7 +27,7 @@ from dha_utils.tables import (
 
 @pytest.fixture
 def runs(make_responses):
-    return cross_validate_many(make_responses(), {"all": None, "few": partial(select, keep=0.1)}, workers=1)
+    return cross_validate_many(make_responses(), {"all": None, "few": partial(select, keep=0.1)})
 
 
 def test_accuracy_table(runs):

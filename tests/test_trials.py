@@ -54,7 +54,7 @@ def test_lists_of_trials():
 
 def test_table_of_trials(make_responses):
     responses = make_responses({"relu6": 12, "relu7": 20})
-    full = cross_validate(responses, workers=1)
+    full = cross_validate(responses)
     cost = {"macs": 0.5, "parameters": 0.2}
     results = [describe_cell(Trial("l1", SMALL), full) | cost]
     table = trial_table(results, full, fusion="all")
@@ -88,7 +88,7 @@ def test_random_table_compares_with_random_maps_of_the_same_numbers():
 
 
 def test_simultaneous_changes_are_wider_than_single_ones(make_responses):
-    full = cross_validate(make_responses({"relu6": 12, "relu7": 20}), workers=1)
+    full = cross_validate(make_responses({"relu6": 12, "relu7": 20}))
     rng = np.random.default_rng(1)
     results = [
         {

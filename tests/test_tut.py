@@ -71,7 +71,7 @@ def test_a_mono_file_has_one_channel(tmp_path):
 
 def test_extraction_says_what_was_done(root, random_network):
     clips = load_clips("dcase2016", root)
-    options = {"model": random_network, "duration": 0.4, "progress": False}
+    options = {"model": random_network, "duration": 0.4}
     left, mean = (extract_responses(clips, channel=channel, **options) for channel in ("left", "mean"))
     assert left.provenance["parameters"]["channel"] == "left"
     assert left.provenance["cut"] == {"a010_0_30": [[0.1, 0.25]]}

@@ -34,13 +34,10 @@ class ResumingDownloader:
     ----------
     part : Path
         Where what has arrived is kept.
-    progress : bool
-        Show a progress bar on stderr, if that is a terminal.
     """
 
-    def __init__(self, part: Path, progress: bool = True):
+    def __init__(self, part: Path):
         self.part = part
-        self.progress = progress
 
     def __call__(self, url: str, output_file: str, pooch_: object) -> None:
         """Download the rest of the file and move it to where pooch checks its hash."""
@@ -100,7 +97,7 @@ class ResumingDownloader:
             )
             bar = tqdm(
                 total=total, initial=have, unit="B", unit_scale=True, desc=Path(url).name, file=sys.stderr,
-                disable=None if self.progress else True, leave=False,
+                disable=None, leave=False,
             )  # fmt: skip
             with bar, self.part.open("ab" if resumed else "wb") as file:
                 for chunk in response.iter_content(CHUNK):
@@ -110,7 +107,7 @@ class ResumingDownloader:
             raise requests.ConnectionError(f"{self._size()} of {total} bytes came")
 
 
-def download(url: str, known_hash: str | None, folder: Path, *, progress: bool = True) -> Path:
+def download(url: str, known_hash: str | None, folder: Path) -> Path:
     """Return the file of a URL in `folder`; download it where it is not there, going on with what was begun.
 
     Parameters
@@ -119,7 +116,6 @@ def download(url: str, known_hash: str | None, folder: Path, *, progress: bool =
     known_hash : str or None
         ``"md5:..."`` or ``"sha256:..."``; None where what is inside is checked instead.
     folder : Path
-    progress : bool
 
     Raises
     ------
@@ -127,7 +123,7 @@ def download(url: str, known_hash: str | None, folder: Path, *, progress: bool =
         The server is out of reach or refuses, the hash is another, or the disk cannot be written.
     """
     name = Path(urlsplit(url).path).name
-    downloader = ResumingDownloader(folder / f"{name}.part", progress)
+    downloader = ResumingDownloader(folder / f"{name}.part")
     try:
         return Path(pooch.retrieve(url, known_hash, fname=name, path=folder, downloader=downloader))
     except ValueError as error:

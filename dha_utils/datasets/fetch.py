@@ -50,7 +50,7 @@ def plan(name: str, root: Path | None = None) -> list[str]:
     return [*lines, f"to download: {' and '.join(sizes)}"]
 
 
-def fetch_dataset(name: str, root: Path | None = None, *, progress: bool = True) -> list[Path]:
+def fetch_dataset(name: str, root: Path | None = None) -> list[Path]:
     """Download, unpack and verify a data set, as far as it is not there; return the folders of its sets.
 
     Parameters
@@ -59,8 +59,6 @@ def fetch_dataset(name: str, root: Path | None = None, *, progress: bool = True)
         One of `fetchable`.
     root : Path, optional
         By default `dha_utils.paths.fetch_dir`.
-    progress : bool
-        Say on stderr what is being done.
 
     Raises
     ------
@@ -71,7 +69,7 @@ def fetch_dataset(name: str, root: Path | None = None, *, progress: bool = True)
     published, root = _published(name), (root or fetch_dir()).expanduser().resolve()
     with _made(root), _alone(root):
         for folder, archives in published.sets.items():
-            _fetch_set(root / folder, archives, published.code.FILES.get(folder, lambda _: {}), progress)
+            _fetch_set(root / folder, archives, published.code.FILES.get(folder, lambda _: {}))
     return [root / folder for folder in published.sets]
 
 
@@ -80,29 +78,27 @@ def _published(name: str) -> Published:
 
 
 def _fetch_set(
-    target: Path, archives: list[Archive], files: Callable[[Path], Mapping[str, str | None]], progress: bool
+    target: Path, archives: list[Archive], files: Callable[[Path], Mapping[str, str | None]]
 ) -> None:
     record = _read_record(target)
     there = {path: f"sha256:{digest}" for unpacked in record.values() for path, digest in unpacked.items()}
-    verify(target, there, progress)
+    verify(target, there)
     try:
         known = {path: pinned for path, pinned in files(target).items() if pinned}
     except DataError:  # its own lists have not come yet
         known = {}
     missing = [archive for archive in archives if archive.name not in record]
     if missing and known and all((target / path).is_file() for path in known):
-        verify(target, known, progress)
-        _say(f"{target}: all {len(known)} published files are there and intact", progress)
+        verify(target, known)
+        _say(f"{target}: all {len(known)} published files are there and intact")
         return
     # As much again for the unpacked files; a compressed archive may need more, which is checked before it is unpacked.
     check_space(target, 2 * sum(archive.bytes or 0 for archive in missing), f"fetching {target.name}")
     for archive in missing:
         size = "" if archive.bytes is None else f" ({archive.bytes / 1e6:,.1f} MB)"
-        _say(f"fetching {archive.name}{size} from {urlsplit(archive.url).netloc}", progress)
-        file = download(archive.url, archive.hash, target.parent, progress=progress)
-        record[archive.name] = unpack(
-            file, target, max_bytes=archive.unpacked_at_most, known=known, progress=progress
-        )
+        _say(f"fetching {archive.name}{size} from {urlsplit(archive.url).netloc}")
+        file = download(archive.url, archive.hash, target.parent)
+        record[archive.name] = unpack(file, target, max_bytes=archive.unpacked_at_most, known=known)
         with atomic_write(target / RECORD) as temporary:
             temporary.write_text(json.dumps(record, indent=1) + "\n", encoding="utf-8")
         file.unlink()  # ours: it was downloaded by this command, and all of it is unpacked
@@ -112,10 +108,10 @@ def _fetch_set(
         raise FetchError(str(error)) from error
     if absent:
         raise FetchError(f"{target}: {len(absent)} published files did not come, such as {absent[0]}")
-    _say(f"{target}: {sum(map(len, record.values()))} files, all verified", progress)
+    _say(f"{target}: {sum(map(len, record.values()))} files, all verified")
 
 
-def verify(target: Path, known: dict[str, str], progress: bool = True) -> None:
+def verify(target: Path, known: dict[str, str]) -> None:
     """Compare files with their hashes, and raise a FetchError for the first that is missing or another.
 
     Parameters
@@ -123,13 +119,12 @@ def verify(target: Path, known: dict[str, str], progress: bool = True) -> None:
     target : Path
     known : dict of str to str
         Relative path -> ``"md5:..."`` or ``"sha256:..."``.
-    progress : bool
     """
     bar = tqdm(
         known.items(),
         unit="file",
         desc=f"verify {target.name}",
-        disable=None if progress else True,
+        disable=None,
         leave=False,
     )
     for path, pinned in bar:
@@ -197,6 +192,5 @@ def _alone(root: Path) -> Iterator[None]:
             path.unlink(missing_ok=True)
 
 
-def _say(line: str, progress: bool) -> None:
-    if progress:
-        print(line, file=sys.stderr, flush=True)
+def _say(line: str) -> None:
+    print(line, file=sys.stderr, flush=True)

@@ -87,7 +87,7 @@ def _safe_path(archive: Path, info: zipfile.ZipInfo, folder_name: str) -> str | 
 
 
 def unpack(
-    archive: Path, target: Path, *, max_bytes: int, known: dict[str, str] | None = None, progress: bool = True
+    archive: Path, target: Path, *, max_bytes: int, known: dict[str, str] | None = None
 ) -> dict[str, str]:
     """Unpack an archive into a folder and return relative path -> sha256 of its files.
 
@@ -100,7 +100,6 @@ def unpack(
         As in `list_members`.
     known : dict of str to str, optional
         Relative path -> ``"md5:..."`` or ``"sha256:..."`` that a file must have.
-    progress : bool
 
     Raises
     ------
@@ -115,7 +114,7 @@ def unpack(
         members.items(),
         unit="file",
         desc=archive.name,
-        disable=None if progress else True,
+        disable=None,
         leave=False,
         file=sys.stderr,
     )
