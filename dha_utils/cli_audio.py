@@ -117,29 +117,7 @@ def bundle(
 
     The book is built from them where there is no audio.
     """
-    from dha_utils.compression import load_study
-    from dha_utils.datasets import load_clips
-    from dha_utils.examples import keep_examples
-    from dha_utils.inputs import BUNDLED_RATES, compute_inputs, provenance_json
-    from dha_utils.inspection import identify
-    from dha_utils.padding import keep_padding
-    from dha_utils.paths import atomic_write, bundled
-    from dha_utils.ridge import keep_ridge_errors
-    from dha_utils.scores import keep_scores, keep_slips
-    from dha_utils.silence import keep_silence
-    from dha_utils.soundnet import NATIVE_RATE
+    from dha_utils.bundle import make_bundle
 
-    clips = identify(load_clips(dataset, root))
-    inputs = compute_inputs(clips, BUNDLED_RATES, duration=5.0)
-    folder = bundled(clips.name)
-    inputs.save(folder)
-    responses = inputs.responses[NATIVE_RATE]
-    keep_scores(responses, clips, folder)
-    keep_slips(responses, clips, folder)
-    keep_padding(responses, clips, folder)
-    keep_examples(responses, clips, folder)
-    keep_silence(responses, clips, folder)
-    keep_ridge_errors(load_study(responses, dataset, root), folder)
-    with atomic_write(folder / "provenance.json") as temporary:
-        temporary.write_text(provenance_json(inputs), encoding="utf-8")
-    typer.echo(f"{len(clips)} clips: {folder}")
+    clips = make_bundle(dataset, root)
+    typer.echo(f"{len(clips)} clips: data/{clips.name}")

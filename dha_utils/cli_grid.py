@@ -25,6 +25,10 @@ def grid(
         ),
     ] = None,
     rate: Rate = 22050,
+    duration: Annotated[
+        float | None,
+        typer.Option(help="Seconds per clip; default those of what is kept, else 30 for DCASE-16 and 5."),
+    ] = None,
     root: Root = None,
     skip_bad: SkipBad = False,
     results: Annotated[str | None, typer.Option(help=PARAMETERS["results"].help + ".")] = None,
@@ -39,7 +43,7 @@ def grid(
 
     Results go to results/DATASET, where the notebooks find them. What was killed goes on where it stopped.
     """
-    for name, values in {"keep": keep, "rate": [rate]}.items():
+    for name, values in {"keep": keep, "rate": [rate], "duration": [duration]}.items():
         for value in values:
             check_value(name, value)
     import dha_utils
@@ -51,5 +55,14 @@ def grid(
         f"grid: {len(cells)} cells on {', '.join(datasets)}; those that are kept or bundled are not computed again"
     )
     with dha_utils.workers(scheduler, workers):
-        table = run_grid(datasets, cells, root=root, rate=rate, results=results, skip_bad=skip_bad, full=full)
+        table = run_grid(
+            datasets,
+            cells,
+            root=root,
+            rate=rate,
+            duration=duration,
+            results=results,
+            skip_bad=skip_bad,
+            full=full,
+        )
     typer.echo(table.to_string(index=False, float_format="{:.4f}".format))

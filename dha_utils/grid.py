@@ -70,6 +70,7 @@ def run_grid(
     *,
     root: str | Path | None = None,
     rate: int,
+    duration: float | None = None,
     results: str | Path | None = None,
     skip_bad: bool = False,
     full: bool = False,
@@ -85,6 +86,8 @@ def run_grid(
         Folder of the audio; by default ``$DHA_DATA``.
     rate : int
         Hz.
+    duration : float, optional
+        Seconds that every clip is padded or cut to; by default those of what was left, else those of the data set.
     results : path, optional
         Folder above those of the data sets; by default the repository's ``results/``.
     skip_bad : bool
@@ -112,7 +115,7 @@ def run_grid(
             )
     rows = []
     for dataset, place in places.items():
-        responses = _responses(place, rate, dataset=dataset, root=root, skip_bad=skip_bad)
+        responses = _responses(place, rate, duration, dataset=dataset, root=root, skip_bad=skip_bad)
         scores = None
         if not by_responses:
             print(
@@ -129,10 +132,19 @@ def run_grid(
     return groups.agg(cells="size", mean="mean", lowest="min", highest="max").reset_index()
 
 
-def _responses(place: Results, rate: int, dataset: str, root: str | Path | None, skip_bad: bool) -> Responses:
+def _responses(
+    place: Results,
+    rate: int,
+    seconds: float | None,
+    *,
+    dataset: str,
+    root: str | Path | None,
+    skip_bad: bool,
+) -> Responses:
     """Return the responses that notebook 01 or an earlier grid has left, if they are those of the clips at hand.
 
-    Otherwise they are made as notebook 01 makes them, with the duration and channel of those that were left. Where there is no
+    Otherwise they are made as notebook 01 makes them, with the channel of those that were left, and their duration if no other
+    is asked for. Where there is no
     audio, what was left is all there is.
     """
     try:
@@ -142,15 +154,17 @@ def _responses(place: Results, rate: int, dataset: str, root: str | Path | None,
         skip_bad = skip_bad or "left_out" in held.provenance
     except DataError:  # not there, or damaged
         held, duration, channel = None, default_duration(dataset), "mean"
+    if seconds not in (None, duration):
+        held, duration = None, seconds
     clips = clips_at_hand(dataset, root, allow_missing=skip_bad)
     if clips is None:
-        inputs = None if held else load_inputs(dataset, rates=[rate])
+        inputs = None if held else load_inputs(dataset, rates=[rate], duration=duration)
     else:
         clips = usable_clips(clips, skip_bad=skip_bad)
         inputs = None
         if held is None or not _is_of(held, clips):
             inputs = compute_inputs(clips, [rate], duration, channel, folder=place.folder)
-    source = f"as what is kept in {place.folder}" if held else "the default"
+    source = f"as what is kept in {place.folder}" if held else "as asked for" if seconds else "the default"
     print(f"{dataset}: clips of {duration:g} s, {source}", flush=True)
     if inputs is None:
         return held

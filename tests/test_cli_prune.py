@@ -3,7 +3,7 @@ import pytest
 import soundfile
 from typer.testing import CliRunner
 
-from dha_utils import compression, soundnet
+from dha_utils import compression, product
 from dha_utils.cli import app
 from dha_utils.pruning import prune_network
 
@@ -28,7 +28,7 @@ def sounds(tmp_path):
 def narrow(monkeypatch, random_network):
     counts = {"conv3": 16, "conv4": 12, "conv5": 12, "conv6": 12, "conv7": 10}
     model = prune_network(random_network, {layer: np.arange(n) for layer, n in counts.items()})
-    monkeypatch.setattr(soundnet, "load_soundnet", lambda: model)
+    monkeypatch.setattr(product, "load_soundnet", lambda: model)
 
 
 def test_prune_then_predict(sounds, narrow, tmp_path):

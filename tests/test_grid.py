@@ -71,23 +71,40 @@ def test_data_sets_of_the_same_name(own_sounds, tmp_path, make_responses):
     make_responses().save(left)
     run_grid([str(own_sounds)], [Cell("anova", 0.11)], **how)
     assert Responses.load(left).table["clip"][0] == "dog/dog0.wav"
+    run_grid(
+        [str(own_sounds)], [Cell("anova", 0.11)], duration=0.5, **how
+    )  # another duration than what is kept
+    assert Responses.load(left).provenance["parameters"]["duration"] == 0.5
 
 
 def test_command(monkeypatch):
     calls = []
 
     def run(datasets, cells, **options):
-        calls.append((datasets, len(cells), on_cluster(), options["full"]))
+        calls.append((datasets, len(cells), on_cluster(), options["duration"], options["full"]))
         return pd.DataFrame({"dataset": datasets, "mean": 0.5})
 
     monkeypatch.setattr(grid, "run_grid", run)
     runner = CliRunner()
     result = runner.invoke(
-        app, ["grid", "esc10", "mine", "--criterion", "random", "--seeds", "3", "--keep", "0.5"]
+        app,
+        [
+            "grid",
+            "esc10",
+            "mine",
+            "--criterion",
+            "random",
+            "--seeds",
+            "3",
+            "--keep",
+            "0.5",
+            "--duration",
+            "2.5",
+        ],
     )
     assert result.exit_code == 0
     assert result.stdout.startswith("grid: 3 cells on esc10, mine; those")
-    assert calls == [(["esc10", "mine"], 3, True, False)]
+    assert calls == [(["esc10", "mine"], 3, True, 2.5, False)]
     result = runner.invoke(app, ["grid", "esc10", "--keep", "2"])
     assert (result.exit_code, result.stderr) == (
         1,
