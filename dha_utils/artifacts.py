@@ -6,7 +6,7 @@ dict in JSON types of all that its content depends on:
 =============  =====================================================================================================
 kind           responses, mfcc, sweep, trials, scores, slips, examples, speed, silence
 versions       of the computations behind it, see `VERSIONS`; that of responses is the one they were made by
-sound          hash over what every clip sounds like, in order: see `hash_sound`
+sound          hash over what every clip sounds like, in order: see `dha_utils.datasets.sound`
 table          hash over clip, label, fold and recording of every clip
 cut            hash over the seconds cut out of clips; None where nothing is
 weights        hash of the network's weights; None where no network has a part
@@ -27,7 +27,6 @@ from typing import TypeVar
 import numpy as np
 import pandas as pd
 
-from dha_utils.datasets.esc import published_wavs
 from dha_utils.errors import DataError
 from dha_utils.paths import bundled
 from dha_utils.responses import Responses
@@ -70,26 +69,6 @@ OF_A_CLIP = ("clip", "label", "fold", "recording")
 def hash_json(value: object) -> str:
     """Return the sha256 of a value in JSON types."""
     return hashlib.sha256(json.dumps(value, sort_keys=True).encode()).hexdigest()
-
-
-def hash_sound(path: str | Path) -> str:
-    """Return what tells the sound of a file from any other: the sha256 of its content.
-
-    The WAV form in which ESC-50 publishes a clip of ESC-10 counts as the original Ogg file: it is the same published clip.
-
-    Raises
-    ------
-    OSError
-        If it cannot be read.
-    """
-    published = published_wavs().get(Path(path).name)
-    with open(path, "rb") as file:
-        if published:
-            md5, original = published
-            if hashlib.file_digest(file, "md5").hexdigest() == md5:
-                return original
-            file.seek(0)
-        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def hash_rows(table: pd.DataFrame, cut: Mapping[str, object] | None = None) -> dict[str, str | None]:

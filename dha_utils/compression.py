@@ -26,8 +26,8 @@ from dha_utils.extraction import BATCH_SIZE, pool_maps
 from dha_utils.finetuning import fine_tune
 from dha_utils.fused import FusedTaps
 from dha_utils.hardware import one_core
-from dha_utils.inspection import clips_of
 from dha_utils.paths import data_dir
+from dha_utils.provenance import clips_of
 from dha_utils.responses import Responses
 from dha_utils.soundnet import TAPS, SoundNet, load_soundnet
 from dha_utils.sweep_store import committed_file, evaluate

@@ -12,9 +12,8 @@ import numpy as np
 
 from dha_utils.artifacts import key_of, obtain, places
 from dha_utils.datasets.clips import Clips
-from dha_utils.inspection import clips_of
 from dha_utils.maps import iterate_maps
-from dha_utils.provenance import extraction_provenance
+from dha_utils.provenance import clips_of, extraction_provenance
 from dha_utils.responses import Responses
 from dha_utils.soundnet import SoundNet, load_soundnet
 from dha_utils.tensor_files import load_tensors, save_tensors

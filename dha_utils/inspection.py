@@ -13,11 +13,10 @@ from pathlib import Path
 
 import soundfile
 
-from dha_utils.artifacts import OF_A_CLIP, hash_sound
-from dha_utils.datasets import DATASETS, load_clips
+from dha_utils.datasets import DATASETS
 from dha_utils.datasets.clips import Clips, check_folds
+from dha_utils.datasets.sound import hash_sound
 from dha_utils.errors import AudioError, DataError, ParameterError
-from dha_utils.responses import Responses
 from dha_utils.sound_files import check_sound
 from dha_utils.soundnet import MIN_SAMPLES
 from dha_utils.work import progress_bar, run_items
@@ -182,33 +181,6 @@ def identify(clips: Clips) -> Clips:
         if fault:
             raise AudioError(f"{path}: {fault}")
     return replace(clips, table=clips.table.assign(sound=[sound for _, sound in found]))
-
-
-def clips_of(responses: Responses, dataset: str | Path, root: str | Path | None = None) -> Clips:
-    """Return the clips behind responses, from the audio at hand: for what is to be computed beside them.
-
-    Parameters
-    ----------
-    responses : Responses
-    dataset, root
-        As in `dha_utils.load_clips`.
-
-    Raises
-    ------
-    DataError
-        There is no audio, or it is not that of the responses: other clips, labels, folds, recordings or sound.
-    """
-    clips = load_clips(dataset, root, allow_missing=True)
-    clips = clips.take(clips.table["clip"].isin(responses.table["clip"]).to_numpy())  # some may be left out
-    same = OF_A_CLIP
-    if "sound" in responses.table:
-        clips, same = identify(clips), (*same, "sound")
-    for column in same:
-        if clips.table[column].tolist() != responses.table[column].tolist():
-            raise DataError(
-                f"{clips.root}: {column}s are not those of the responses: run notebook 01 again (`dha run`)"
-            )
-    return clips
 
 
 def _read_all(clips: Clips, read: Reader) -> list[tuple]:

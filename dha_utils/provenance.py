@@ -6,13 +6,17 @@ No date and no machine name: the same inputs give the same provenance, so that f
 import hashlib
 from functools import cache
 from importlib.metadata import version
+from pathlib import Path
 
 import numpy as np
 import soundfile
 
-from dha_utils.artifacts import VERSIONS
-from dha_utils.datasets import DATASETS
+from dha_utils.artifacts import OF_A_CLIP, VERSIONS
+from dha_utils.datasets import DATASETS, load_clips
 from dha_utils.datasets.clips import Clips
+from dha_utils.errors import DataError
+from dha_utils.inspection import identify
+from dha_utils.responses import Responses
 
 PACKAGES = ("librosa", "numpy", "scipy", "soundfile", "soxr", "torch")
 
@@ -66,3 +70,30 @@ def extraction_provenance(clips: Clips, parameters: dict, model=None, kind: str 
         "weights_sha256": None if model is None else weights_sha256(model),
         "versions": dict(versions()),
     } | {key: value for key, value in further.items() if value}
+
+
+def clips_of(responses: Responses, dataset: str | Path, root: str | Path | None = None) -> Clips:
+    """Return the clips behind responses, from the audio at hand: for what is to be computed beside them.
+
+    Parameters
+    ----------
+    responses : Responses
+    dataset, root
+        As in `dha_utils.load_clips`.
+
+    Raises
+    ------
+    DataError
+        There is no audio, or it is not that of the responses: other clips, labels, folds, recordings or sound.
+    """
+    clips = load_clips(dataset, root, allow_missing=True)
+    clips = clips.take(clips.table["clip"].isin(responses.table["clip"]).to_numpy())  # some may be left out
+    same = OF_A_CLIP
+    if "sound" in responses.table:
+        clips, same = identify(clips), (*same, "sound")
+    for column in same:
+        if clips.table[column].tolist() != responses.table[column].tolist():
+            raise DataError(
+                f"{clips.root}: {column}s are not those of the responses: run notebook 01 again (`dha run`)"
+            )
+    return clips

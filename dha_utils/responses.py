@@ -27,7 +27,7 @@ class Responses:
         One array per tap.
     table : DataFrame
         One row per clip: clip, label, fold, recording and, where it is known, sound: what tells the clip's sound from any
-        other (`dha_utils.artifacts.hash_sound`).
+        other (`dha_utils.datasets.sound.hash_sound`).
     provenance : dict
         What the numbers were made from: data, weights, parameters, versions.
 

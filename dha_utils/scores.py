@@ -15,11 +15,10 @@ from dha_utils.criteria import CRITERIA, MapScores
 from dha_utils.criteria.filters import layer_weights
 from dha_utils.datasets.clips import Clips
 from dha_utils.errors import DataError
-from dha_utils.inspection import clips_of
 from dha_utils.maps import iterate_maps, selection_clips
 from dha_utils.paper import KEEP
 from dha_utils.paths import atomic_write
-from dha_utils.provenance import extraction_provenance
+from dha_utils.provenance import clips_of, extraction_provenance
 from dha_utils.responses import Responses
 from dha_utils.selection import score_maps
 from dha_utils.slip_effects import slip_effects

@@ -26,10 +26,9 @@ from dha_utils.extraction import BATCH_SIZE, extract, pool_maps
 from dha_utils.fused import FusedTaps
 from dha_utils.hardware import choose_device
 from dha_utils.inference import paired_difference, paired_random
-from dha_utils.inspection import clips_of
 from dha_utils.paper import KEEP
 from dha_utils.paths import atomic_write
-from dha_utils.provenance import extraction_provenance
+from dha_utils.provenance import clips_of, extraction_provenance
 from dha_utils.responses import Responses
 from dha_utils.selection import Selection, apply_rule, mean_jaccard
 from dha_utils.soundnet import TAPS, load_soundnet

@@ -10,10 +10,12 @@ import pytest
 from miniatures import make_sounds, write_clip
 
 from dha_utils import artifacts, cli_prune, grid, runner, sweeps
-from dha_utils.artifacts import hash_rows, hash_sound, key_of, load_json, obtain, short
-from dha_utils.datasets import esc, load_clips
+from dha_utils.artifacts import hash_rows, key_of, load_json, obtain, short
+from dha_utils.datasets import esc, load_clips, sound
+from dha_utils.datasets.sound import hash_sound
 from dha_utils.errors import DataError
-from dha_utils.inspection import clips_of, identify
+from dha_utils.inspection import identify
+from dha_utils.provenance import clips_of
 from dha_utils.responses import Responses
 from dha_utils.scores import load_fold_scores
 from dha_utils.sweeps import Cell
@@ -80,7 +82,7 @@ def test_where_no_sound_is_known_the_values_count(make_responses):
 def test_the_wav_form_of_a_published_clip_is_the_same_sound(tmp_path, monkeypatch):
     (tmp_path / "a.wav").write_bytes(b"as published")
     md5, sha = hashlib.md5(b"as published").hexdigest(), "5" * 64
-    monkeypatch.setattr(artifacts, "published_wavs", lambda: {"a.wav": (md5, sha)})
+    monkeypatch.setattr(sound, "published_wavs", lambda: {"a.wav": (md5, sha)})
     assert hash_sound(tmp_path / "a.wav") == sha
     (tmp_path / "a.wav").write_bytes(b"something else")
     assert hash_sound(tmp_path / "a.wav") == hashlib.sha256(b"something else").hexdigest()
