@@ -12,7 +12,7 @@ from decimal import Decimal, InvalidOperation
 from types import ModuleType, NoneType, SimpleNamespace
 
 from dha_utils.datasets import DATASETS
-from dha_utils.errors import ParameterError, closest
+from dha_utils.errors import ParameterError, choose
 
 
 @dataclass(frozen=True)
@@ -181,7 +181,7 @@ def check_parameters(namespace: MutableMapping[str, object], names: Iterable[str
         for name, value in namespace.items():
             ours = name in names or name.startswith("_") or name in ("In", "Out")
             if not ours and not callable(value) and not isinstance(value, ModuleType):
-                raise unknown_parameter(name, names, "this notebook takes")
+                choose("parameter", name, names)
     for name in names:
         if name not in namespace:
             raise ParameterError(f"parameter {name} is missing: set it in the cell tagged 'parameters'")
@@ -198,9 +198,7 @@ def check_value(name: str, value: object) -> object:
     ParameterError
         If there is no such parameter, or the value has the wrong type or is outside its limits.
     """
-    if name not in PARAMETERS:
-        raise unknown_parameter(name, PARAMETERS, "there are")
-    parameter = PARAMETERS[name]
+    parameter = PARAMETERS[choose("parameter", name, PARAMETERS)]
     fits = isinstance(value, parameter.types) and isinstance(value, bool) == (bool in parameter.types)
     if not fits or not parameter.valid(value):
         hint = _as_number(value) if int in parameter.types else ""
@@ -209,14 +207,6 @@ def check_value(name: str, value: object) -> object:
     if float in parameter.types and value is not None:
         return float(value)
     return list(value) if list in parameter.types else value
-
-
-def unknown_parameter(name: str, known: Iterable[str], introduction: str) -> ParameterError:
-    """Return the error for a name that is not among `known`, with the near miss if there is one."""
-    known = list(known)
-    return ParameterError(
-        f"unknown parameter {name!r}{closest(name, known)}; {introduction}: {', '.join(known) or 'none'}"
-    )
 
 
 def _as_number(value: object) -> str:

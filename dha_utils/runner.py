@@ -26,9 +26,9 @@ from traitlets.config import Config
 from dha_utils.announcements import PREFIX
 from dha_utils.datasets.clips import check_folds
 from dha_utils.datasets.given import clips_at_hand, name_of
-from dha_utils.errors import DhaError, ParameterError
+from dha_utils.errors import DhaError, ParameterError, choose
 from dha_utils.fingerprint import fingerprint_inputs, hash_files, hash_object, list_files
-from dha_utils.parameters import DATASET, check_value, unknown_parameter
+from dha_utils.parameters import DATASET, check_value
 from dha_utils.paths import STORE, repository
 
 # papermill logs what the errors below say; without a handler Python would print it on stderr as well.
@@ -176,16 +176,11 @@ def _choose(sources: list[Path], only: Sequence[str]) -> list[Path]:
 
 def _check_taken(name: str, chosen: list[Path], takes: dict[Path, dict]) -> None:
     """Raise unless one of the chosen notebooks takes a parameter."""
-    takers = [source.stem for source, names in takes.items() if name in names]
-    if not takers:
-        known = dict.fromkeys(name for source in chosen for name in takes[source])
-        alone = f"{chosen[0].stem} takes" if len(chosen) == 1 else "the notebooks take"
-        raise unknown_parameter(name, known, alone)
-    names = [source.stem for source in chosen]
-    if not {*takers} & {*names}:
-        raise ParameterError(
-            f"parameter {name} is not taken by {', '.join(names)}; taken by {', '.join(takers)}"
-        )
+    choose("parameter", name, dict.fromkeys(known for names in takes.values() for known in names))
+    if not any(name in takes[source] for source in chosen):
+        these = ", ".join(source.stem for source in chosen)
+        takers = ", ".join(source.stem for source, names in takes.items() if name in names)
+        raise ParameterError(f"parameter {name} is not taken by {these}; taken by {takers}")
 
 
 def _record(output: Path) -> dict:

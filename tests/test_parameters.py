@@ -83,12 +83,10 @@ def test_unknown_name_with_and_without_near_miss():
     names = ["dataset", "keep"]
     with pytest.raises(
         ParameterError,
-        match=r"^unknown parameter 'kep' \(did you mean 'keep'\?\); this notebook takes: dataset, keep$",
+        match=r"^unknown parameter 'kep' \(did you mean 'keep'\?\); there are: dataset, keep$",
     ):
         check_parameters({"dataset": "esc10", "keep": 0.1, "kep": 0.2}, names)
-    with pytest.raises(
-        ParameterError, match=r"^unknown parameter 'zzz'; this notebook takes: dataset, keep$"
-    ):
+    with pytest.raises(ParameterError, match=r"^unknown parameter 'zzz'; there are: dataset, keep$"):
         check_parameters({"dataset": "esc10", "keep": 0.1, "zzz": None}, names)
     with pytest.raises(
         ParameterError, match=r"^unknown parameter 'kepp' \(did you mean 'keep'\?\); there are: dat"

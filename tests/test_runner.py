@@ -152,17 +152,13 @@ def test_plain_papermill_refuses_an_unknown_name(repo):
     with pytest.raises(PapermillExecutionError) as error:  # without the checks of run_notebooks
         runner._execute(source, repo / "out.ipynb", {"kep": 0.1})
     assert error.value.ename == "ParameterError"
-    assert error.value.evalue.startswith(
-        "unknown parameter 'kep' (did you mean 'keep'?); this notebook takes"
-    )
+    assert error.value.evalue.startswith("unknown parameter 'kep' (did you mean 'keep'?); there are")
 
 
 def test_parameters_are_checked_before_anything_runs(repo, capsys):
     write_notebook(repo, "01_one", "1")
     write_notebook(repo, "02_two", "1", parameters="seeds = 20")
-    near_miss = (
-        r"^unknown parameter 'kep' \(did you mean 'keep'\?\); the notebooks take: keep, results, seeds$"
-    )
+    near_miss = r"^unknown parameter 'kep' \(did you mean 'keep'\?\); there are: keep, results, seeds$"
     with pytest.raises(ParameterError, match=near_miss):
         run_notebooks({"seeds": 3, "kep": 0.1})
     with pytest.raises(

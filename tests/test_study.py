@@ -34,7 +34,7 @@ def test_parameters_are_checked_and_put_back(monkeypatch, tmp_path, capsys):
 
 
 def test_a_wrong_parameter_is_refused():
-    with pytest.raises(ParameterError, match="this notebook takes: dataset, rate, keep"):
+    with pytest.raises(ParameterError, match="there are: dataset, rate, keep"):
         begin("02_redundancy", {"kept": 0.5})
 
 
