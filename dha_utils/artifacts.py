@@ -18,16 +18,15 @@ not looked at, and stays until what replaces it is whole. Neither the text of th
 key: they move the last bits of a number, and a changed comment is no reason to spend a night again.
 """
 
-import hashlib
 import json
 from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import TypeVar
 
-import numpy as np
 import pandas as pd
 
 from dha_utils.errors import DataError
+from dha_utils.hashing import hash_arrays, hash_json
 from dha_utils.paths import bundled
 from dha_utils.responses import Responses
 from dha_utils.soundnet import TAPS
@@ -64,11 +63,6 @@ WITHOUT_EFFECT = ("batch_size", "device")
 """Parameters of an extraction that change no more than the last bits."""
 
 OF_A_CLIP = ("clip", "label", "fold", "recording")
-
-
-def hash_json(value: object) -> str:
-    """Return the sha256 of a value in JSON types."""
-    return hashlib.sha256(json.dumps(value, sort_keys=True).encode()).hexdigest()
 
 
 def hash_rows(table: pd.DataFrame, cut: Mapping[str, object] | None = None) -> dict[str, str | None]:
@@ -127,11 +121,7 @@ def key_of(kind: str, responses: Responses, **own: object) -> dict:
         own["taps"] = list(responses.taps)
     key = make_key(kind, responses.table, responses.provenance, **own)
     if key["sound"] is None:
-        digest = hashlib.sha256()
-        for tap, array in responses.arrays.items():
-            digest.update(tap.encode())
-            digest.update(np.ascontiguousarray(array))
-        key["sound"] = digest.hexdigest()
+        key["sound"] = hash_arrays(responses.arrays.items())
     return key
 
 

@@ -4,7 +4,6 @@ A tap's column holds float32 lists of fixed length, one per clip. The file's met
 block was made from, and its pages carry checksums: a block from elsewhere and one that was damaged are noticed.
 """
 
-import hashlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,8 +13,9 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from dha_utils.artifacts import hash_json, hash_rows
+from dha_utils.artifacts import hash_rows
 from dha_utils.errors import DataError
+from dha_utils.hashing import hash_json
 from dha_utils.paths import atomic_write
 
 MARK = b"dha"
@@ -28,11 +28,6 @@ class Block:
     rows: int
     clips_sha256: str
     bytes: int | None = None
-
-
-def names_sha256(names: Sequence[str]) -> str:
-    """Return the sha256 over the names of clips, in order, as in `dha_utils.provenance`."""
-    return hashlib.sha256("\n".join(names).encode()).hexdigest()
 
 
 def rows_sha256(table: pd.DataFrame, cut: Mapping) -> str:

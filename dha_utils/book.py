@@ -15,7 +15,7 @@ from pathlib import Path
 
 from dha_utils.datasets.given import name_of
 from dha_utils.errors import DhaError
-from dha_utils.fingerprint import hash_files, hash_object
+from dha_utils.hashing import hash_files, hash_json
 from dha_utils.parameters import DATASET
 from dha_utils.paths import repository
 
@@ -75,7 +75,7 @@ def _fingerprint(root: Path, executed: Path) -> str:
     pages = [path for path in (root / "book").rglob("*") if not {*LEFT_OUT} & {*path.parts}]
     quoted = [path for name in ("data", "results/reference") for path in (root / name).rglob("*.json")]
     shown = [*executed.glob("*.ipynb"), *quoted, *(root / "dha_utils").rglob("*.py")]
-    return hash_object(hash_files([*pages, *shown, root / "_config.yml", root / "requirements.lock"], root))
+    return hash_json(hash_files([*pages, *shown, root / "_config.yml", root / "requirements.lock"], root))
 
 
 def build(root: Path, executed: Path, output: Path) -> None:

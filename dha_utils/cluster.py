@@ -6,7 +6,6 @@ dies, what it has written is there for the next run. joblib's own way to a clust
 workers is waited for for ever, and workers that come later get no work.
 """
 
-import hashlib
 import logging
 import signal
 import socket
@@ -14,10 +13,8 @@ import sys
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from concurrent.futures import CancelledError
 from contextlib import contextmanager, suppress
-from functools import cache
 from itertools import islice
 from multiprocessing import resource_tracker
-from pathlib import Path
 from typing import TypeVar
 from urllib.parse import urlsplit
 from uuid import uuid4
@@ -29,6 +26,7 @@ from distributed.comm import CommClosedError
 from tqdm import tqdm
 
 from dha_utils.errors import DhaError, ParameterError
+from dha_utils.hashing import hash_package
 
 Result = TypeVar("Result")
 
@@ -127,22 +125,15 @@ def _check_answers(scheduler: str) -> None:
         ) from error
 
 
-@cache
-def package_sha256() -> str:
-    """Return the sha256 over the source of this package."""
-    files = sorted(Path(__file__).parent.rglob("*.py"))
-    return hashlib.sha256(b"".join(path.read_bytes() for path in files)).hexdigest()
-
-
 class Work(WorkerPlugin):
     """A function that every worker has, those that come later too: sent once, not with every item."""
 
     def __init__(self, function: Callable):
-        self.function, self.code = function, package_sha256()
+        self.function, self.code = function, hash_package()
 
     def setup(self, worker) -> None:
         """Refuse to work with other code, whose results would be mixed with ours."""
-        if package_sha256() != self.code:
+        if hash_package() != self.code:
             raise DhaError(
                 f"worker {worker.address} runs another version of this package; install the same everywhere"
             )

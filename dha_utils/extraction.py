@@ -21,13 +21,12 @@ from dha_utils.errors import DataError, ParameterError
 from dha_utils.fused import FusedTaps
 from dha_utils.hardware import choose_device, choose_precision, one_core
 from dha_utils.inspection import identify
-from dha_utils.manifest import MANIFEST
 from dha_utils.paths import probe_folder
 from dha_utils.provenance import extraction_provenance
 from dha_utils.responses import Responses
 from dha_utils.sound_files import Cut
 from dha_utils.soundnet import NATIVE_RATE, TAPS, SoundNet, load_soundnet
-from dha_utils.store import ResponseStore
+from dha_utils.store import MANIFEST, ResponseStore
 from dha_utils.streaming import pool_stream
 from dha_utils.views import mfcc_features
 from dha_utils.waveforms import clip_waveforms, one_ahead, stream_audio

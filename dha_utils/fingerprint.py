@@ -1,24 +1,11 @@
 """What the notebooks depend on, as one hash: code, bundled artifacts, versions, and the audio by its listing."""
 
-import hashlib
-import json
 import os
-from collections.abc import Iterable
 from pathlib import Path
 
 from dha_utils.datasets.table import load_table
+from dha_utils.hashing import hash_files, hash_json
 from dha_utils.paths import data_dir, repository
-
-
-def hash_files(paths: Iterable[Path], root: Path) -> dict[str, str]:
-    """Return path relative to `root` -> sha256 of the content, for the files among `paths`, sorted."""
-    files = [path for path in sorted(paths) if path.is_file()]
-    return {str(path.relative_to(root)): hashlib.sha256(path.read_bytes()).hexdigest() for path in files}
-
-
-def hash_object(value: object) -> str:
-    """Return the sha256 of a JSON-serialisable object."""
-    return hashlib.sha256(json.dumps(value, sort_keys=True).encode()).hexdigest()
 
 
 def fingerprint_inputs(parameters: dict) -> str:
@@ -35,7 +22,7 @@ def fingerprint_inputs(parameters: dict) -> str:
     folders = [parameters.get("root") or data_dir(), parameters.get("dataset")]
     audio = [list_files(Path(folder)) for folder in folders if folder]
     audio.append(_list_table(parameters))
-    return hash_object([hash_files([*files, root / "requirements.lock"], root), audio])
+    return hash_json([hash_files([*files, root / "requirements.lock"], root), audio])
 
 
 def _list_table(parameters: dict) -> list:

@@ -3,18 +3,17 @@
 No date and no machine name: the same inputs give the same provenance, so that files can be compared byte by byte.
 """
 
-import hashlib
 from functools import cache
 from importlib.metadata import version
 from pathlib import Path
 
-import numpy as np
 import soundfile
 
 from dha_utils.artifacts import OF_A_CLIP, VERSIONS
 from dha_utils.datasets import DATASETS, load_clips
 from dha_utils.datasets.clips import Clips
 from dha_utils.errors import DataError
+from dha_utils.hashing import hash_arrays, hash_names
 from dha_utils.inspection import identify
 from dha_utils.responses import Responses
 
@@ -31,11 +30,9 @@ def versions() -> dict[str, str]:
 
 def weights_sha256(model) -> str:
     """Return the sha256 over the parameters and buffers of a network, in the order of their names."""
-    digest = hashlib.sha256()
-    for name, tensor in sorted(model.state_dict().items()):
-        digest.update(name.encode())
-        digest.update(np.ascontiguousarray(tensor.numpy(force=True)))
-    return digest.hexdigest()
+    return hash_arrays(
+        (name, tensor.numpy(force=True)) for name, tensor in sorted(model.state_dict().items())
+    )
 
 
 def extraction_provenance(clips: Clips, parameters: dict, model=None, kind: str = "responses") -> dict:
@@ -64,7 +61,7 @@ def extraction_provenance(clips: Clips, parameters: dict, model=None, kind: str 
         "dataset": clips.name,
         "attribution": DATASETS[clips.name].attribution if clips.name in DATASETS else None,
         "clips": len(clips),
-        "clip_list_sha256": hashlib.sha256("\n".join(clips.table["clip"]).encode()).hexdigest(),
+        "clip_list_sha256": hash_names(clips.table["clip"]),
         "version": VERSIONS[kind],
         "parameters": parameters,
         "weights_sha256": None if model is None else weights_sha256(model),

@@ -6,19 +6,19 @@ arrays and one JSON header, no pickle.
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 
-from dha_utils.datasets.clips import ALWAYS_TRAINED, test_folds
+from dha_utils.datasets.clips import Labelled
 from dha_utils.errors import DataError, choose
 from dha_utils.tensor_files import load_tensors, save_tensors
 
 
 @dataclass(frozen=True)
-class Responses:
+class Responses(Labelled):
     """Responses of a set of clips, tap by tap.
 
     Attributes
@@ -60,59 +60,18 @@ class Responses:
         """Return the responses of a tap, shape (clips, maps)."""
         return self.arrays[choose("tap", tap, self.arrays, DataError)]
 
-    def __len__(self) -> int:
-        return len(self.table)
-
     @property
     def taps(self) -> tuple[str, ...]:
         """Names of the taps, in the order of the network."""
         return tuple(self.arrays)
 
-    @property
-    def classes(self) -> list[str]:
-        """Class names, sorted; `y` indexes into them."""
-        return sorted(self.table["label"].unique())
-
-    @property
-    def y(self) -> np.ndarray:
-        """Class index of every clip, shape (clips,), int64."""
-        return np.searchsorted(self.classes, self.table["label"].to_numpy(dtype=str)).astype(np.int64)
-
-    @property
-    def folds(self) -> np.ndarray:
-        """Fold of every clip, shape (clips,), int64."""
-        return self.table["fold"].to_numpy(np.int64)
-
-    @property
-    def test_folds(self) -> list[int]:
-        """The folds that are tested, ascending: all but fold 0, whose clips are always trained on."""
-        return test_folds(self.folds)
-
-    def tested(self) -> "Responses":
-        """Return the responses of the clips that are tested: all but those of fold 0."""
-        return self.take(self.folds != ALWAYS_TRAINED)
-
-    @property
-    def recordings(self) -> np.ndarray:
-        """Recording that every clip was cut from, shape (clips,), str."""
-        return self.table["recording"].to_numpy(dtype=str)
-
-    def take(self, clips: np.ndarray) -> "Responses":
-        """Return the responses of some clips.
-
-        Parameters
-        ----------
-        clips : ndarray
-            Row numbers, or a boolean mask over the clips.
-        """
-        rows = np.arange(len(self))[clips]
-        arrays = {tap: array[rows] for tap, array in self.arrays.items()}
-        return Responses(arrays, self.table.iloc[rows].reset_index(drop=True), self.provenance)
+    def _rows(self, rows: np.ndarray) -> dict[str, object]:
+        return {"arrays": {tap: array[rows] for tap, array in self.arrays.items()}}
 
     def shuffle_labels(self, seed: int) -> "Responses":
         """Return the same responses with labels permuted over clips at random; folds stay."""
         labels = np.random.default_rng(seed).permutation(self.table["label"].to_numpy())
-        return Responses(self.arrays, self.table.assign(label=labels), self.provenance)
+        return replace(self, table=self.table.assign(label=labels))
 
     def perturb(self, seed: int, by: float = 1e-6) -> "Responses":
         """Return the same responses, each times 1 plus a normal deviate of `by`: as another machine might give them."""

@@ -27,7 +27,8 @@ from dha_utils.announcements import PREFIX
 from dha_utils.datasets.clips import check_folds
 from dha_utils.datasets.given import clips_at_hand, name_of
 from dha_utils.errors import DhaError, ParameterError, choose
-from dha_utils.fingerprint import fingerprint_inputs, hash_files, hash_object, list_files
+from dha_utils.fingerprint import fingerprint_inputs, list_files
+from dha_utils.hashing import hash_files, hash_json
 from dha_utils.parameters import DATASET, check_value
 from dha_utils.paths import STORE, repository
 
@@ -128,7 +129,7 @@ def run_notebooks(
             decisive = {
                 name: value for name, value in given[source].items() if name not in ("workers", "scheduler")
             }
-            return hash_object([inputs, source.read_text("utf-8"), decisive, str(results), *earlier])
+            return hash_json([inputs, source.read_text("utf-8"), decisive, str(results), *earlier])
 
         stale = not _is_fresh(_record(executed / first.name), fingerprint(first, []), results)
         if stale and first not in chosen:

@@ -11,6 +11,7 @@ A block carries a hash of its clips (names, labels, folds, recordings, sound) an
 Pages of a block have checksums.
 """
 
+import json
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -19,16 +20,52 @@ import numpy as np
 import pandas as pd
 
 from dha_utils.artifacts import make_key
-from dha_utils.blocks import Block, names_sha256, read_arrays, read_table, rows_sha256, write_block
+from dha_utils.blocks import (
+    Block,
+    find_fault,
+    read_arrays,
+    read_table,
+    rows_sha256,
+    write_block,
+)
 from dha_utils.errors import DataError, choose
-from dha_utils.manifest import HOW, MANIFEST, Manifest
-from dha_utils.paths import probe_folder
+from dha_utils.hashing import hash_json, hash_names
+from dha_utils.paths import atomic_write, probe_folder
 from dha_utils.responses import Responses
+
+FORMAT = "dha-responses 2"
+MANIFEST = "manifest.json"
+HOW = ("kind", "versions", "weights", "parameters")
+"""Parts of a key that say how responses are made, not of which clips: those that what is appended must share."""
 
 
 @dataclass(frozen=True)
-class ResponseStore(Manifest):
-    """A folder of responses; made by `plan` and `begin`, or `open`. Attributes as in `Manifest`."""
+class ResponseStore:
+    """A folder of responses; made by `plan` and `begin`, or `open`.
+
+    Attributes
+    ----------
+    folder : Path
+    key : dict
+        What the responses depend on (`dha_utils.artifacts`).
+    provenance : dict
+        As in `dha_utils.Responses`.
+    taps : tuple of str
+    blocks : tuple of Block
+    complete : bool
+        Whether all blocks have been written and looked at; their sizes are known then.
+    """
+
+    folder: Path
+    key: Mapping
+    provenance: Mapping
+    taps: tuple[str, ...]
+    blocks: tuple[Block, ...]
+    complete: bool = False
+
+    def __len__(self) -> int:
+        """Return the number of clips."""
+        return sum(block.rows for block in self.blocks)
 
     @classmethod
     def plan(
@@ -77,7 +114,7 @@ class ResponseStore(Manifest):
         claim_folder(self.folder)
         if (self.folder / MANIFEST).exists():
             try:
-                held = type(self).load(self.folder)
+                held = self.load(self.folder)
             except DataError:
                 if not anew:
                     raise
@@ -90,7 +127,7 @@ class ResponseStore(Manifest):
                         "another output"
                     )
         try:
-            self.save()
+            self._save()
             own = {self.path(number) for number in range(len(self.blocks))}
             for path in {*self.folder.glob("*.parquet")} - own:
                 path.unlink()
@@ -157,7 +194,7 @@ class ResponseStore(Manifest):
         DataError
             If a block is missing or not what was planned.
         """
-        plan = self.as_planned()
+        plan = self._as_planned()
         if missing := plan.missing():
             fault = plan.fault(missing[0])
             raise DataError(f"{self.path(missing[0])}: {fault}; {len(missing)} blocks to go")
@@ -165,7 +202,7 @@ class ResponseStore(Manifest):
             replace(block, bytes=self.path(number).stat().st_size) for number, block in enumerate(self.blocks)
         )
         done = replace(self, blocks=sized, complete=True)
-        done.save()
+        done._save()
         return done
 
     def append(self, responses: Responses) -> "ResponseStore":
@@ -195,7 +232,7 @@ class ResponseStore(Manifest):
         held, names = table["clip"].tolist(), responses.table["clip"].tolist()
         if twice := {*held} & {*names}:
             raise DataError(f"{self.folder}: clip {min(twice)} is there already")
-        of_the_clips = {"clips": len(held) + len(names), "clip_list_sha256": names_sha256(held + names)}
+        of_the_clips = {"clips": len(held) + len(names), "clip_list_sha256": hash_names(held + names)}
         for key in ("dataset", "attribution"):
             both = dict.fromkeys(p[key] for p in (self.provenance, responses.provenance) if p.get(key))
             of_the_clips[key] = "; ".join(both) or None
@@ -272,6 +309,57 @@ class ResponseStore(Manifest):
         return Responses(
             read_arrays(path, taps or self.taps), read_table(path, self.taps), dict(self.provenance)
         )
+
+    @classmethod
+    def load(cls, folder: Path) -> "ResponseStore":
+        """Return the store that a folder has the manifest of; raise a DataError where there is none, or something else."""
+        path = folder / MANIFEST
+        try:
+            held = json.loads(path.read_text(encoding="utf-8"))
+            if held["format"] != FORMAT:
+                raise ValueError(f"its format is {held['format']!r}")
+            blocks = tuple(Block(**block) for block in held["blocks"])
+            return cls(folder, held["key"], held["provenance"], tuple(held["taps"]), blocks, held["complete"])
+        except (FileNotFoundError, NotADirectoryError):
+            raise DataError(f"{folder}: no store of responses is here ({MANIFEST} is missing)") from None
+        except (ValueError, KeyError, TypeError) as error:
+            raise DataError(f"{path}: is not the manifest of a store of responses ({error})") from error
+
+    def _save(self) -> None:
+        """Write the manifest, atomically."""
+        blocks = [{key: value for key, value in vars(b).items() if value is not None} for b in self.blocks]
+        head = {"format": FORMAT, "complete": self.complete, "key": self.key, "taps": self.taps}
+        head["provenance"] = self.provenance
+        with atomic_write(self.folder / MANIFEST) as temporary:
+            temporary.write_text(json.dumps(head | {"blocks": blocks}, indent=1) + "\n", encoding="utf-8")
+
+    def _as_planned(self) -> "ResponseStore":
+        """Return the store as it was before any block was written."""
+        return replace(
+            self, complete=False, blocks=tuple(replace(block, bytes=None) for block in self.blocks)
+        )
+
+    def path(self, number: int) -> Path:
+        """Return the file of a block."""
+        return self.folder / f"block-{number:05d}.parquet"
+
+    def missing(self) -> list[int]:
+        """Return the numbers of the blocks that are still to be written, or written anew."""
+        return [number for number in range(len(self.blocks)) if self.fault(number)]
+
+    def is_same(self, other: "ResponseStore") -> bool:
+        """Return whether both are of the same responses, in the same blocks, however much of them is there."""
+        one, two = self._as_planned(), other._as_planned()
+        return (one.key, one.taps, one.blocks) == (two.key, two.taps, two.blocks)
+
+    def mark(self, number: int) -> str:
+        """Return the hash of what a block is made from: how, which taps, which clips."""
+        how = [self.key[part] for part in HOW]
+        return hash_json([how, self.taps, self.blocks[number].clips_sha256])
+
+    def fault(self, number: int) -> str | None:
+        """Return what is wrong with the file of a block, or None."""
+        return find_fault(self.path(number), self.blocks[number], self.mark(number))
 
 
 def claim_folder(folder: Path) -> None:

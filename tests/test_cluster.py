@@ -250,7 +250,7 @@ def test_killed_client(running, tmp_path):
 
 
 def test_other_code(running, monkeypatch):
-    monkeypatch.setattr(cluster, "package_sha256", lambda: "0")
+    monkeypatch.setattr(cluster, "hash_package", lambda: "0")
     with (
         workers(running.address),
         pytest.raises(DhaError, match="runs another version of this package"),

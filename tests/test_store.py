@@ -9,6 +9,7 @@ import pytest
 
 from dha_utils import blocks
 from dha_utils.errors import DataError
+from dha_utils.hashing import hash_names
 from dha_utils.store import ResponseStore
 
 BLOCK = 7
@@ -180,7 +181,7 @@ def test_appended(make_responses, responses, tmp_path):
     names = [*responses.table["clip"], *more.table["clip"]]
     assert both.table["clip"].tolist() == names
     assert (both.provenance["clips"], both.provenance["dataset"]) == (72, "made-up")
-    assert both.provenance["clip_list_sha256"] == blocks.names_sha256(names)
+    assert both.provenance["clip_list_sha256"] == hash_names(names)
     with pytest.raises(DataError, match="clip newclip000 is there already"):
         store.append(more)
     with pytest.raises(DataError, match="holds taps relu6, relu7, not relu6"):

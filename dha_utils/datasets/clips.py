@@ -7,6 +7,7 @@ on and never tested; clips cut from one recording share its name in ``recording`
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Self
 
 import numpy as np
 import pandas as pd
@@ -19,8 +20,61 @@ ALWAYS_TRAINED = 0
 """The fold of clips that every classifier learns from and that none is tested on."""
 
 
+class Labelled:
+    """What `Clips` and responses share: a ``table`` with one row per clip, and its columns clip, label, fold and recording."""
+
+    table: pd.DataFrame
+
+    def __len__(self) -> int:
+        return len(self.table)
+
+    @property
+    def classes(self) -> list[str]:
+        """The labels that occur, sorted; `y` indexes into them."""
+        return sorted(set(self.table["label"]))
+
+    @property
+    def y(self) -> np.ndarray:
+        """Index into ``classes`` of every clip, shape (clips,), int64."""
+        return np.searchsorted(self.classes, self.table["label"].to_numpy(str)).astype(np.int64)
+
+    @property
+    def folds(self) -> np.ndarray:
+        """Fold of every clip, shape (clips,), int64."""
+        return self.table["fold"].to_numpy(np.int64)
+
+    @property
+    def test_folds(self) -> list[int]:
+        """The folds that are tested, ascending: all but fold 0, whose clips are always trained on."""
+        return test_folds(self.folds)
+
+    @property
+    def recordings(self) -> np.ndarray:
+        """Recording that every clip was cut from, shape (clips,), str."""
+        return self.table["recording"].to_numpy(str)
+
+    def take(self, clips: Sequence[int] | np.ndarray) -> Self:
+        """Return the same of some clips.
+
+        Parameters
+        ----------
+        clips : sequence of int or ndarray
+            Row numbers, in the order wanted, or a boolean mask over the clips.
+        """
+        rows = np.arange(len(self))[clips]
+        return replace(self, table=self.table.iloc[rows].reset_index(drop=True), **self._rows(rows))
+
+    def tested(self) -> Self:
+        """Return the same of the clips that are tested: all but those of fold 0."""
+        return self.take(self.folds != ALWAYS_TRAINED)
+
+    def _rows(self, rows: np.ndarray) -> dict[str, object]:
+        """Return the other fields that have one row per clip, by name, at these rows."""
+        return {}
+
+
 @dataclass(frozen=True, eq=False)
-class Clips:
+class Clips(Labelled):
     """Labelled sound files with folds.
 
     Attributes
@@ -64,49 +118,10 @@ class Clips:
                 f"{self.name}: clip {twice.iloc[0]!r} occurs more than once; every clip needs its own id"
             )
 
-    def __len__(self) -> int:
-        return len(self.table)
-
-    @property
-    def classes(self) -> list[str]:
-        """The labels that occur, sorted."""
-        return sorted(set(self.table["label"]))
-
-    @property
-    def y(self) -> np.ndarray:
-        """Index into ``classes`` of every clip, shape (clips,), int64."""
-        return np.searchsorted(self.classes, self.table["label"].to_numpy(str)).astype(np.int64)
-
-    @property
-    def folds(self) -> np.ndarray:
-        """Fold of every clip, shape (clips,), int64."""
-        return self.table["fold"].to_numpy(np.int64)
-
-    @property
-    def test_folds(self) -> list[int]:
-        """The folds that are tested, ascending: all but fold 0."""
-        return test_folds(self.folds)
-
     @property
     def cuts(self) -> list[list[tuple[float, float]]]:
         """Seconds to cut out of each clip: (start, end) pairs, mostly none."""
         return self.table["cut"].tolist() if "cut" in self.table else [[] for _ in range(len(self))]
-
-    @property
-    def recordings(self) -> np.ndarray:
-        """Recording that every clip was cut from, shape (clips,), str."""
-        return self.table["recording"].to_numpy(str)
-
-    def take(self, indices: Sequence[int] | np.ndarray) -> "Clips":
-        """Return some of the clips.
-
-        Parameters
-        ----------
-        indices : sequence of int or ndarray
-            Row numbers, in the order wanted, or a boolean mask over the clips.
-        """
-        rows = np.arange(len(self))[indices]
-        return replace(self, table=self.table.iloc[rows].reset_index(drop=True))
 
 
 def test_folds(folds: np.ndarray) -> list[int]:

@@ -18,8 +18,9 @@ from tqdm import tqdm
 
 from dha_utils.datasets.download import disk_fault, download
 from dha_utils.datasets.registry import DATASETS, Archive, Published
-from dha_utils.datasets.unpack import check_space, hash_file, unpack
+from dha_utils.datasets.unpack import check_space, unpack
 from dha_utils.errors import DataError, FetchError, choose
+from dha_utils.hashing import hash_file
 from dha_utils.paths import atomic_write, fetch_dir
 
 RECORD = ".dha-fetched.json"

@@ -1,9 +1,9 @@
 """What tells the sound of a clip from any other."""
 
-import hashlib
 from pathlib import Path
 
 from dha_utils.datasets.esc import published_wavs
+from dha_utils.hashing import hash_file
 
 
 def hash_sound(path: str | Path) -> str:
@@ -16,11 +16,5 @@ def hash_sound(path: str | Path) -> str:
     OSError
         If it cannot be read.
     """
-    published = published_wavs().get(Path(path).name)
-    with open(path, "rb") as file:
-        if published:
-            md5, original = published
-            if hashlib.file_digest(file, "md5").hexdigest() == md5:
-                return original
-            file.seek(0)
-        return hashlib.file_digest(file, "sha256").hexdigest()
+    md5, original = published_wavs().get(Path(path).name, ("", ""))
+    return original if md5 and hash_file(path, "md5") == md5 else hash_file(path)

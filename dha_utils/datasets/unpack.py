@@ -16,6 +16,7 @@ from tqdm import tqdm
 
 from dha_utils.datasets.download import disk_fault
 from dha_utils.errors import FetchError
+from dha_utils.hashing import hash_file
 from dha_utils.paths import atomic_write
 
 MAX_MEMBERS = 100_000
@@ -156,18 +157,12 @@ def _unpack_one(
                 f"{path} in {opened.filename} is not the published file (it has another {known.partition(':')[0]})"
             )
         if file.exists():
-            if hash_file(file, "sha256") != digest.hexdigest():
+            if hash_file(file) != digest.hexdigest():
                 raise FetchError(
                     f"{file}: is there and is not the published file; move it away and run the same command again"
                 )
             shutil.copystat(file, temporary)
     return digest.hexdigest()
-
-
-def hash_file(path: Path, algorithm: str) -> str:
-    """Return the hexadecimal digest of a file."""
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, algorithm).hexdigest()
 
 
 def check_space(folder: Path, needed: int, what: str) -> None:
