@@ -39,7 +39,7 @@ def compensations(
     Parameters
     ----------
     trials : DataFrame
-        As `dha_utils.trials.trial_table` gives it; fine-tuned ones are left out.
+        As `dha_utils.results_table` gives it; fine-tuned ones are left out.
     sizes : dict of str to str
         Size -> title of its panel.
     methods : sequence of str

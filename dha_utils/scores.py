@@ -5,14 +5,18 @@ notebooks: ``criterion/fold/tap`` -> scores of the tap's maps; fold 0 for criter
 """
 
 import json
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 
+import numpy as np
+
 from dha_utils.artifacts import key_of, load_json, obtain, places
 from dha_utils.criteria import CRITERIA, MapScores
 from dha_utils.criteria.filters import layer_weights
+from dha_utils.criteria.released import METHODS, score_released
+from dha_utils.criteria.slips import SLIPS
 from dha_utils.datasets.clips import Clips
 from dha_utils.errors import DataError
 from dha_utils.maps import iterate_maps, selection_clips
@@ -20,8 +24,7 @@ from dha_utils.paper import KEEP
 from dha_utils.paths import atomic_write
 from dha_utils.provenance import clips_of, extraction_provenance
 from dha_utils.responses import Responses
-from dha_utils.selection import score_maps
-from dha_utils.slip_effects import slip_effects
+from dha_utils.selection import keep_best, mean_jaccard, n_to_keep, score_maps
 from dha_utils.soundnet import TAPS, SoundNet, load_soundnet
 from dha_utils.tensor_files import load_tensors, save_tensors
 from dha_utils.work import progress_bar
@@ -220,3 +223,49 @@ def load_fold_scores(
         lambda: keep_slips(responses, clips(), folder),
     )
     return scores, slips, f"Scores from full feature maps: {source}."
+
+
+def slip_effects(maps: Iterable[tuple[str, np.ndarray]], y: np.ndarray, keep: float) -> list[dict]:
+    """Return, per method and slip, what mending that slip alone changes.
+
+    Parameters
+    ----------
+    maps : iterable of (tap, ndarray of shape (n, C, T))
+        Full feature maps of the selection clips, as `dha_utils.maps.iterate_maps` yields them.
+    y : ndarray, shape (n,), int
+        Class of every clip.
+    keep : float
+        Fraction of maps kept for the comparison at equal numbers.
+
+    Returns
+    -------
+    list of dict
+        method, slip ("all" for all together), maps_kept and maps_kept_mended (by the method's own rule, summed over taps),
+        and the Jaccard index of the maps kept before and after, mean over taps: jaccard_own (own rule) and jaccard (`keep`).
+    """
+    pairs = [(method, s.name, {s.name}) for s in SLIPS for method in METHODS if method in s.methods]
+    pairs += [(method, "all", {s.name for s in SLIPS}) for method in METHODS]
+    found: dict[tuple[str, str], list[dict]] = {(method, slip): [] for method, slip, _ in pairs}
+    for _, tap_maps in maps:
+        released = {method: score_released(method, tap_maps, y) for method in METHODS}
+        for method, slip, mended in pairs:
+            found[method, slip].append(
+                _compare(released[method], score_released(method, tap_maps, y, mended), keep)
+            )
+    return [
+        {"method": method, "slip": slip}
+        | {key: int(sum(row[key] for row in rows)) for key in ("maps_kept", "maps_kept_mended")}
+        | {key: float(np.mean([row[key] for row in rows])) for key in ("jaccard_own", "jaccard")}
+        for (method, slip), rows in found.items()
+    ]
+
+
+def _compare(before: MapScores, after: MapScores, keep: float) -> dict[str, float]:
+    own = [keep_best(scores.score, max(1, scores.n_keep)) for scores in (before, after)]
+    equal = [keep_best(scores.score, n_to_keep(keep, len(scores.score))) for scores in (before, after)]
+    return {
+        "maps_kept": own[0].sum(),
+        "maps_kept_mended": own[1].sum(),
+        "jaccard_own": mean_jaccard(own),
+        "jaccard": mean_jaccard(equal),
+    }

@@ -30,8 +30,8 @@ from dha_utils.selection import find_criterion
 from dha_utils.shown import quote
 from dha_utils.soundnet import NATIVE_RATE
 from dha_utils.sweeps import Cell, cells, sweep
-from dha_utils.tables import random_table, sweep_table
-from dha_utils.trials import Trial, trial_table
+from dha_utils.tables import random_table, results_table
+from dha_utils.trials import Trial
 from dha_utils.work import workers
 
 _BEGUN = ExitStack()
@@ -142,7 +142,7 @@ class Study:
 
     @property
     def slips(self) -> list[dict]:
-        """Effects of the slips of the released code (`dha_utils.slip_effects`)."""
+        """Effects of the slips of the released code (`dha_utils.scores.slip_effects`)."""
         return self._scores[1]
 
     @cached_property
@@ -182,7 +182,7 @@ class Study:
 
     def table(self, records: list[dict]) -> pd.DataFrame:
         """Return records of sweeps or of trials beside the ensemble with all maps, one row each."""
-        return (trial_table if "compensation" in records[0] else sweep_table)(records, self.whole)
+        return results_table(records, self.whole)
 
     def against_random(self, records: list[dict], fusion: str = "all", **options) -> pd.DataFrame:
         """Return what a criterion is worth against random maps (`dha_utils.tables.random_table`)."""

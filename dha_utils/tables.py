@@ -50,37 +50,42 @@ def accuracy_table(runs: Mapping[str, CrossValidation]) -> pd.DataFrame:
     )
 
 
-def sweep_table(results: Sequence[Mapping], full: CrossValidation, fusion: str = "all") -> pd.DataFrame:
-    """Return the cells of a sweep against the ensemble with all maps, one row each.
+CELL_COLUMNS = ("criterion", "keep", "seed", "control", "ignored", "not_converged")
+TRIAL_COLUMNS = ("criterion", "size", "compensation", "seed", "epochs", "widths", "macs", "parameters")
+"""What tables say of a cell of a sweep, and of a trial, beside its accuracy."""
+
+
+def results_table(results: Iterable[Mapping], full: CrossValidation, fusion: str = "all") -> pd.DataFrame:
+    """Return cells of a sweep, or trials, against the ensemble with all maps, one row each.
 
     Parameters
     ----------
-    results : sequence of dict
-        What `dha_utils.sweep` returns.
+    results : iterable of dict
+        What `dha_utils.sweep` or `dha_utils.compression.run_trials` returns.
     full : CrossValidation
-        With all maps.
+        On the full network, with all maps.
     fusion : str
         The sum of taps that is compared.
 
     Returns
     -------
     DataFrame
-        Columns criterion, keep, seed, control, ignored, not_converged, accuracy, and change, low, high: the difference to
-        `full` with its clustered 95 % interval; fractions.
+        Columns `CELL_COLUMNS` or `TRIAL_COLUMNS` (macs and parameters as fractions of the full network's), accuracy, and
+        change, low, high: the difference to `full` with its clustered 95 % interval; fractions.
     """
     correct = full.correct(fusions(full.taps, single=False)[fusion])
-    columns = ("criterion", "keep", "seed", "control", "ignored", "not_converged")
     rows = []
     for result in results:
-        change = paired_difference(correct, unpack_correct(result, fusion), full.recordings)
-        numbers = {
-            "accuracy": result["accuracy"][fusion],
-            "change": change.estimate,
-            "low": change.low,
-            "high": change.high,
-        }
-        rows.append({column: result[column] for column in columns} | numbers)
+        columns = TRIAL_COLUMNS if "compensation" in result else CELL_COLUMNS
+        row = {column: result[column] for column in columns} | {"accuracy": result["accuracy"][fusion]}
+        rows.append(row | _change(correct, unpack_correct(result, fusion), full.recordings))
     return pd.DataFrame(rows)
+
+
+def _change(first: np.ndarray, second: np.ndarray, recordings: np.ndarray) -> dict[str, float]:
+    """Return the change of accuracy, with the ends of its clustered 95 % interval, as columns of a table."""
+    change = paired_difference(first, second, recordings)
+    return {"change": change.estimate, "low": change.low, "high": change.high}
 
 
 def comparison_table(full: CrossValidation, runs: Mapping[str, CrossValidation]) -> pd.DataFrame:
@@ -104,13 +109,8 @@ def comparison_table(full: CrossValidation, runs: Mapping[str, CrossValidation])
         stopped = sum(not converged for fold in run.converged.values() for converged in fold)
         row = {"selection": name, "ignored": run.ignored, "not_converged": stopped}
         for fusion, taps in fusions(run.taps, single=False).items():
-            change = paired_difference(full.correct(taps), run.correct(taps), run.recordings)
-            numbers = {
-                "accuracy": run.accuracy(taps),
-                "change": change.estimate,
-                "low": change.low,
-                "high": change.high,
-            }
+            numbers = {"accuracy": run.accuracy(taps)}
+            numbers |= _change(full.correct(taps), run.correct(taps), run.recordings)
             row |= {f"{column}_{fusion}": number for column, number in numbers.items()}
         rows.append(row)
     return pd.DataFrame(rows)
@@ -157,11 +157,10 @@ def gain_table(
         Name -> which clips a single tap gets right.
     recordings : ndarray, shape (clips,)
     """
-    rows = []
-    for name, single in singles.items():
-        change = paired_difference(single, together, recordings)
-        rows.append((name, float(single.mean()), *change))
-    return pd.DataFrame(rows, columns=["tap", "single", "change", "low", "high"])
+    return pd.DataFrame(
+        {"tap": name, "single": float(single.mean())} | _change(single, together, recordings)
+        for name, single in singles.items()
+    )
 
 
 def inference_table(

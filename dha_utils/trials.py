@@ -11,7 +11,7 @@ from dha_utils.criteria.filters import psnet_kept_filters
 from dha_utils.ensemble import fusions
 from dha_utils.errors import ParameterError
 from dha_utils.evaluation import CrossValidation
-from dha_utils.inference import Interval, paired_difference, paired_random, simultaneous_random
+from dha_utils.inference import Interval, paired_random, simultaneous_random
 from dha_utils.outcomes import random_outcome
 from dha_utils.soundnet import LAYERS
 from dha_utils.sweeps import unpack_correct
@@ -188,44 +188,12 @@ def frontier_trials(seeds: int, budgets: Iterable[float] = BUDGETS) -> list[Tria
     return chosen + [random_trial(size, "refitted", seed) for seed in range(seeds) for size in sizes[::2]]
 
 
-SHOWN = ("criterion", "size", "compensation", "seed", "epochs", "widths", "macs", "parameters")
-"""What tables say of a trial, beside its accuracy."""
-
-
-def trial_table(results: Iterable[Mapping], full: CrossValidation, fusion: str = "all") -> pd.DataFrame:
-    """Return trials against the ensemble on the full network, one row each.
-
-    Parameters
-    ----------
-    results : iterable of dict
-        What `dha_utils.compression.run_trials` returns.
-    full : CrossValidation
-        On the full network, with all maps.
-    fusion : str
-        The sum of taps that is compared.
-
-    Returns
-    -------
-    DataFrame
-        Columns `SHOWN` (macs and parameters as fractions of the full network's), accuracy, and change, low, high: the
-        difference to `full` with its clustered 95 % interval; fractions.
-    """
-    correct = full.correct(fusions(full.taps, single=False)[fusion])
-    rows = []
-    for result in results:
-        change = paired_difference(correct, unpack_correct(result, fusion), full.recordings)
-        numbers = {"accuracy": result["accuracy"][fusion], "change": change.estimate}
-        numbers |= {"low": change.low, "high": change.high}
-        rows.append({column: result[column] for column in SHOWN} | numbers)
-    return pd.DataFrame(rows)
-
-
 def simultaneous_changes(
     results: Iterable[Mapping], full: CrossValidation, fusion: str = "all"
 ) -> list[Interval]:
     """Return the change of every trial against the full network, with intervals that hold for all of them together.
 
-    So they hold as well for one that is picked because it looks good. Arguments as in `trial_table`; max-T, as in
+    So they hold as well for one that is picked because it looks good. Arguments as in `dha_utils.results_table`; max-T, as in
     `dha_utils.inference.simultaneous_random`, the full network in the place of random maps.
     """
     correct = np.stack([unpack_correct(result, fusion) for result in results])

@@ -2,8 +2,8 @@ import numpy as np
 
 from dha_utils.criteria.released import METHODS, score_released
 from dha_utils.criteria.slips import SLIPS
+from dha_utils.scores import slip_effects
 from dha_utils.selection import keep_best
-from dha_utils.slip_effects import slip_effects
 
 
 def test_equals_scores_by_hand():

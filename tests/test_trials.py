@@ -6,6 +6,7 @@ from dha_utils.errors import ParameterError
 from dha_utils.evaluation import cross_validate
 from dha_utils.inference import paired_difference
 from dha_utils.sweeps import describe_cell, unpack_correct
+from dha_utils.tables import results_table
 from dha_utils.trials import (
     CLAIM,
     FEW,
@@ -21,7 +22,6 @@ from dha_utils.trials import (
     random_table,
     simultaneous_changes,
     smallest_within,
-    trial_table,
     tuned_trials,
     widths_table,
     widths_trials,
@@ -57,7 +57,7 @@ def test_table_of_trials(make_responses):
     full = cross_validate(responses)
     cost = {"macs": 0.5, "parameters": 0.2}
     results = [describe_cell(Trial("l1", SMALL), full) | cost]
-    table = trial_table(results, full, fusion="all")
+    table = results_table(results, full, fusion="all")
     assert table.loc[0, ["change", "low", "high"]].tolist() == [0, 0, 0]
     assert table.loc[0, "accuracy"] == full.accuracy()
 
