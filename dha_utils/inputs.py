@@ -12,7 +12,6 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-from safetensors.numpy import load_file, save_file
 
 from dha_utils.artifacts import key_of
 from dha_utils.datasets import DATASETS, default_duration
@@ -21,9 +20,10 @@ from dha_utils.datasets.given import clips_at_hand
 from dha_utils.errors import DataError
 from dha_utils.extraction import extract_mfcc, extract_responses
 from dha_utils.inspection import check_duration, identify, usable_clips
-from dha_utils.paths import atomic_write, bundled
+from dha_utils.paths import bundled
 from dha_utils.responses import Responses
 from dha_utils.soundnet import NATIVE_RATE, load_soundnet
+from dha_utils.tensor_files import load_tensors, save_tensors
 from dha_utils.views import log_mel
 from dha_utils.waveforms import clip_waveforms
 
@@ -61,8 +61,7 @@ class Inputs:
         for rate, responses in self.responses.items():
             responses.save(responses_file(folder, rate))
         self.mfcc.save(folder / "mfcc.safetensors")
-        with atomic_write(folder / "spectrograms.safetensors") as temporary:
-            save_file(dict(self.spectrograms), temporary)
+        save_tensors(folder / "spectrograms.safetensors", self.spectrograms)
 
     @classmethod
     def load(cls, folder: str | Path, rates: Sequence[int], source: str) -> "Inputs":
@@ -83,7 +82,10 @@ class Inputs:
             )
         responses = {rate: Responses.load(responses_file(folder, rate)) for rate in rates}
         mfcc = Responses.load(folder / "mfcc.safetensors")
-        return cls(responses, mfcc, load_file(folder / "spectrograms.safetensors"), source)
+        _, spectrograms = load_tensors(
+            folder / "spectrograms.safetensors", "spectrograms", "`dha bundle` makes it"
+        )
+        return cls(responses, mfcc, spectrograms, source)
 
 
 def responses_file(folder: Path, rate: int) -> Path:

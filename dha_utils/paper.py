@@ -45,6 +45,3 @@ EQUIVALENT = 0.01
 
 KEEP = 0.11
 """The fraction of maps kept when 89 % are ignored."""
-
-FRACTIONS = (0.01, 0.02, 0.05, 0.11, 0.25, 0.5)
-"""Fractions of maps kept at which the protocol compares with random maps."""

@@ -12,13 +12,14 @@ from dha_utils.errors import DataError
 from dha_utils.paths import atomic_write
 
 
-def save_tensors(path: str | Path, arrays: Mapping[str, np.ndarray], header: Mapping) -> None:
-    """Write arrays and a header in JSON types, atomically.
+def save_tensors(path: str | Path, arrays: Mapping[str, np.ndarray], header: Mapping | None = None) -> None:
+    """Write arrays and, if there is one, a header in JSON types, atomically.
 
     The file has one key of metadata only: with several their order, and so the file's bytes, would vary between runs.
     """
     with atomic_write(Path(path)) as temporary:
-        save_file(dict(arrays), temporary, metadata={"dha": json.dumps(header, ensure_ascii=False)})
+        metadata = {"dha": json.dumps(header, ensure_ascii=False)} if header else None
+        save_file(dict(arrays), temporary, metadata=metadata)
 
 
 def load_tensors(
@@ -45,7 +46,7 @@ def load_tensors(
         raise DataError(f"{path}: no such file; {advice}")
     try:
         with safe_open(path, "numpy") as file:
-            header = json.loads(file.metadata()["dha"])
+            header = json.loads((file.metadata() or {}).get("dha", "{}"))
             arrays = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
         if absent := {*needed} - {*header}:
             raise LookupError(f"no {min(absent)} in its header")

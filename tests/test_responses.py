@@ -5,6 +5,7 @@ import pytest
 from dha_utils.artifacts import key_of
 from dha_utils.errors import DataError
 from dha_utils.responses import Responses
+from dha_utils.tensor_files import load_tensors, save_tensors
 
 
 def assert_same(a, b):
@@ -76,3 +77,17 @@ def test_bad_content(make_responses):
         Responses({"relu6": broken[1:]}, responses.table)
     with pytest.raises(DataError, match=r"unknown tap 'relu5'.*; there are: relu6, relu7"):
         responses["relu5"]
+
+
+def test_a_file_of_arrays_alone_is_read_and_not_taken_for_another(tmp_path):
+    path = tmp_path / "a.safetensors"
+    save_tensors(path, {"dog": np.ones((2, 3), np.float16)})
+    header, arrays = load_tensors(path, "spectrograms", "make it")
+    assert (header, arrays["dog"].shape) == ({}, (2, 3))
+    with pytest.raises(
+        DataError, match=r"not a file of responses, or damaged \(.*no provenance in its header"
+    ):
+        Responses.load(path)
+    path.write_bytes(path.read_bytes()[:-1])
+    with pytest.raises(DataError, match="not a file of spectrograms, or damaged"):
+        load_tensors(path, "spectrograms", "make it")

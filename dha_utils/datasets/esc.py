@@ -1,7 +1,7 @@
 """ESC-50, 2000 clips of 50 classes in 5 official folds, and ESC-10, 400 of them, which has an original layout of its own.
 
 The clip ``1-100032-A`` (fold, recording, take) is ``001 - Dog bark/1-100032-A.ogg`` in the original layout
-and ``audio/1-100032-A-0.wav`` in ESC-50, where the column ``esc10`` of ``meta/esc50.csv`` marks it. Which
+and ``audio/1-100032-A-0.wav`` in ESC-50. Which
 clips there are, and their labels and folds, is known beforehand: ``esc10.csv`` beside this file holds the
 marked rows of ``meta/esc50.csv`` and the sha256 of every original file. So both layouts give the same table,
 and a partial copy is noticed. ``esc50.csv`` likewise holds ``meta/esc50.csv``, with the md5 of every file of ESC-50 at
@@ -96,7 +96,7 @@ def load_esc50(root: str | Path | None = None) -> Clips:
         rows = pd.read_csv(meta, dtype=str, keep_default_na=False)
         listed = list(zip(rows["filename"], rows["category"], strict=True))
     except (ValueError, LookupError) as error:
-        fault = " ".join(f"{type(error).__name__}: {error}".split())
+        fault = " ".join(f"{type(error).__name__}: {error}".split())  # pandas breaks its lines
         raise DataError(f"{meta} is not the one of ESC-50 ({fault}); run `dha fetch esc50`") from error
     strange = set(listed) - set(zip(index["file"], index["label"], strict=True))
     if strange or not listed:
@@ -161,18 +161,11 @@ def _paths(copy: Path, index: pd.DataFrame) -> list[Path]:
     """Return where each clip should be in this folder; an empty list where it has neither layout."""
     if any((copy / name).is_dir() for name in FOLDERS.values()):
         return [copy / FOLDERS[row.label] / f"{row.clip}.ogg" for row in index.itertuples()]
-    meta = copy / "meta" / "esc50.csv"
-    if not meta.is_file():
+    if not (copy / "meta" / "esc50.csv").is_file():
         return []
-    try:
-        rows = pd.read_csv(meta, dtype=str, keep_default_na=False)
-        files = rows.loc[rows["esc10"] == "True", "filename"]
-        # "1-100032-A-0.wav" is the clip 1-100032-A of class 0.
-        names = {file.rsplit("-", 1)[0]: file for file in files}
-        return [copy / "audio" / names[clip] for clip in index["clip"]]
-    except (ValueError, LookupError) as error:
-        fault = " ".join(f"{type(error).__name__}: {error}".split())  # pandas breaks its lines
-        raise DataError(f"{meta} is not the one of ESC-50 ({fault}); {SOURCES} again") from error
+    # "1-100032-A-0.wav" is the clip 1-100032-A of class 0.
+    names = {file.rsplit("-", 1)[0]: file for file in published_wavs()}
+    return [copy / "audio" / names[clip] for clip in index["clip"]]
 
 
 ESC50_META = "sha256:ca660da60191a97de289983a05821c9382d852a38a2ba8428980816b68cf6246"

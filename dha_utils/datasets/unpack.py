@@ -51,13 +51,14 @@ def list_members(archive: Path, folder_name: str, max_bytes: int) -> dict[str, z
             f"{archive}: refused, it has {len(infos)} members; {MAX_MEMBERS} at most are expected"
         )
     members: dict[str, zipfile.ZipInfo] = {}
+    seen = set()  # two names that differ in case are one file on some disks
     for info in infos:
         path = _safe_path(archive, info, folder_name)
         if path is None:
             continue
-        # Two names that differ in case are one file on some disks.
-        if path.lower() in {name.lower() for name in members} if len(members) < 50 else path in members:
+        if path.lower() in seen:
             raise FetchError(f"{archive}: refused, {path!r} occurs twice in it")
+        seen.add(path.lower())
         members[path] = info
     total = sum(info.file_size for info in members.values())
     if total > max_bytes:
