@@ -4,9 +4,11 @@ Conventions: ``first`` is the classifier with all maps, ``second`` the one with 
 differences are ``second - first``, fractions of clips. A margin is positive: "loses less than 3 points" is ``margin=0.03``.
 """
 
+from collections.abc import Mapping
 from typing import NamedTuple
 
 import numpy as np
+import pandas as pd
 from scipy import stats
 from statsmodels.stats.contingency_tables import mcnemar as exact_mcnemar
 
@@ -118,6 +120,24 @@ def non_inferiority_power(n_clips: int, discordant: float, margin: float, alpha:
     [0.59, 0.95]
     """
     return float(stats.norm.cdf(margin / np.sqrt(discordant / n_clips) - stats.norm.ppf(1 - alpha)))
+
+
+def power_table(sizes: Mapping[str, int], shares: Mapping[str, float], margin: float) -> pd.DataFrame:
+    """Return the power of a non-inferiority test at level 0.025, one row per data set.
+
+    Parameters
+    ----------
+    sizes : dict of str to int
+        Data set -> independent clips.
+    shares : dict of str to float
+        Name of a column -> share of the clips on which the classifiers disagree; one that is 0 gives no column.
+    margin : float
+    """
+    return pd.DataFrame(
+        {"data set": name, "clips": clips}
+        | {c: non_inferiority_power(clips, share, margin, 0.025) for c, share in shares.items() if share > 0}
+        for name, clips in sizes.items()
+    )
 
 
 def design_effect(values: np.ndarray, recordings: np.ndarray) -> float:

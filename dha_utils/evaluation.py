@@ -83,6 +83,11 @@ class CrossValidation:
         """Return the accuracy of every tap by itself."""
         return {tap: self.accuracy([tap]) for tap in self.taps}
 
+    @property
+    def best_tap(self) -> str:
+        """The most accurate tap; of several the one nearest to the input."""
+        return max(self.taps, key=lambda tap: self.accuracy([tap]))
+
     def fold_accuracies(self, taps: Sequence[str] | None = None) -> list[float]:
         """Return the accuracy within each fold, folds in ascending order."""
         correct = self.correct(taps)
@@ -179,7 +184,7 @@ def best_taps(responses: Responses, *, classifier: str = "converging") -> dict[i
             run = cross_validate(responses.take(responses.folds != fold), classifier=classifier)
         except DataError:
             return {}
-        chosen[fold] = max(run.taps, key=lambda tap: run.accuracy([tap]))
+        chosen[fold] = run.best_tap
     return chosen
 
 

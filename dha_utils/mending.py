@@ -48,7 +48,7 @@ def own_rule_range(own: pd.DataFrame, keep: float) -> dict:
     return found
 
 
-def released_costs(results: Results, recordings: np.ndarray, fusion: str) -> pd.DataFrame:
+def released_costs(results: Results, recordings: np.ndarray, fusion: str = "all") -> pd.DataFrame:
     """Return the cost of every variant of the released methods, one row each.
 
     Parameters
@@ -76,7 +76,7 @@ def released_costs(results: Results, recordings: np.ndarray, fusion: str) -> pd.
     return pd.DataFrame(rows, columns=["criterion", "accuracy", "change", "low", "high"])
 
 
-def mending_gains(results: Results, recordings: np.ndarray, fusion: str) -> pd.DataFrame:
+def mending_gains(results: Results, recordings: np.ndarray, fusion: str = "all") -> pd.DataFrame:
     """Return what mending all slips of a method is worth, clip by clip; arguments as in `released_costs`.
 
     Returns

@@ -30,6 +30,9 @@ CLAIMS = {
 PROTOCOL = {"commit": "3b9e815", "date": "2026-11-25"}
 """The commit that fixed the protocol, in the history of this repository."""
 
+CLIPS = {"DCASE-16 evaluation": 390, "DCASE-16 development": 1170, "ESC-50": 2000}
+"""Number of clips of other data sets."""
+
 PUBLISHED_ESC10 = {
     "soundnet": 0.922,  # Aytar 2016, 8 layers, best
     "mfcc_svm": 0.675,  # Piczak 2015

@@ -41,7 +41,7 @@ def tap_accuracies(table: pd.DataFrame, levels: Mapping[str, float]) -> Figure:
     return figure
 
 
-def cost_of_ignoring(full: float, selected: Mapping[str, float], random: np.ndarray) -> Figure:
+def cost_of_ignoring(full: float, selected: Mapping[str, float], random: Sequence[float]) -> Figure:
     """Draw the accuracy of the full ensemble, of selections, and of random selections of the same size.
 
     Parameters
@@ -50,7 +50,7 @@ def cost_of_ignoring(full: float, selected: Mapping[str, float], random: np.ndar
         Accuracy with all maps.
     selected : dict of str to float
         Text -> accuracy.
-    random : ndarray, shape (seeds,)
+    random : sequence of float
         Accuracies of the random selections.
     """
     figure = Figure(figsize=(8, 3.2), layout="constrained")
@@ -58,7 +58,7 @@ def cost_of_ignoring(full: float, selected: Mapping[str, float], random: np.ndar
     rows = [*selected, f"random maps, {len(random)} seeds"]
     values, counts = np.unique(random, return_counts=True)
     axis.scatter(values, np.full(len(values), len(rows) - 1), s=30 * counts, color="0.5", alpha=0.8, zorder=3)
-    axis.scatter([random.mean()], [len(rows) - 1], marker="|", s=500, lw=2.5, color="black", zorder=4)
+    axis.scatter([np.mean(random)], [len(rows) - 1], marker="|", s=500, lw=2.5, color="black", zorder=4)
     axis.scatter(list(selected.values()), range(len(selected)), s=60, color=COLOURS[0], zorder=3)
     axis.axvline(full, color=COLOURS[2], lw=2, label="all maps")
     axis.axvline(full - 0.03, color=COLOURS[3], lw=1.5, ls="--", label="all maps, less 3 points")

@@ -21,8 +21,11 @@ COLUMNS = {
     "as_good": "as good: .0%",
     "change": "change: +.2p",
     "difference": "difference: +.2p",
+    "eta2": "median η²: .2f",
     "high": "to: +.2p",
     "highest": "highest: .2%",
+    "ignored": "ignored: .1%",
+    "jaccard": "Jaccard: .2f",
     "keep": "kept: .0%",
     "low": "from: +.2p",
     "lowest": "lowest: .2%",
@@ -45,9 +48,9 @@ def show(table: pd.DataFrame, columns: str = "", *, every: str = "", **titles: s
     columns : str
         Names of the columns, separated by blanks; by default all.
     every : str
-        Format of all numbers in columns that have no other.
+        Format of all numbers but whole ones, in columns that have no other.
     **titles : str
-        Name of a column -> ``"header: format"`` or ``"header"``, where it is not as in `COLUMNS`.
+        Name of a column -> ``"header: format"`` or ``"header"``, where it is not as in `COLUMNS`; else its name is the header.
 
     Examples
     --------
@@ -59,10 +62,11 @@ def show(table: pd.DataFrame, columns: str = "", *, every: str = "", **titles: s
     """
     shown = table[columns.split()] if columns else table
     parts = {
-        name: (titles.get(name) or COLUMNS.get(name) or str(name)).partition(": ")[::2] for name in shown
+        name: (titles.get(name) or COLUMNS.get(name) or str(name).replace("_", " ")).partition(": ")[::2]
+        for name in shown
     }
     formats = {
-        name: partial(_format, spec=spec or every) for name, (_, spec) in parts.items() if spec or every
+        name: partial(_format, spec=spec, every=every) for name, (_, spec) in parts.items() if spec or every
     }
     styler = shown.style.format(formats, na_rep="–")
     styler.relabel_index([header for header, _ in parts.values()], axis="columns")
@@ -73,8 +77,9 @@ def show(table: pd.DataFrame, columns: str = "", *, every: str = "", **titles: s
     return styler if not isinstance(table.index, pd.RangeIndex) else styler.hide()
 
 
-def _format(value: object, spec: str) -> str:
-    return format_value(value, spec) if isinstance(value, int | float) else value
+def _format(value: object, spec: str, every: str) -> object:
+    spec = spec or (every if isinstance(value, float) else "")
+    return format_value(value, spec) if spec and isinstance(value, int | float) else value
 
 
 def quote(text: str, folders: Sequence[Path] = ()) -> str:

@@ -157,6 +157,8 @@ class Study:
 
     def cross_validate(self, select: Selector | None = None, *, rate: int | None = None) -> CrossValidation:
         """Return a run of the ensemble, at another rate (Hz) if that is given."""
+        if select is None and rate == self.rate:
+            return self.whole
         responses = self.inputs.responses[rate or self.rate]
         return cross_validate(responses, select, classifier=self.classifier)
 
@@ -186,7 +188,7 @@ class Study:
 
     def against_random(self, records: list[dict], fusion: str = "all", **options) -> pd.DataFrame:
         """Return what a criterion is worth against random maps (`dha_utils.tables.random_table`)."""
-        return random_table(records, self.whole.recordings, fusion, **options)
+        return random_table(records, self.recordings, fusion, **options)
 
     @cached_property
     def compression(self) -> compression.CompressionStudy:
@@ -213,7 +215,8 @@ class Study:
 
     def write(self, *parameters: str, **numbers: object) -> None:
         """Keep the numbers of this notebook: first some of its parameters, by name; tables become lists of rows."""
-        self.results.write(self.name, {name: self._parameters[name] for name in parameters} | numbers)
+        names = " ".join(parameters).split()
+        self.results.write(self.name, {name: self._parameters[name] for name in names} | numbers)
 
     @property
     def _parameters(self) -> dict[str, object]:

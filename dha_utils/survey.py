@@ -3,7 +3,7 @@
 Shares are fractions of all maps over all taps, averaged over the training folds (all folds but one).
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from functools import partial
 
@@ -12,7 +12,12 @@ import pandas as pd
 from sklearn.preprocessing import normalize
 
 from dha_utils.criteria import CRITERIA
-from dha_utils.criteria.classwise import EQUIVALENCE_FORMS, difference_pvalues, equivalence_pvalues
+from dha_utils.criteria.classwise import (
+    EQUIVALENCE_FORMS,
+    EQUIVALENCE_MARGIN,
+    difference_pvalues,
+    equivalence_pvalues,
+)
 from dha_utils.criteria.groups import is_constant
 from dha_utils.criteria.pairwise import separated_pairs
 from dha_utils.criteria.permutation import permutation_test
@@ -151,6 +156,56 @@ def no_difference_by_fold(responses: Responses, alpha: float) -> pd.DataFrame:
     return pd.DataFrame(rows)
 
 
+def zero_table(responses: Responses) -> pd.DataFrame:
+    """Return what the responses of every tap are like.
+
+    Returns
+    -------
+    DataFrame
+        Columns tap, maps, mean (of all responses), zero (share of the responses that are 0), silent maps (those that are 0 for
+        every clip).
+    """
+    return pd.DataFrame(
+        {"tap": tap, "maps": x.shape[1], "mean": x.mean(dtype=float)}
+        | {"zero": (x == 0).mean(), "silent maps": (x == 0).all(axis=0).sum()}
+        for tap, x in responses.arrays.items()
+    )
+
+
+def effect_table(selections: Sequence[Selection]) -> pd.DataFrame:
+    """Return the effect size of every map in every selection: columns tap, eta2."""
+    return pd.concat(
+        pd.DataFrame({"tap": tap, "eta2": scores.effect})
+        for selection in selections
+        for tap, scores in selection.scores.items()
+    )
+
+
+def kept_table(selections: Sequence[Selection], alpha: float) -> pd.DataFrame:
+    """Return which maps selections made on several training folds keep, one row per tap.
+
+    Parameters
+    ----------
+    selections : sequence of Selection
+        Made by a test, one for each training fold.
+    alpha : float
+        Level after adjustment.
+
+    Returns
+    -------
+    DataFrame
+        Columns tap, maps, eta2 (median effect over maps and folds), significant (share of the maps, mean over folds), kept (maps,
+        first fold), jaccard (of the kept maps, mean over pairs of folds).
+    """
+    return pd.DataFrame(
+        {"tap": tap, "maps": mask.size}
+        | {"eta2": np.median([s.scores[tap].effect for s in selections])}
+        | {"significant": np.mean([(s.adjusted[tap] <= alpha).mean() for s in selections])}
+        | {"kept": mask.sum(), "jaccard": mean_jaccard([s.masks[tap] for s in selections])}
+        for tap, mask in selections[0].masks.items()
+    )
+
+
 def unit_length_overlap(responses: Responses, keep: float) -> dict[str, float]:
     """Return how far the maps that ANOVA keeps of responses, and of these at unit length, are the same.
 
@@ -285,6 +340,10 @@ def equivalence_curve(responses: Responses, alpha: float) -> pd.DataFrame:
     return pd.concat(tables, ignore_index=True)
 
 
+NAMED_MARGINS = {"medium": EQUIVALENCE_MARGIN, "half": 0.5, "one": 1.0, "two": 2.0}
+"""The margins of `MARGINS` that have a name in results files."""
+
+
 def different_shares(responses: Responses, alpha: float) -> dict[str, float]:
     """Return the share of maps shown to differ between classes by more than `EQUIVALENCE_MARGIN`, in every form.
 
@@ -308,16 +367,32 @@ def different_shares(responses: Responses, alpha: float) -> dict[str, float]:
     }
 
 
-def margin_reaching(curve: pd.DataFrame, share: float) -> dict[str, float | None]:
-    """Return the smallest margin of an `equivalence_curve` at which so many maps are alike, by raw p-values; None where none is.
+def equivalence_by_form(curve: pd.DataFrame, different: Mapping[str, float], share: float) -> pd.DataFrame:
+    """Return what each form of the test says of all maps, one row each.
+
+    Parameters
+    ----------
+    curve : DataFrame
+        As `equivalence_curve` returns it.
+    different : dict of str to float
+        As `different_shares` returns it.
+    share : float
 
     Returns
     -------
-    dict of str to float or None
-        Form -> margin.
+    DataFrame
+        Columns form; medium_raw, half_raw, one_raw, two_raw and the same with adjusted: shares of maps shown alike at
+        `NAMED_MARGINS`; medium_refuted, those shown to be different; margin_reaching, the smallest margin at which `share` of the
+        maps are alike by raw p-values, NaN where there is none.
     """
-    reached = curve[curve["raw"] >= share].groupby("form")["margin"].min().to_dict()
-    return {form: reached.get(form) for form in EQUIVALENCE_FORMS}
+    rows = []
+    for form, part in curve.set_index("margin").groupby("form", sort=False):
+        alike = {
+            f"{name}_{p}": part.loc[f, p] for p in ("raw", "adjusted") for name, f in NAMED_MARGINS.items()
+        }
+        reached = part.index[part["raw"] >= share].min()
+        rows.append({"form": form} | alike | {"medium_refuted": different[form], "margin_reaching": reached})
+    return pd.DataFrame(rows)
 
 
 def equivalence_power(responses: Responses, alpha: float, seeds: int) -> pd.DataFrame:
@@ -435,8 +510,8 @@ def _masks(parts: Sequence[Responses], criterion: str, keep: float) -> np.ndarra
     return np.stack([np.concatenate(list(selection.masks.values())) for selection in selections])
 
 
-def first_and_last(selection: Selection, tap: str, most: int) -> dict[str, np.ndarray]:
-    """Return the channels of a tap that a selection ranks first and last, at most as many as it keeps, and at most `most`.
+def first_and_last(selection: Selection, tap: str, most: int | None = None) -> dict[str, np.ndarray]:
+    """Return the channels of a tap that a selection ranks first and last: as many as it keeps, or `most` if those are fewer.
 
     Returns
     -------
@@ -444,7 +519,7 @@ def first_and_last(selection: Selection, tap: str, most: int) -> dict[str, np.nd
         "kept": from the best downwards; "ignored": the last ones, the very last at the end.
     """
     order = np.argsort(-selection.scores[tap].score, kind="stable")
-    n = min(most, int(selection.masks[tap].sum()))
+    n = min(int(selection.masks[tap].sum()), most or len(order))
     return {"kept": order[:n], "ignored": order[-n:]}
 
 

@@ -10,7 +10,7 @@ from dha_utils.ensemble import fusions
 from dha_utils.evaluation import CrossValidation
 from dha_utils.inference import (
     RANK_LEVEL,
-    Interval,
+    describe,
     paired_difference,
     paired_random,
     rank_among_random,
@@ -19,6 +19,7 @@ from dha_utils.inference import (
 )
 from dha_utils.multiplicity import adjust
 from dha_utils.outcomes import random_outcome
+from dha_utils.responses import Responses
 from dha_utils.results import records
 from dha_utils.sweeps import unpack_correct
 
@@ -144,43 +145,78 @@ def cost(full: CrossValidation, run: CrossValidation) -> dict:
     )
 
 
-def gain_table(
-    together: np.ndarray, singles: Mapping[str, np.ndarray], recordings: np.ndarray
-) -> pd.DataFrame:
-    """Return the change of a sum of taps against single ones: columns tap, single (accuracy), change, low, high.
+def gain_table(run: CrossValidation, chosen: Mapping[int, str]) -> pd.DataFrame:
+    """Return the change of the sum of all taps against the best one: columns tap, single (accuracy), change, low, high.
 
     Parameters
     ----------
-    together : ndarray, shape (clips,), bool
-        Which clips the sum gets right.
-    singles : dict of str to ndarray, shape (clips,), bool
-        Name -> which clips a single tap gets right.
-    recordings : ndarray, shape (clips,)
+    run : CrossValidation
+    chosen : dict of int to str
+        Test fold -> its best tap, as `dha_utils.best_taps` finds it on the others: the second row, if there are any. The first
+        is the tap that is best on the clips that it is judged by.
     """
+    singles = {f"best of the table ({run.best_tap})": run.correct([run.best_tap])}
+    if chosen:
+        singles["chosen on the other folds"] = run.correct_by_fold(chosen)
     return pd.DataFrame(
-        {"tap": name, "single": float(single.mean())} | _change(single, together, recordings)
+        {"tap": name, "single": float(single.mean())} | _change(single, run.correct(), run.recordings)
         for name, single in singles.items()
     )
 
 
-def inference_table(
-    first: np.ndarray, second: np.ndarray, folds: np.ndarray, recordings: np.ndarray, margin: float
-) -> pd.DataFrame:
+def describe_run(run: CrossValidation) -> dict:
+    """Return for a results file the accuracy of the sums of taps, of the best tap and of every tap."""
+    sums = {
+        name: describe(run.correct(taps), run.recordings)
+        for name, taps in fusions(run.taps, single=False).items()
+    }
+    sums["all"]["folds"] = run.fold_accuracies()
+    best = describe(run.correct([run.best_tap]), run.recordings)
+    return sums | {"best_tap": run.best_tap, "best": best, "taps": run.tap_accuracies()}
+
+
+def describe_predictions(
+    responses: Responses, full: Mapping[int, CrossValidation], runs: Mapping[str, CrossValidation]
+) -> dict:
+    """Return for a results file the class that every clip is taken for.
+
+    Parameters
+    ----------
+    responses : Responses
+    full : dict of int to CrossValidation
+        Rate in Hz -> run with all maps.
+    runs : dict of str to CrossValidation
+        Name of a selection -> run.
+    """
+    tested = responses.tested()
+    return {
+        "clips": tested.table["clip"].tolist(),
+        "classes": responses.classes,
+        "true": next(iter(runs.values())).y,
+        "full": {rate: run.predictions() for rate, run in full.items()},
+        "best_tap": {rate: run.predictions([run.best_tap]) for rate, run in full.items()},
+        "ignoring": {name: run.predictions() for name, run in runs.items()},
+    }
+
+
+def inference_table(full: CrossValidation, second: np.ndarray, margin: float) -> pd.DataFrame:
     """Return every way of comparing two classifiers on the same clips; differences in percentage points.
 
     Parameters
     ----------
-    first, second : ndarray, shape (clips,), bool
-        Which clips are right with all maps, and with the kept ones.
-    folds, recordings : ndarray, shape (clips,)
+    full : CrossValidation
+        With all maps.
+    second : ndarray, shape (clips,), bool
+        Which clips are right with the kept ones.
     margin : float
-        Of non-inferiority: in accuracy, and relative to the accuracy of `first`.
+        Of non-inferiority: in accuracy, and relative to the accuracy of `full`.
 
     Returns
     -------
     DataFrame
         Columns question, value, low, high, p; NaN where there is none.
     """
+    first, folds, recordings = full.correct(), full.folds, full.recordings
     by_fold = np.array([second[folds == f].mean() - first[folds == f].mean() for f in np.unique(folds)])
     disagree = mcnemar(first, second)
     change = paired_difference(first, second, recordings)
@@ -217,12 +253,12 @@ def control_table(swept: Mapping[str, Sequence[Mapping]], fusion: str = "all") -
     )
 
 
-def control_change(
-    swept: Mapping[str, Sequence[Mapping]], first: str, second: str, full: CrossValidation
-) -> Interval:
-    """Return the change of accuracy from the first cell of one group to that of another, with its clustered interval."""
-    correct = [unpack_correct(swept[name][0], full.fusion) for name in (first, second)]
-    return paired_difference(*correct, full.recordings)
+def describe_draws(results: Sequence[Mapping], fusion: str = "all") -> dict:
+    """Return for a results file how many random selections there are, and how their accuracies are spread."""
+    accuracies = np.array([cell["accuracy"][fusion] for cell in results])
+    low, high = np.quantile(accuracies, [0.025, 0.975])
+    spread = {"mean": accuracies.mean(), "std": accuracies.std(ddof=1), "low": low, "high": high}
+    return {"seeds": len(accuracies)} | spread
 
 
 def design_table(

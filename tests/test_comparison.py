@@ -8,6 +8,7 @@ from dha_utils.comparison import (
     nadeau_bengio,
     non_inferiority_power,
     non_inferiority_test,
+    power_table,
 )
 
 
@@ -32,6 +33,12 @@ def test_nadeau_bengio_without_overlap_is_the_t_interval():
 def test_power_of_the_published_designs():
     powers = [non_inferiority_power(n, 0.10, 0.03) for n in (390, 1170, 2000)]
     assert powers == pytest.approx([0.59, 0.95, 0.995], abs=0.006)
+
+
+def test_power_of_data_sets():
+    table = power_table({"a": 390, "b": 1170}, {"found": 0.0, "cautious": 0.1}, 0.03)
+    assert list(table) == ["data set", "clips", "cautious"]
+    assert table["cautious"].tolist() == [non_inferiority_power(n, 0.1, 0.03, 0.025) for n in (390, 1170)]
 
 
 def test_power_by_simulation():

@@ -39,7 +39,7 @@ def test_a_wrong_parameter_is_refused():
 
 
 def test_results_hold_parameters_tables_and_numbers(study, tmp_path):
-    study.write("rate", "fractions", mean=np.float64(0.5), table=study.responses.table.head(1)[["fold"]])
+    study.write("rate fractions", mean=np.float64(0.5), table=study.responses.table.head(1)[["fold"]])
     written = json.loads((tmp_path / "esc10" / "curves.json").read_text())
     assert written["rate"] == 22050
     assert written["fractions"] == [1]

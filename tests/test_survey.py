@@ -131,10 +131,14 @@ def test_what_is_shown_to_differ(half_alike):
 
 def test_the_margin_at_which_so_many_are_alike(half_alike):
     curve = survey.equivalence_curve(half_alike, 0.05)
-    reached = survey.margin_reaching(curve, 0.5)
-    assert set(reached) == {"welch", "pooled", "ranks"}
-    assert 0.1 <= reached["welch"] <= 0.25
-    assert survey.margin_reaching(curve, 0.99)["welch"] is None
+    different = dict.fromkeys(("welch", "pooled", "ranks"), 0.4)
+    table = survey.equivalence_by_form(curve, different, 0.5).set_index("form")
+    assert list(table.index) == list(different)
+    assert 0.1 <= table.loc["welch", "margin_reaching"] <= 0.25
+    assert (table["medium_refuted"] == 0.4).all()
+    assert (table["medium_raw"] <= table["two_raw"]).all()
+    assert (table["medium_adjusted"] <= table["medium_raw"]).all()
+    assert np.isnan(survey.equivalence_by_form(curve, different, 0.99)["margin_reaching"][0])
 
 
 def test_power_of_the_equivalence_test(half_alike, make_responses):
@@ -158,6 +162,26 @@ def test_pair_counts(make_responses):
     assert pairs["pairs"].tolist()[1] == expected
 
 
+def test_what_the_responses_of_a_tap_are_like(responses):
+    table = survey.zero_table(responses.take(np.arange(4))).set_index("tap")
+    for tap, row in table.iterrows():
+        x = responses[tap][:4]
+        assert (row["maps"], row["mean"]) == (x.shape[1], x.mean(dtype=float))
+        assert row["silent maps"] / row["maps"] <= row["zero"] == np.mean(x == 0)
+
+
+def test_what_selections_keep(responses):
+    selections = [select(fold, "anova", keep=0.2) for fold in survey.training_folds(responses)]
+    kept = survey.kept_table(selections, 0.05).set_index("tap")
+    effects = survey.effect_table(selections)
+    assert len(effects) == len(selections) * kept["maps"].sum()
+    assert kept["eta2"].to_dict() == effects.groupby("tap")["eta2"].median().to_dict()
+    assert kept["kept"].sum() == selections[0].n_kept
+    by_alpha = [select(fold, "anova", alpha=0.05) for fold in survey.training_folds(responses)]
+    found = np.mean([[mask.mean() for mask in s.masks.values()] for s in by_alpha], axis=0)
+    assert kept["significant"].tolist() == pytest.approx(found, abs=1 / kept["maps"].min())
+
+
 def test_first_and_last(responses):
     selection = select(responses, "anova", keep=0.2)
     groups = survey.first_and_last(selection, "relu7", most=4)
@@ -167,6 +191,7 @@ def test_first_and_last(responses):
     assert groups["ignored"][-1] == 49  # the constant map
     assert not selection.masks["relu7"][groups["ignored"]].any()
     assert survey.first_and_last(selection, "relu6", most=99)["kept"].shape == (6,)
+    assert survey.first_and_last(selection, "relu6")["ignored"].shape == (6,)
 
 
 def test_peak_class_mean(responses):

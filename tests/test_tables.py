@@ -12,11 +12,13 @@ from dha_utils.tables import (
     accuracy_table,
     by_fraction,
     comparison_table,
-    control_change,
     control_table,
     cost,
     count_outcomes,
     criteria_table,
+    describe_draws,
+    describe_predictions,
+    describe_run,
     design_table,
     gain_table,
     inference_table,
@@ -50,7 +52,8 @@ def test_inference_table():
     rng = np.random.default_rng(0)
     first = rng.random(1000) < 0.9
     second = first & (rng.random(1000) < 0.983)
-    table = inference_table(first, second, np.arange(1000) % 5, np.arange(1000), 0.03)
+    full = SimpleNamespace(correct=lambda: first, folds=np.arange(1000) % 5, recordings=np.arange(1000))
+    table = inference_table(full, second, 0.03)
     points = 100 * (second.mean() - first.mean())
     assert table["value"].dropna().tolist() == pytest.approx([points, points])
     assert (table["low"].dropna() < points).all()
@@ -140,17 +143,38 @@ def test_cost_and_gain(runs):
     numbers = cost(full, few)
     assert (numbers["estimate"], numbers["low"]) == (change.estimate, change.low)
     assert numbers["relative_low"] == change.low / full.accuracy()
-    (row,) = gain_table(full.correct(), {"relu7": full.correct(["relu7"])}, full.recordings).to_dict(
-        "records"
+    chosen = dict.fromkeys(np.unique(full.folds), "relu7")
+    gains = gain_table(full, chosen)
+    assert gains["tap"].tolist() == [f"best of the table ({full.best_tap})", "chosen on the other folds"]
+    assert gains["single"].tolist() == [full.accuracy([full.best_tap]), full.accuracy(["relu7"])]
+    assert gains["change"][1] == pytest.approx(full.accuracy() - full.accuracy(["relu7"]))
+    assert gain_table(full, {}).equals(gains[:1])
+
+
+def test_what_a_results_file_says_of_a_run(make_responses, runs):
+    numbers = describe_run(runs["all"])
+    assert (
+        numbers["taps"][numbers["best_tap"]] == numbers["best"]["accuracy"] == max(numbers["taps"].values())
     )
-    assert row["change"] == pytest.approx(full.accuracy() - full.accuracy(["relu7"]))
+    assert np.mean(numbers["all"]["folds"]) == pytest.approx(numbers["all"]["accuracy"])
+    predicted = describe_predictions(make_responses(), {22050: runs["all"]}, runs)
+    right = np.array(predicted["full"][22050]) == predicted["true"]
+    assert right.mean() == runs["all"].accuracy()
+    assert predicted["ignoring"]["all"].tolist() == predicted["full"][22050].tolist()
 
 
-def test_control_table_and_change(runs):
+def test_the_spread_of_random_selections():
+    random = [
+        cell for cell in made_up_cells(draws=40) if (cell["criterion"], cell["keep"]) == ("random", 0.1)
+    ]
+    spread = describe_draws(random)
+    assert spread["seeds"] == 40
+    assert spread["low"] < spread["mean"] < spread["high"]
+    assert spread["high"] - spread["low"] == pytest.approx(4 * spread["std"], rel=0.2)
+
+
+def test_control_table():
     cells = made_up_cells()[:3]
     table = control_table({"a": cells[:1], "b": cells[1:]}, "all").set_index("control")
     assert table.loc["b", "runs"] == 2
     assert table.loc["a", "mean"] == pytest.approx(56 / 60)
-    full = SimpleNamespace(fusion="all", recordings=np.arange(60))
-    change = control_change({"a": cells[:1], "b": cells[1:]}, "a", "b", full)
-    assert change.estimate == pytest.approx(cells[1]["accuracy"]["all"] - 56 / 60)
