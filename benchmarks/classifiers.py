@@ -16,10 +16,11 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import Normalizer
 from threadpoolctl import threadpool_limits
 
-from dha_utils.ensemble import KERNELS, layer_classifier
+from dha_utils.ensemble import layer_classifier
 from dha_utils.paths import bundled
 from dha_utils.responses import Responses
 from dha_utils.selection import select
+from dha_utils.soundnet import KERNELS
 
 REPEATS = 3
 

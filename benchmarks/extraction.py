@@ -39,7 +39,7 @@ def obvious(clips, model, threads):
     for path in clips.table["path"]:
         waveform = librosa.util.fix_length(librosa.load(path, sr=RATE)[0], size=int(SECONDS * RATE))
         with torch.inference_mode():
-            taps = model.taps(torch.from_numpy(waveform)[None])
+            taps = model.features(torch.from_numpy(waveform)[None])
             rows.append(np.concatenate([maps.mean(dim=2).numpy()[0] for _, maps in taps]))
     torch.set_num_threads(default)
     return np.stack(rows)
@@ -105,11 +105,7 @@ def end_to_end(name, clips, model, turns):
 def stages(sets, model, repeats=15):
     taps = FusedTaps(model)
     samples = int(SECONDS * RATE)
-    lengths = {f"conv{n}": conv.shape[2] for n, conv in enumerate(convolutions(model, samples), 1)}
-    flops = 2 * sum(
-        layer.maps_in * layer.maps_out * layer.kernel * lengths[f"conv{n}"]
-        for n, layer in enumerate(model.layers, 1)
-    )
+    flops = 2 * dha.count_macs(model, samples)["macs"].sum()
     square = torch.randn(1024, 1024)
     spent = {name: [] for name in ("GEMM", "network", "convolutions", *(f"decoding {kind}" for kind in sets))}
     for repeat in range(repeats):
@@ -131,13 +127,6 @@ def stages(sets, model, repeats=15):
             f"one thread, {kind}: decoding {1e3 * median[f'decoding {kind}']:.2f} ms per clip, "
             f"{median[f'decoding {kind}'] / whole:.0%} of the time; convolution {median['convolutions'] / whole:.0%}"
         )
-
-
-def convolutions(model, samples):
-    with torch.inference_mode():
-        for name, maps in model.stages(torch.zeros(1, samples)):
-            if name.startswith("conv"):
-                yield maps
 
 
 @torch.inference_mode()

@@ -48,7 +48,7 @@ def measure(path, way):
     else:
         waveform = torch.from_numpy(librosa.load(path, sr=22_050)[0])[None]
         with torch.inference_mode():
-            responses = torch.cat([maps[0].mean(dim=1) for _, maps in model.taps(waveform)]).numpy()
+            responses = torch.cat([maps[0].mean(dim=1) for _, maps in model.features(waveform)]).numpy()
     seconds = time.perf_counter() - start
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     print(json.dumps([seconds, (peak - before) / 1024, responses.tolist()]))

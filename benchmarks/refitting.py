@@ -9,9 +9,10 @@ import time
 
 import numpy as np
 
-from dha_utils.compensation import compensate, layer_activations, windows
+from dha_utils.compensation import compensate
 from dha_utils.compression import Compressor, load_waveforms
 from dha_utils.datasets import load_clips
+from dha_utils.network_base import layer_activations, windows
 from dha_utils.paths import bundled
 from dha_utils.responses import Responses
 from dha_utils.soundnet import load_soundnet
@@ -38,13 +39,13 @@ print(
 )
 print(f"in all {end - start:.1f} s; peak memory {peak:.2f} GiB")
 
-layer = small.layers[2]
+conv = small.conv3
 x_small = layer_activations(small, waveforms)[2]
 start = time.perf_counter()
-inputs = np.concatenate([w.numpy() for w in windows(x_small, layer)])
+inputs = np.concatenate([w.numpy() for w in windows(x_small, conv)])
 inputs = np.hstack([inputs, np.ones((len(inputs), 1), np.float32)])
-full_layer = model.layers[2]
-before = np.concatenate([w.numpy() for w in windows(activations[2], full_layer)])
+full_conv = model.conv3
+before = np.concatenate([w.numpy() for w in windows(activations[2], full_conv)])
 targets = before @ model.conv3.weight[keep["conv3"]].flatten(1).T.numpy()
 np.linalg.lstsq(inputs, targets, rcond=None)
 print(f"conv3 alone by numpy.linalg.lstsq: {time.perf_counter() - start:.1f} s")

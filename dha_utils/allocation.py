@@ -11,15 +11,14 @@ import numpy as np
 
 from dha_utils.complexity import count_macs
 from dha_utils.errors import ParameterError
-from dha_utils.pruning import resized
-from dha_utils.soundnet import Layer, SoundNet
+from dha_utils.network_base import Network
 
 STEPS = 32
 """A layer loses its maps in steps of 1/32 of them, at least one map."""
 
 
 def allocate(
-    model: SoundNet, lost: Mapping[str, np.ndarray], n_samples: int, budget: float
+    network: Network, lost: Mapping[str, np.ndarray], n_samples: int, budget: float
 ) -> dict[str, int]:
     """Return how many maps each layer keeps.
 
@@ -29,11 +28,11 @@ def allocate(
 
     Parameters
     ----------
-    model : SoundNet
+    network : Network
         The full network.
     lost : dict of str to ndarray, shape (maps + 1,)
         Share of what a criterion measures in a layer that is lost when its first k maps are kept, as
-        `dha_utils.channels.order_filters` gives it.
+        `dha_utils.selection.order_filters` gives it.
     n_samples : int
         Length of a clip.
     budget : float
@@ -52,11 +51,23 @@ def allocate(
         raise ParameterError(
             f"budget is {budget!r}, expected a fraction of the computation in (0, 1], such as 0.4"
         )
-    full = [layer.maps_out for layer in model.layers]
+    layers = network.layers
+    full = list(network.widths.values())
     counts = list(full)
-    curves = [lost[f"conv{number}"] for number in range(1, len(full) + 1)]
-    positions = count_macs(model, n_samples)["positions"].tolist()
-    everything = _cost(model.layers, full, positions)
+    curves = [lost[layer] for layer in layers]
+    costs = count_macs(network, n_samples)
+    first, *_ = costs["maps_in"]
+    kernels, positions = costs["kernel"].to_numpy(), costs["positions"].to_numpy()
+    vectors = (
+        costs["parameters"] - costs["macs"] // positions
+    ).to_numpy() // full  # bias and batch norm, per map
+
+    def cost_of(widths: Sequence[int]) -> np.ndarray:
+        """Return multiply-accumulates and parameters of a network of these widths, shape (2,)."""
+        sizes = np.array([first, *widths[:-1]]) * widths * kernels
+        return np.array([(sizes * positions).sum(), sizes.sum() + (vectors * widths).sum()], dtype=float)
+
+    everything = cost_of(full)
     cost = everything
     while cost[0] > budget * everything[0]:
         best = None
@@ -65,7 +76,7 @@ def allocate(
             if fewer < 1:
                 continue
             tried = [*counts[:layer], fewer, *counts[layer + 1 :]]
-            saved = (cost - _cost(model.layers, tried, positions)) / everything
+            saved = (cost - cost_of(tried)) / everything
             rate = (curves[layer][fewer] - curves[layer][count]) / saved.sum()
             if best is None or rate < best[0]:
                 best = (rate, tried)
@@ -74,12 +85,5 @@ def allocate(
                 f"budget {budget!r} is below the cost of one map per layer; choose a larger one"
             )
         counts = best[1]
-        cost = _cost(model.layers, counts, positions)
-    return {f"conv{number}": count for number, count in enumerate(counts, 1)}
-
-
-def _cost(layers: Sequence[Layer], widths: Sequence[int], positions: Sequence[int]) -> np.ndarray:
-    """Return multiply-accumulates and parameters of a network of these widths, shape (2,)."""
-    sizes = [layer.maps_in * layer.maps_out * layer.kernel for layer in resized(layers, widths)]
-    macs = sum(size * n for size, n in zip(sizes, positions, strict=True))
-    return np.array([macs, sum(sizes) + 5 * sum(widths)], dtype=float)
+        cost = cost_of(counts)
+    return dict(zip(layers, counts, strict=True))

@@ -27,9 +27,9 @@ import pandas as pd
 
 from dha_utils.errors import DataError
 from dha_utils.hashing import hash_arrays, hash_json
+from dha_utils.networks import network_behind
 from dha_utils.paths import bundled
 from dha_utils.responses import Responses
-from dha_utils.soundnet import TAPS
 
 A = TypeVar("A")
 
@@ -117,7 +117,8 @@ def key_of(kind: str, responses: Responses, **own: object) -> dict:
 
     Where the sound behind responses is not known, their values stand for it.
     """
-    if responses.taps not in (TAPS, ("mfcc",)):
+    network = network_behind(responses.provenance)
+    if responses.taps not in (network and network.taps, ("mfcc",)):
         own["taps"] = list(responses.taps)
     key = make_key(kind, responses.table, responses.provenance, **own)
     if key["sound"] is None:

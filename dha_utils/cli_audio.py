@@ -54,7 +54,7 @@ def extract(
 ) -> None:
     """Compute the pooled responses to all clips.
 
-    For all 15 taps of SoundNet-8. A run that was killed goes on where it stopped. Long recordings take no
+    At all taps of the network. A run that was killed goes on where it stopped. Long recordings take no
     more memory than short ones.
     """
     check_value("rate", rate)
@@ -65,15 +65,14 @@ def extract(
     from dha_utils.datasets import default_duration
     from dha_utils.extraction import probe_file
     from dha_utils.hardware import choose_device, choose_precision
-    from dha_utils.inspection import check_duration, usable_clips
-    from dha_utils.soundnet import check_padding
+    from dha_utils.inspection import usable_clips
+    from dha_utils.networks import outline
     from dha_utils.store import claim_folder
 
     seconds = default_duration(dataset) if duration is None else parse_duration(duration)
     place = choose_device(device)  # before all files are read
     choose_precision(precision)
-    check_padding(padding)
-    shortest = check_duration(seconds, rate)
+    shortest = outline(padding=padding).check_duration(seconds, rate)
     is_store = output.endswith("/") or Path(output).is_dir()
     (claim_folder if is_store else probe_file)(Path(output))
     if scheduler is None and is_store and place.type == "cpu":

@@ -50,7 +50,12 @@ def grid(
     from dha_utils.criteria import CRITERIA
     from dha_utils.grid import grid_cells, run_grid
 
-    cells = grid_cells(criterion or list(CRITERIA), keep, seeds, control or [""])
+    cells = grid_cells(
+        criterion or [name for name, c in CRITERIA.items() if c.needs != "activations"],
+        keep,
+        seeds,
+        control or [""],
+    )
     typer.echo(
         f"grid: {len(cells)} cells on {', '.join(datasets)}; those that are kept or bundled are not computed again"
     )

@@ -19,7 +19,9 @@ def prune(
     ] = "esc10",
     criterion: Annotated[
         str,
-        typer.Option(help="What orders the filters: explained_variance, next_layer, anova, l1, psnet, ..."),
+        typer.Option(
+            help="What orders the filters, one of dha.CRITERIA: explained_variance, anova, l1, psnet, ..."
+        ),
     ] = "explained_variance",
     keep: Annotated[
         str,
@@ -57,10 +59,11 @@ def predict(
     top: Annotated[int, typer.Option(min=1, help="Classes to print for each file, best first.")] = 3,
 ) -> None:
     """Say what is heard in sound files: the class, its score and the next ones, and how long it took."""
-    from dha_utils.deploy import load_ensemble, load_network, predict
+    from dha_utils.deploy import load_ensemble, predict
     from dha_utils.errors import DhaError
+    from dha_utils.networks import read_network
 
-    network, metadata = load_network(model)
+    network, metadata = read_network(model)
     ensemble = load_ensemble(model.with_suffix(".skops"))
     failed = 0
     for said in predict(network, metadata, ensemble, files):

@@ -22,25 +22,19 @@ He, Zhang and Sun, "Channel Pruning for Accelerating Very Deep Neural Networks",
 Luo, Wu and Lin, "ThiNet", ICCV 2017; Kim et al., "Neuron Merging", NeurIPS 2020.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
+from copy import deepcopy
 
-import numpy as np
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from dha_utils.errors import choose
+from dha_utils.errors import ParameterError, choose
+from dha_utils.network_base import BATCH, Network, slice_channels, windows
 from dha_utils.pruning import Keep, kept_channels, prune_network
-from dha_utils.soundnet import Layer, SoundNet, check_waveforms
 
 COMPENSATIONS = ("removed", "recalibrated", "merged", "refitted")
 """What may be done after the removal; see the head of this module."""
-
-BATCH = 8
-"""Clips per pass: what is held beside the maps of one layer stays below 100 MB."""
-
-POSITIONS = 50_000
-"""About the most observations that a layer is fitted on, a hundred for each weight of a filter; conv2 has a million."""
 
 RIDGE = 0.1
 """Pull of the refitted kernels towards the original ones, relative to the energy of each input. In the upper layers there
@@ -49,23 +43,23 @@ compensation shows the error on clips held out for other values."""
 
 
 def compensate(
-    full: SoundNet,
+    full: Network,
     keep: Keep,
     activations: Sequence[Tensor],
     method: str = "refitted",
     *,
     ridge: float = RIDGE,
-) -> SoundNet:
+) -> Network:
     """Remove filters and make up for them.
 
     Parameters
     ----------
-    full : SoundNet
+    full : Network
         The network as it is; left as it was.
     keep : dict of str to mask or indices
         As in `dha_utils.prune_network`.
     activations : sequence of Tensor
-        Of the training clips, as `layer_activations` gives them; no label is asked for.
+        Of the training clips, as `dha_utils.network_base.layer_activations` gives them; no label is asked for.
     method : str
         One of `COMPENSATIONS`.
     ridge : float
@@ -73,13 +67,13 @@ def compensate(
 
     Returns
     -------
-    SoundNet
+    Network
         The smaller network; the same as `dha_utils.prune_network` gives where nothing is removed, up to rounding.
 
     Raises
     ------
     ParameterError
-        If the method is unknown, or `keep` does not fit the network.
+        If the method is unknown or does not fit the network, or `keep` does not.
     """
     choose("compensation", method, COMPENSATIONS)
     small = prune_network(full, keep)
@@ -89,92 +83,38 @@ def compensate(
     with torch.inference_mode():
         # The first layer hears the sound itself: of its input nothing is missing, and its kept maps are what they were.
         x_small = activations[1][:, kept[0]]
-        for number, layer in enumerate(small.layers[1:], 2):
-            conv, norm = small.get_submodule(f"conv{number}"), small.get_submodule(f"bn{number}")
-            x_full, original = activations[number - 1], full.get_submodule(f"conv{number}")
+        for number, (name, (conv, norm, _)) in enumerate([*small.layers.items()][1:], 1):
+            x_full, original = activations[number], full.get_submodule(name)
             if method == "merged":
-                _merge(conv, original, x_full, kept[number - 2], kept[number - 1])
+                _merge(conv, original, x_full, kept[number - 1], kept[number])
             else:
-                original = _kept_filters(original, kept[number - 1])
+                original = deepcopy(original)
+                slice_channels(original, kept[number])
                 if method == "recalibrated":
+                    if norm is None:
+                        raise ParameterError(
+                            f"recalibrated sets batch norm, and none follows {name}: use another way"
+                        )
                     _recalibrate(norm, _moments(original, x_full), _moments(conv, x_small))
                 else:
-                    _refit(conv, layer, original, x_full, x_small, ridge)
-            if number < len(small.layers):
-                x_small = layer_output(small, number, x_small)
+                    _refit(conv, original, x_full, x_small, ridge)
+            if number + 1 < len(kept):
+                x_small = small.layer_output(name, x_small)
     return small
 
 
-def layer_activations(model: SoundNet, waveforms: np.ndarray) -> list[Tensor]:
-    """Return what every layer sees, and what the last one hands on.
-
-    Parameters
-    ----------
-    model : SoundNet
-    waveforms : ndarray, shape (clips, samples), float32
-        In [-1, 1].
-
-    Returns
-    -------
-    list of Tensor, each shape (clips, maps, time), float32
-        One more than there are layers; 0.9 MB in all for a clip of 5 s at 22 050 Hz.
-
-    Raises
-    ------
-    DataError
-        If the waveforms are not a matrix or too short for the network.
-    """
-    x = torch.from_numpy(np.ascontiguousarray(waveforms, np.float32))
-    check_waveforms(x)
-    activations = [(x * model.input_scale).unsqueeze(1)]
-    with torch.inference_mode():
-        for number in range(1, len(model.layers) + 1):
-            activations.append(layer_output(model, number, activations[-1]))
-    return activations
-
-
-def layer_output(model: SoundNet, number: int, x: Tensor) -> Tensor:
-    """Return what layer `number` hands on, after ReLU and pooling, for its input (clips, maps, time)."""
-    layer = model.layers[number - 1]
-    conv, norm = model.get_submodule(f"conv{number}"), model.get_submodule(f"bn{number}")
-    outputs = []
-    for batch in x.split(BATCH):
-        out = F.relu_(norm(conv(batch)))
-        outputs.append(F.max_pool1d(out, layer.pool) if layer.pool else out)
-    return torch.cat(outputs)
-
-
-def windows(x: Tensor, layer: Layer) -> Iterator[Tensor]:
-    """Yield, for a few clips at a time, what a convolution sees at its positions: (positions, maps_in * kernel).
-
-    Of more than `POSITIONS` positions in all, every second, third, ... is taken: neighbouring windows are nearly the same.
-    """
-    length = (x.shape[2] + 2 * layer.padding - layer.kernel) // 2 + 1
-    every = max(1, len(x) * length // POSITIONS)
-    for batch in x.split(BATCH):
-        unfolded = F.pad(batch, (layer.padding, layer.padding)).unfold(2, layer.kernel, 2 * every)
-        yield unfolded.permute(0, 2, 1, 3).reshape(-1, batch.shape[1] * layer.kernel)
-
-
-def _kept_filters(conv: nn.Conv1d, kept: Tensor) -> nn.Conv1d:
-    """Return the full convolution with the kept filters only, all of its inputs there."""
-    part = nn.Conv1d(conv.in_channels, len(kept), conv.kernel_size[0], stride=2, padding=conv.padding[0])
-    part.weight, part.bias = nn.Parameter(conv.weight[kept]), nn.Parameter(conv.bias[kept])
-    return part.requires_grad_(False)
-
-
-def _moments(conv: nn.Conv1d, x: Tensor) -> tuple[Tensor, Tensor]:
+def _moments(conv: nn.Module, x: Tensor) -> tuple[Tensor, Tensor]:
     """Return mean and variance of every map of a convolution's output, each (maps,), float64."""
     total, squares, count = 0.0, 0.0, 0
     for batch in x.split(BATCH):
-        out = conv(batch).double()
+        out = conv(batch).double().flatten(2)
         total, squares = total + out.sum((0, 2)), squares + (out**2).sum((0, 2))
         count += out.shape[0] * out.shape[2]
     mean = total / count
     return mean, (squares / count - mean**2).clamp(min=0)
 
 
-def _recalibrate(norm: nn.BatchNorm1d, before: tuple[Tensor, Tensor], now: tuple[Tensor, Tensor]) -> None:
+def _recalibrate(norm: nn.Module, before: tuple[Tensor, Tensor], now: tuple[Tensor, Tensor]) -> None:
     """Set batch norm so that its output has the mean and the variance that it had before."""
     (mean_before, var_before), (mean, var) = before, now
     scale = norm.weight.double() / (norm.running_var.double() + norm.eps).sqrt()
@@ -186,7 +126,7 @@ def _recalibrate(norm: nn.BatchNorm1d, before: tuple[Tensor, Tensor], now: tuple
     norm.running_var.copy_(var)
 
 
-def _merge(conv: nn.Conv1d, original: nn.Conv1d, x_full: Tensor, kept_in: Tensor, kept_out: Tensor) -> None:
+def _merge(conv: nn.Module, original: nn.Module, x_full: Tensor, kept_in: Tensor, kept_out: Tensor) -> None:
     """Give every removed input of a convolution to the kept one that it is most correlated with."""
     flat = x_full.transpose(0, 1).reshape(x_full.shape[1], -1).double()
     mean = flat.mean(1)
@@ -203,28 +143,26 @@ def _merge(conv: nn.Conv1d, original: nn.Conv1d, x_full: Tensor, kept_in: Tensor
     slope = (covariance[removed, into] / spread[into] ** 2).clamp(min=0)
     constant = mean[removed] - slope * mean[into]
     kernels = original.weight[kept_out][:, removed].double()
-    conv.weight.index_add_(1, best, (kernels * slope[None, :, None]).float())
-    conv.bias += (kernels.sum(2) @ constant).float()
+    slopes = slope.view(-1, *[1] * (kernels.ndim - 2))
+    conv.weight.index_add_(1, best, (kernels * slopes).float())
+    conv.bias += (kernels.flatten(2).sum(2) @ constant).float()
 
 
-def _refit(
-    conv: nn.Conv1d, layer: Layer, original: nn.Conv1d, x_full: Tensor, x_small: Tensor, ridge: float
-) -> None:
+def _refit(conv: nn.Module, original: nn.Module, x_full: Tensor, x_small: Tensor, ridge: float) -> None:
     r"""Fit kernel and bias to the original outputs: :math:`\min \|XW - Y\|^2 + \lambda \|D (W - W_0)\|^2`.
 
     :math:`D^2` holds the energy of every input, :math:`W_0` the kernel that is there; the bias is not held back.
     """
-    size = layer.maps_in * layer.kernel
+    maps_out, size = conv.weight.flatten(1).shape
     gram = torch.zeros(size + 1, size + 1, dtype=torch.float64)
-    moment = torch.zeros(size + 1, layer.maps_out, dtype=torch.float64)
+    moment = torch.zeros(size + 1, maps_out, dtype=torch.float64)
     kernel = original.weight.flatten(1).T
-    seen_before = windows(x_full, layer._replace(maps_in=x_full.shape[1]))
-    for inputs, before in zip(windows(x_small, layer), seen_before, strict=True):
+    for inputs, before in zip(windows(x_small, conv), windows(x_full, original), strict=True):
         inputs = F.pad(inputs, (0, 1), value=1.0)  # a column of ones for the bias
         targets = before @ kernel + original.bias
         gram += (inputs.T @ inputs).double()
         moment += (inputs.T @ targets).double()
-    start = torch.cat([conv.weight.reshape(layer.maps_out, size), conv.bias[:, None]], 1).double().T
+    start = torch.cat([conv.weight.flatten(1), conv.bias[:, None]], 1).double().T
     energy = gram.diagonal().clone()
     # An input that is always zero can have any weight; it keeps its own.
     penalty = ridge * energy.clamp(min=1e-3 * energy[:-1].mean())

@@ -1,43 +1,46 @@
 """What a network and its classifiers cost: multiply-accumulates and parameters, counted exactly, layer by layer.
 
 Conventions: one multiply-accumulate (MAC) is one multiplication and one addition; biases, batch norm, ReLU and max pooling are
-not counted, as in the literature on pruning. Counts are for one clip. The ensemble reads conv1 to conv7; the two heads of
-SoundNet play no part in it and count only where that is asked for. An addition of the averages over time counts as a MAC.
+not counted, as in the literature on pruning. Counts are for one clip. The ensemble reads the taps; what else reads the last maps
+(two heads, in SoundNet) plays no part in it and counts only where that is asked for. An addition of the averages over positions
+counts as a MAC. Where no network is given, it is SoundNet-8.
 
 A filter *needs to be computed* if its map is kept at a tap, or if a filter that needs to be computed reads it. Kernels read all
 maps of the layer below, so that only layers that nothing else reads are affected: here the last one.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
+from math import prod
 
 import numpy as np
 import pandas as pd
+from torch import nn
 
 from dha_utils.criteria.filters import psnet_kept_filters
 from dha_utils.ensemble import LayerEnsemble, fitted_svm
 from dha_utils.errors import ParameterError
-from dha_utils.pruning import resized
+from dha_utils.network_base import Network
+from dha_utils.networks import outline
 from dha_utils.selection import n_to_keep
-from dha_utils.soundnet import HEADS, LAYERS, MIN_SAMPLES, SoundNet, layer_number
 
 
-def count_macs(model: SoundNet, n_samples: int, *, heads: bool = False) -> pd.DataFrame:
+def count_macs(network: Network, n_samples: int, *, heads: bool = False) -> pd.DataFrame:
     """Return the multiply-accumulates and the parameters of every layer for one clip.
 
     Parameters
     ----------
-    model : SoundNet
+    network : Network
         Full or pruned.
     n_samples : int
         Length of the clip: 110 250 for 5 s at 22 050 Hz.
     heads : bool
-        Count the two output heads as well; a clip that is too short for their kernels makes no use of them.
+        Count the heads as well; a clip that is too short for their kernels makes no use of them.
 
     Returns
     -------
     DataFrame
-        One row per layer: layer, maps_in, maps_out, kernel, positions (time positions of its output), macs, parameters
-        (kernel, bias and the four vectors of batch norm; heads have no batch norm); all but the first are int.
+        One row per layer: layer, maps_in, maps_out, kernel (values that it reads of each map), positions (of its output), macs,
+        parameters (kernel, bias and the four vectors of batch norm, where there is one); all but the first are int.
 
     Raises
     ------
@@ -46,27 +49,33 @@ def count_macs(model: SoundNet, n_samples: int, *, heads: bool = False) -> pd.Da
 
     Examples
     --------
-    >>> table = count_macs(SoundNet(), 110_250)
+    >>> from dha_utils.networks import outline
+    >>> table = count_macs(outline("soundnet8"), 110_250)
     >>> int(table["macs"].sum()), int(table["parameters"].sum())
     (146397184, 2878384)
     """
-    if n_samples < MIN_SAMPLES:
-        raise ParameterError(f"n_samples is {n_samples!r}, the network needs at least {MIN_SAMPLES}")
-    rows = []
-    length = n_samples
-    for number, layer in enumerate(model.layers, 1):
-        length = (length + 2 * layer.padding - layer.kernel) // 2 + 1
-        size = layer.maps_in * layer.maps_out * layer.kernel
-        rows.append((f"conv{number}", *layer[:3], length, size * length, size + 5 * layer.maps_out))
-        length //= layer.pool or 1
+    shapes = network.shapes(n_samples)
+    *_, last = shapes.values()
+    convs = [(name, *layer[:2], prod(shapes[name][1:])) for name, layer in network.layers.items()]
     if heads:
-        for head in HEADS:
-            n_classes, maps_in, kernel = model.get_submodule(head).weight.shape
-            positions = max(0, (length - kernel) // 2 + 1)
-            size = maps_in * n_classes * kernel
-            rows.append((head, maps_in, n_classes, kernel, positions, size * positions, size + n_classes))
+        found = ((head, network.get_submodule(head)) for head in network.heads)
+        convs += [(head, conv, None, _positions(conv, last[1:])) for head, conv in found]
+    rows = []
+    for name, conv, norm, positions in convs:
+        size, kernel = conv.weight.numel(), prod(conv.kernel_size)
+        vectors = (conv.bias is not None) + 4 * (norm is not None)
+        costs = size * positions, size + vectors * conv.out_channels
+        rows.append((name, conv.in_channels, conv.out_channels, kernel, positions, *costs))
     columns = ["layer", "maps_in", "maps_out", "kernel", "positions", "macs", "parameters"]
     return pd.DataFrame(rows, columns=columns)
+
+
+def _positions(conv: nn.Module, lengths: Sequence[int]) -> int:
+    """Return how many positions a convolution's output has, 0 where the input is shorter than the kernel."""
+    axes = zip(lengths, conv.kernel_size, conv.stride, conv.padding, strict=True)
+    return prod(
+        max(0, (length + 2 * padding - kernel) // stride + 1) for length, kernel, stride, padding in axes
+    )
 
 
 def count_classifier_macs(ensemble: LayerEnsemble) -> pd.DataFrame:
@@ -104,30 +113,33 @@ def saving(full: Iterable[int], small: Iterable[int]) -> float:
     return 1 - sum(small) / sum(full)
 
 
-def fraction_widths(keep: float, first: int = 1) -> list[int]:
+def fraction_widths(keep: float, first: int = 1, network: Network | None = None) -> dict[str, int]:
     """Return the maps of every layer when the layers from number `first` on keep a fraction, as `dha_utils.select` rounds it.
 
-    >>> fraction_widths(0.11, first=3)
+    >>> list(fraction_widths(0.11, first=3).values())
     [16, 32, 7, 14, 28, 56, 113]
     """
-    return [
-        n_to_keep(keep, layer.maps_out) if number >= first else layer.maps_out
-        for number, layer in enumerate(LAYERS, 1)
-    ]
+    widths = (network or outline()).widths
+    return {
+        layer: n_to_keep(keep, n) if number >= first else n
+        for number, (layer, n) in enumerate(widths.items(), 1)
+    }
 
 
-def kept_filters(masks: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
+def kept_filters(masks: Mapping[str, np.ndarray], network: Network | None = None) -> dict[str, np.ndarray]:
     """Return which filters of every layer make a map that is kept at some tap.
 
     Parameters
     ----------
     masks : dict of str to ndarray, shape (maps,), bool
         Keep masks by tap; a layer without a tap keeps nothing.
+    network : Network, optional
+        By default SoundNet-8.
 
     Returns
     -------
     dict of str to ndarray, shape (maps,), bool
-        By layer, ``conv1`` to ``conv7``.
+        By layer.
 
     Raises
     ------
@@ -140,9 +152,10 @@ def kept_filters(masks: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
     >>> [int(mask.sum()) for mask in kept.values()]
     [2, 7, 0, 0, 0, 0, 0]
     """
-    kept = {f"conv{number}": np.zeros(layer.maps_out, bool) for number, layer in enumerate(LAYERS, 1)}
+    network = network or outline()
+    kept = {layer: np.zeros(n_maps, bool) for layer, n_maps in network.widths.items()}
     for tap, mask in masks.items():
-        filters = kept[f"conv{layer_number(tap)}"]
+        filters = kept[network.layer_of(tap)]
         if mask.shape != filters.shape:
             raise ParameterError(
                 f"the mask of {tap} has shape {mask.shape}, its layer {len(filters)} filters"
@@ -151,7 +164,7 @@ def kept_filters(masks: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
     return kept
 
 
-def needed_filters(masks: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
+def needed_filters(masks: Mapping[str, np.ndarray], network: Network | None = None) -> dict[str, np.ndarray]:
     """Return which filters need to be computed for the maps that are kept; see the head of this module.
 
     Parameters and errors as in `kept_filters`.
@@ -162,7 +175,7 @@ def needed_filters(masks: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
     >>> [int(mask.sum()) for mask in needed.values()]
     [16, 5, 0, 0, 0, 0, 0]
     """
-    needed = kept_filters(masks)
+    needed = kept_filters(masks, network)
     read = False  # whether a filter of the layer above needs to be computed, and reads all of this layer
     for layer, mask in reversed(needed.items()):
         needed[layer] = np.full(len(mask), True) if read else mask
@@ -170,19 +183,18 @@ def needed_filters(masks: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
     return needed
 
 
-def pooling_additions(maps: Mapping[str, int], n_samples: int) -> int:
-    """Return the additions of the averages over time of these numbers of maps at every tap.
+def pooling_additions(maps: Mapping[str, int], n_samples: int, network: Network | None = None) -> int:
+    """Return the additions of the averages over all positions of these numbers of maps at every tap.
 
     >>> pooling_additions({"relu7": 10}, 110_250)  # four positions
     40
     """
-    positions = count_macs(SoundNet(), n_samples)["positions"].tolist()
-    total = 0
-    for tap, n_maps in maps.items():
-        number = layer_number(tap)
-        shrunk = (LAYERS[number - 1].pool or 1) if tap.startswith("pool") else 1
-        total += n_maps * (positions[number - 1] // shrunk)
-    return total
+    shapes = (network or outline()).shapes(n_samples)
+    return sum(n_maps * prod(shapes[tap][1:]) for tap, n_maps in maps.items())
+
+
+FIRST = ("conv1", "conv2")
+"""Layers of SoundNet that are left whole: most of its computation, and few maps."""
 
 
 def savings_table(
@@ -209,14 +221,16 @@ def savings_table(
         are counted as where they are ignored; NaN where there is nothing to go by.
     """
     percent = f"{100 * (1 - keep):.0f} %"
-    whole = [layer.maps_out for layer in LAYERS]
-    union = [int(mask.sum()) for mask in kept_filters(masks).values()]
+    full_network = outline()
+    union = {layer: int(mask.sum()) for layer, mask in kept_filters(masks).items()}
+    union |= {layer: full_network.widths[layer] for layer in FIRST}
     kept_maps = {tap: int(mask.sum()) for tap, mask in masks.items()}
-    costs = count_macs(SoundNet(), n_samples)
+    costs = count_macs(full_network, n_samples)
     needed = [mask.mean() for mask in needed_filters(masks).values()]
 
-    def network(widths: list[int]) -> int:
-        return int(count_macs(SoundNet(layers=resized(LAYERS, widths)), n_samples)["macs"].sum())
+    def network(widths: Mapping[str, int]) -> int:
+        small = full_network.narrow({layer: np.arange(n) for layer, n in widths.items()})
+        return int(count_macs(small, n_samples)["macs"].sum())
 
     removed = "removing the filters of conv3 to conv7"
     ways = {
@@ -225,7 +239,7 @@ def savings_table(
             round(sum(macs * share for macs, share in zip(costs["macs"], needed, strict=True))),
             kept_maps,
         ),
-        "removing_union": (f"{removed} that are kept at no tap", network(whole[:2] + union[2:]), kept_maps),
+        "removing_union": (f"{removed} that are kept at no tap", network(union), kept_maps),
         "removing_fraction": (f"{removed}, {percent} of each", network(fraction_widths(keep, 3)), kept_maps),
         "removing_everywhere": (
             f"removing {percent} of the filters of all layers",
@@ -234,12 +248,12 @@ def savings_table(
         ),
         "psnet": (
             "removing those that p-Snet removes",
-            network([len(kept) for kept in psnet_kept_filters().values()]),
+            network({layer: len(kept) for layer, kept in psnet_kept_filters().items()}),
             None,
         ),
         "cap": (
             "all that conv1 and conv2, left whole, leave to be saved",
-            int(costs["macs"][:2].sum()),
+            int(costs["macs"][: len(FIRST)].sum()),
             None,
         ),
     }

@@ -15,24 +15,24 @@ import torch
 
 from dha_utils.allocation import allocate
 from dha_utils.announcements import announce
-from dha_utils.channels import FilterOrder, LayerStatistics, gather_statistics, order_filters
-from dha_utils.compensation import compensate, layer_activations
+from dha_utils.compensation import compensate
 from dha_utils.complexity import count_macs
-from dha_utils.criteria.filters import psnet_kept_filters
+from dha_utils.criteria.unpooled import LayerStatistics, gather_statistics
 from dha_utils.datasets.clips import Clips
 from dha_utils.errors import ParameterError
 from dha_utils.evaluation import CrossValidation, cross_validate_networks
 from dha_utils.extraction import BATCH_SIZE, pool_maps
 from dha_utils.finetuning import fine_tune
-from dha_utils.fused import FusedTaps
 from dha_utils.hardware import one_core
+from dha_utils.network_base import Network, layer_activations
+from dha_utils.networks import load_behind
 from dha_utils.paths import data_dir
 from dha_utils.provenance import clips_of
 from dha_utils.responses import Responses
-from dha_utils.soundnet import TAPS, SoundNet, load_soundnet
+from dha_utils.selection import FilterOrder, find_criterion, order_filters
 from dha_utils.sweep_store import committed_file, evaluate
 from dha_utils.sweeps import describe_cell
-from dha_utils.trials import PSNET_SIZE, Trial, parse_size
+from dha_utils.trials import Trial, parse_size
 from dha_utils.waveforms import load_audio
 from dha_utils.work import in_order
 
@@ -52,13 +52,13 @@ class Compressor:
 
     Parameters
     ----------
-    model : SoundNet
+    model : Network
         The full network.
     waveforms : ndarray, shape (clips, samples), float32
     responses : Responses
         Of the same clips to the full network.
     activations : sequence of Tensor, optional
-        Of the same clips in the full network, if they are known (`dha_utils.compensation.layer_activations`).
+        Of the same clips in the full network, if they are known (`dha_utils.network_base.layer_activations`).
     training : ndarray, shape (clips,), bool, optional
         Which clips may be looked at; by default all.
     fold : int
@@ -67,7 +67,7 @@ class Compressor:
 
     def __init__(
         self,
-        model: SoundNet,
+        model: Network,
         waveforms: np.ndarray,
         responses: Responses,
         activations: Sequence[torch.Tensor] | None = None,
@@ -85,34 +85,43 @@ class Compressor:
         return [x[torch.from_numpy(self.training)] for x in self._all_activations]
 
     @cached_property
-    def statistics(self) -> list[LayerStatistics]:
+    def statistics(self) -> dict[str, LayerStatistics]:
         """Second moments of every layer."""
         return gather_statistics(self.model, self.activations)
 
     def _order(self, criterion: str, seed: int) -> dict[str, FilterOrder]:
         return order_filters(
             criterion,
-            model=self.model,
-            statistics=self.statistics,
+            self.model,
+            statistics=self.statistics if find_criterion(criterion).needs == "activations" else {},
             responses=self.responses.take(self.training),
             seed=(seed, self.fold),
         )
 
     def keep(self, trial: Trial) -> dict[str, np.ndarray]:
-        """Return the kept channels of every layer."""
-        if trial.criterion == "psnet":
-            if trial.size != PSNET_SIZE:
-                raise ParameterError(f"p-Snet has {PSNET_SIZE} maps, not {trial.size}: give that as size")
-            return {layer: np.array(kept) for layer, kept in psnet_kept_filters().items()}
+        """Return the kept channels of every layer.
+
+        Raises
+        ------
+        ParameterError
+            If the criterion names a set of maps, and the size is another than theirs.
+        """
         orders = self.order(trial.criterion, trial.seed)
-        counts = parse_size(trial.size)
+        counts = parse_size(trial.size, self.model)
+        if not find_criterion(trial.criterion).is_order:
+            own = {layer: int((order.lost > 0).sum()) for layer, order in orders.items()}
+            if counts != own:
+                size = "-".join(map(str, own.values()))
+                raise ParameterError(
+                    f"criterion {trial.criterion!r} names {size} maps, not {trial.size}: give that as size"
+                )
         if isinstance(counts, float):
             dividing = orders if trial.widths == "own" else self.order(trial.widths, 0)
             lost = {layer: order.lost for layer, order in dividing.items()}
             counts = allocate(self.model, lost, self.waveforms.shape[1], counts)
         return {layer: np.sort(orders[layer].channels[:count]) for layer, count in counts.items()}
 
-    def small_network(self, trial: Trial) -> SoundNet:
+    def small_network(self, trial: Trial) -> Network:
         """Return the smaller network of a trial."""
         small = compensate(self.model, self.keep(trial), self.activations, trial.compensation)
         if trial.epochs:
@@ -121,19 +130,19 @@ class Compressor:
         return small
 
 
-def network_responses(model: SoundNet, waveforms: np.ndarray, like: Responses) -> Responses:
+def network_responses(model: Network, waveforms: np.ndarray, like: Responses) -> Responses:
     """Return the responses of a network to waveforms (clips, samples); the clip table is that of `like`.
 
     As in `dha_utils.extract_responses`, several clips share a pass, in threads of one core each.
     """
-    taps = FusedTaps(model)
+    taps = model.fast()
 
     def batch(start: int) -> dict[str, np.ndarray]:
         with one_core():
             return pool_maps(taps, waveforms[start : start + BATCH_SIZE])
 
     parts = in_order(batch, range(0, len(waveforms), BATCH_SIZE))
-    arrays = {tap: np.concatenate([part[tap] for part in parts]) for tap in TAPS}
+    arrays = {tap: np.concatenate([part[tap] for part in parts]) for tap in model.taps}
     return Responses(arrays, like.table, like.provenance)
 
 
@@ -142,14 +151,14 @@ class CompressionStudy:
 
     Parameters
     ----------
-    model : SoundNet
+    model : Network
     waveforms : ndarray, shape (clips, samples), float32
         Of all clips, in the order of `responses`.
     responses : Responses
         Of all clips to the full network.
     """
 
-    def __init__(self, model: SoundNet, waveforms: np.ndarray, responses: Responses):
+    def __init__(self, model: Network, waveforms: np.ndarray, responses: Responses):
         self.model, self.waveforms, self.responses = model, waveforms, responses
         self.folds = responses.test_folds
         self.activations = layer_activations(model, waveforms)
@@ -159,11 +168,11 @@ class CompressionStudy:
         training = self.responses.folds != fold
         return Compressor(self.model, self.waveforms, self.responses, self.activations, training, fold)
 
-    def networks(self, trial: Trial) -> dict[int, SoundNet]:
+    def networks(self, trial: Trial) -> dict[int, Network]:
         """Return the smaller network of every test fold, made on the other folds."""
         return {fold: self.compressor(fold).small_network(trial) for fold in self.folds}
 
-    def run(self, trial: Trial) -> tuple[CrossValidation, dict[int, SoundNet]]:
+    def run(self, trial: Trial) -> tuple[CrossValidation, dict[int, Network]]:
         """Return what the ensemble says of every clip, and the network of every fold."""
         networks = self.networks(trial)
         responses = {
@@ -175,7 +184,7 @@ class CompressionStudy:
     def describe(self, trial: Trial) -> dict:
         """Return a trial with what was measured, in JSON types.
 
-        As for a cell of a sweep, and ``macs`` and ``parameters``, of conv1 to conv7, as fractions of the full network's, the
+        As for a cell of a sweep, and ``macs`` and ``parameters``, of all layers, as fractions of the full network's, the
         mean over folds, and ``layer_maps``, the maps of every layer in every fold.
         """
         run, networks = self.run(trial)
@@ -208,7 +217,7 @@ def load_study(responses: Responses, dataset: str, root: str | Path | None = Non
     waveforms = load_waveforms(
         clips, parameters["rate"], parameters["duration"], channel=parameters.get("channel", "mean")
     )
-    return CompressionStudy(load_soundnet(), waveforms, responses)
+    return CompressionStudy(load_behind(responses.provenance), waveforms, responses)
 
 
 def run_trials(

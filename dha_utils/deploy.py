@@ -2,7 +2,7 @@
 
 Conventions: a model is a handful of files of one stem. ``small.safetensors`` holds the network and, in its header, all that is
 needed to feed it (rate, duration, channel) and to read it (classes); ``small.skops`` the ensemble of classifiers; ``small.pt2``
-and ``small.onnx`` the network alone, with the fifteen taps as outputs, for any number of clips of the duration it was made for.
+and ``small.onnx`` the network alone, with its taps as outputs, for any number of clips of the duration it was made for.
 """
 
 import io
@@ -13,91 +13,34 @@ import warnings
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from zipfile import ZipFile
 
 import numpy as np
 import onnxruntime
 import skops.io
 import torch
-from safetensors import SafetensorError, safe_open
-from safetensors.torch import save_file
 from skops.io.exceptions import UntrustedTypesFoundException
 from torch import Tensor, nn
 
-from dha_utils.ensemble import LayerEnsemble
+from dha_utils.ensemble import CalibratedSVM, Layer, LayerEnsemble
 from dha_utils.errors import DataError
 from dha_utils.extraction import pool_maps
-from dha_utils.fused import FusedTaps
+from dha_utils.network_base import Network
 from dha_utils.paths import atomic_write
-from dha_utils.pruning import resized, widths
-from dha_utils.soundnet import LAYERS, TAPS, SoundNet
 from dha_utils.waveforms import load_audio
 
 TRUSTED = [
-    "dha_utils.ensemble.CalibratedSVM",
-    "dha_utils.ensemble.Layer",
-    "dha_utils.ensemble.LayerEnsemble",
+    *(f"{kind.__module__}.{kind.__name__}" for kind in (CalibratedSVM, Layer, LayerEnsemble)),
     "sklearn.calibration._CalibratedClassifier",
     "sklearn.calibration._SigmoidCalibration",
 ]
 """Types, besides those that skops knows to be harmless, that a file of classifiers may hold; scikit-learn's are in older ones."""
 
+MOVED = {"dha_utils.ensemble": LayerEnsemble.__module__}
+"""Where the classifiers were when older files were written -> where they are."""
+
 ONNX_TOLERANCE = 1e-4
 """Largest deviation of an ONNX tap from PyTorch's, relative to the tap's largest value."""
-
-
-def save_network(path: str | Path, model: SoundNet, metadata: Mapping) -> None:
-    """Write a network, full or pruned, with what is to be known of it, atomically.
-
-    Parameters
-    ----------
-    path : path
-        A safetensors file.
-    model : SoundNet
-    metadata : dict
-        JSON types.
-    """
-    header = {
-        "widths": widths(model), "input_scale": model.input_scale, "padding": model.padding, "metadata": dict(metadata)
-    }  # fmt: skip
-    tensors = {
-        name: tensor.contiguous() for name, tensor in model.state_dict().items() if tensor.ndim
-    }  # batch norm's update counter is no weight
-    with atomic_write(Path(path)) as temporary:
-        save_file(tensors, temporary, metadata={"dha": json.dumps(header, ensure_ascii=False)})
-
-
-def load_network(path: str | Path) -> tuple[SoundNet, dict]:
-    """Read a network written by `save_network`.
-
-    Returns
-    -------
-    model : SoundNet
-        In evaluation mode, without gradients.
-    metadata : dict
-
-    Raises
-    ------
-    DataError
-        If the file is missing, damaged or of another kind.
-    """
-    path = Path(path)
-    if not path.is_file():
-        raise DataError(f"{path}: no such file; `dha prune` makes one")
-    try:
-        with safe_open(path, "pt") as file:
-            header = json.loads(file.metadata()["dha"])
-            model = SoundNet(
-                header["input_scale"], resized(LAYERS, header["widths"]), header.get("padding", "input")
-            )
-            tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 - no dict
-        counters = {name: t for name, t in model.state_dict().items() if not t.ndim}
-        model.load_state_dict(tensors | counters)
-        return model.eval().requires_grad_(False), header["metadata"]
-    except (SafetensorError, KeyError, TypeError, ValueError, RuntimeError) as error:
-        fault = str(error).splitlines()[0]
-        raise DataError(
-            f"{path}: not a network of `dha prune`, or damaged ({fault}); make it again"
-        ) from error
 
 
 def save_ensemble(path: str | Path, ensemble: LayerEnsemble) -> None:
@@ -120,7 +63,7 @@ def load_ensemble(path: str | Path) -> LayerEnsemble:
             f"{path}: no such file; the classifiers that `dha prune` wrote belong beside the network"
         )
     try:
-        ensemble = skops.io.load(path, trusted=TRUSTED)
+        ensemble = skops.io.loads(_with_names_of_today(path), trusted=TRUSTED)
     except UntrustedTypesFoundException as error:
         raise DataError(f"{path}: holds types that are not trusted, and is not used ({error})") from error
     except Exception as error:  # skops raises whatever its zip and JSON readers do
@@ -130,23 +73,38 @@ def load_ensemble(path: str | Path) -> LayerEnsemble:
     return ensemble
 
 
-class Taps(nn.Module):
-    """A network as exported: waveforms (clips, samples) -> the maps of the 15 taps, in order."""
+def _with_names_of_today(path: Path) -> bytes:
+    """Return the file, in which types that have moved are named by where they are."""
+    if all(old == new for old, new in MOVED.items()):
+        return path.read_bytes()
+    renamed = io.BytesIO()
+    with ZipFile(path) as before, ZipFile(renamed, "w") as after:
+        for name in before.namelist():
+            content = before.read(name)
+            if name == "schema.json":
+                for old, new in MOVED.items():
+                    content = content.replace(json.dumps(old).encode(), json.dumps(new).encode())
+            after.writestr(name, content)
+    return renamed.getvalue()
 
-    def __init__(self, network: SoundNet):
+
+class Exported(nn.Module):
+    """A network as exported: waveforms (clips, samples) -> the maps of its taps, in order."""
+
+    def __init__(self, network: Network):
         super().__init__()
         self.network = network
 
     def forward(self, waveforms: Tensor) -> tuple[Tensor, ...]:
-        """Return the maps of every tap, each (clips, maps, time)."""
-        return tuple(maps for _, maps in self.network.taps(waveforms))
+        """Return the maps of every tap, each (clips, maps, *positions)."""
+        return tuple(maps for _, maps in self.network.features(waveforms))
 
 
-def export_torch(model: SoundNet, n_samples: int, path: str | Path) -> torch.export.ExportedProgram:
+def export_torch(model: Network, n_samples: int, path: str | Path) -> torch.export.ExportedProgram:
     """Write the network for `torch.export.load`; any number of clips of `n_samples` samples."""
     example = torch.zeros(2, n_samples)
     clips = {"waveforms": {0: torch.export.Dim("clips")}}
-    program = torch.export.export(Taps(model).eval(), (example,), dynamic_shapes=clips)
+    program = torch.export.export(Exported(model).eval(), (example,), dynamic_shapes=clips)
     buffer = io.BytesIO()  # a file would have to end in .pt2
     torch.export.save(program, buffer)
     with atomic_write(Path(path)) as temporary:
@@ -154,12 +112,12 @@ def export_torch(model: SoundNet, n_samples: int, path: str | Path) -> torch.exp
     return program
 
 
-def export_onnx(model: SoundNet, n_samples: int, path: str | Path) -> float:
+def export_onnx(model: Network, n_samples: int, path: str | Path) -> float:
     """Write the network as ONNX, run it with onnxruntime and compare all taps.
 
     Parameters
     ----------
-    model : SoundNet
+    model : Network
     n_samples : int
         Length of the clips that it will take; any number of them at a time.
     path : path
@@ -180,20 +138,20 @@ def export_onnx(model: SoundNet, n_samples: int, path: str | Path) -> float:
     with warnings.catch_warnings(), atomic_write(Path(path)) as temporary:
         warnings.simplefilter("ignore")
         torch.onnx.export(
-            Taps(model).eval(), (torch.zeros(2, n_samples),), temporary, input_names=["waveforms"],
-            output_names=list(TAPS), dynamic_shapes=clips, dynamo=True, external_data=False, verbose=False,
+            Exported(model).eval(), (torch.zeros(2, n_samples),), temporary, input_names=["waveforms"],
+            output_names=list(model.taps), dynamic_shapes=clips, dynamo=True, external_data=False, verbose=False,
         )  # fmt: skip
         session = onnxruntime.InferenceSession(temporary.read_bytes(), providers=["CPUExecutionProvider"])
         waveforms = 0.1 * torch.randn(3, n_samples, generator=torch.Generator().manual_seed(0))
-        outputs = session.run(list(TAPS), {"waveforms": waveforms.numpy()})
+        outputs = session.run(list(model.taps), {"waveforms": waveforms.numpy()})
         with torch.inference_mode():
-            expected = [maps.numpy() for maps in Taps(model)(waveforms)]
+            expected = [maps.numpy() for maps in Exported(model)(waveforms)]
         deviations = [
             float(np.abs(a - b).max() / max(np.abs(b).max(), np.finfo(np.float32).tiny))
             for a, b in zip(outputs, expected, strict=True)
         ]
         if max(deviations) > ONNX_TOLERANCE:
-            tap = TAPS[int(np.argmax(deviations))]
+            tap = model.taps[int(np.argmax(deviations))]
             raise DataError(
                 f"{path}: ONNX deviates from PyTorch by {max(deviations):.1e} at {tap}; not written"
             )
@@ -214,14 +172,14 @@ class Prediction:
 
 
 def predict(
-    model: SoundNet, metadata: Mapping, ensemble: LayerEnsemble, paths: Sequence[str | Path]
+    model: Network, metadata: Mapping, ensemble: LayerEnsemble, paths: Sequence[str | Path]
 ) -> Iterator[Prediction | DataError]:
     """Classify sound files one by one; each is resampled, and padded or cut, to what the model was made for.
 
     Parameters
     ----------
     model, metadata
-        As `load_network` returns them.
+        As `dha_utils.networks.read_network` returns them.
     ensemble : LayerEnsemble
     paths : sequence of path
 
@@ -229,7 +187,7 @@ def predict(
     ------
     Prediction, or the AudioError of a file that cannot be used
     """
-    taps = FusedTaps(model)
+    taps = model.fast()
     for path in paths:
         start = time.perf_counter()
         try:
@@ -240,7 +198,7 @@ def predict(
         decoded = time.perf_counter()
         pooled = pool_maps(taps, [waveform])
         heard = time.perf_counter()
-        scores = ensemble.predict_proba(np.concatenate([pooled[tap] for tap in TAPS], axis=1))[0]
+        scores = ensemble.predict_proba(np.concatenate([pooled[tap] for tap in model.taps], axis=1))[0]
         seconds = {
             "decoding": decoded - start,
             "network": heard - decoded,

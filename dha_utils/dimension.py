@@ -4,6 +4,7 @@ Conventions: responses ``x`` are (clips, maps); *standardised* means zero mean a
 that every map that varies counts alike; constant maps are left out. Shares of variance are fractions.
 """
 
+from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from typing import NamedTuple
 
@@ -11,9 +12,10 @@ import numpy as np
 import pandas as pd
 from scipy import linalg
 
+from dha_utils.network_base import Network
+from dha_utils.networks import outline
 from dha_utils.responses import Responses
 from dha_utils.selection import Selection, n_to_keep
-from dha_utils.soundnet import layer_number
 from dha_utils.sweeps import Cell, selector
 
 DOMINANT = 0.25
@@ -345,22 +347,26 @@ def by_pair(matrix: np.ndarray, taps: Sequence[str]) -> dict[str, dict[str, floa
     }
 
 
-def kept_filters(selection: Selection) -> dict[int, np.ndarray]:
-    """Return which filters of every layer are kept at one of its taps at least: layer number -> mask (filters,), bool."""
-    filters: dict[int, np.ndarray] = {}
+def kept_filters(selection: Selection, network: Network) -> dict[str, np.ndarray]:
+    """Return which filters of every layer are kept at one of its taps at least: layer -> mask (filters,), bool."""
+    filters: dict[str, np.ndarray] = {}
     for tap, mask in selection.masks.items():
-        number = layer_number(tap)
-        filters[number] = filters[number] | mask if number in filters else mask
+        layer = network.layer_of(tap)
+        filters[layer] = filters[layer] | mask if layer in filters else mask
     return filters
 
 
-def filter_table(selections: Mapping[str, Sequence[Mapping[int, Selection]]]) -> pd.DataFrame:
+def filter_table(
+    selections: Mapping[str, Sequence[Mapping[int, Selection]]], network: Network | None = None
+) -> pd.DataFrame:
     """Return how many distinct filters are behind the kept maps, layer by layer and in all.
 
     Parameters
     ----------
     selections : dict
         As in `unexplained_table`.
+    network : Network, optional
+        By default SoundNet-8.
 
     Returns
     -------
@@ -369,20 +375,21 @@ def filter_table(selections: Mapping[str, Sequence[Mapping[int, Selection]]]) ->
         at one tap at least, mean over folds and draws.
     """
     first = next(iter(next(iter(selections.values()))[0].values()))
-    taps = pd.Series({tap: layer_number(tap) for tap in first.masks})
-    filters = {number: len(mask) for number, mask in kept_filters(first).items()}
+    network = network or outline()
+    taps = Counter(network.layer_of(tap) for tap in first.masks)
+    filters = {layer: len(mask) for layer, mask in kept_filters(first, network).items()}
     table = pd.DataFrame(
         {
-            "layer": [f"conv{number}" for number in filters],
-            "taps": [int((taps == number).sum()) for number in filters],
-            "maps": [int((taps == number).sum()) * count for number, count in filters.items()],
+            "layer": list(filters),
+            "taps": [taps[layer] for layer in filters],
+            "maps": [taps[layer] * count for layer, count in filters.items()],
             "filters": list(filters.values()),
         }
     )
     table.loc[len(table)] = ["all", *table[["taps", "maps", "filters"]].sum()]
     for name, draws in selections.items():
         counts = [
-            [mask.sum() for mask in kept_filters(selection).values()]
+            [mask.sum() for mask in kept_filters(selection, network).values()]
             for draw in draws
             for selection in draw.values()
         ]

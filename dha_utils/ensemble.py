@@ -7,7 +7,7 @@ Source: EUSIPCO-18 (Singh, Thakur, Rajan, Bhavsar) and the ensemble code release
 """
 
 import warnings
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable
 from typing import NamedTuple
 
 import numpy as np
@@ -27,23 +27,16 @@ from dha_utils.errors import ParameterError, choose
 
 
 class Layer(NamedTuple):
-    """A tap as the ensemble sees it: its name, number of columns, and the polynomial kernel's degree and gamma."""
+    """A tap as the ensemble sees it: its name, number of columns, and the polynomial kernel's degree and gamma.
+
+    A tap that nobody has set a kernel for has a cubic one and the largest penalty; neither is tuned.
+    """
 
     tap: str
     maps: int
-    degree: int
-    gamma: float
+    degree: int = 3
+    gamma: float = 10.0
 
-
-KERNELS = {
-    "pool1": (5, 15), "bn2": (5, 8), "relu2": (5, 400), "pool2": (7, 15), "bn3": (5, 100), "relu3": (6, 10),
-    "bn4": (4, 40), "relu4": (3, 50), "bn5": (10, 20), "relu5": (4, 20), "pool5": (8, 20), "bn6": (18, 50),
-    "relu6": (3, 10), "bn7": (7, 3), "relu7": (5, 3),
-}  # fmt: skip
-"""Degree and gamma of each tap's kernel, set by hand in the released ensemble code."""
-
-RELEASED_TAPS = ("relu3", "bn4", "relu4", "bn5", "relu5", "pool5", "bn6", "relu6", "bn7", "relu7")
-"""The ten taps (modules 11-24) whose sum is the active line of the released ensemble code."""
 
 CALIBRATION_SPLITS = 5
 """Parts into which the training clips are divided to fit the sigmoids, as in libsvm; fewer where a class has fewer clips."""
@@ -58,33 +51,6 @@ MAX_ITERATIONS = 20_000
 """Cap on the steps of libsvm's solver, per pair of classes, with the released kernels. They multiply dot products by up to
 1e30, which makes the SVMs hard-margin; on all maps they converge below the cap, but on a few maps of the lowest taps
 the classes cannot be separated and the solver would not end."""
-
-
-def soundnet_layers(maps: Mapping[str, int]) -> list[Layer]:
-    """Return the layers of the ensemble for taps with these numbers of maps."""
-    unknown = [tap for tap in maps if tap not in KERNELS]
-    if unknown:
-        raise ParameterError(f"no kernel for tap {unknown[0]!r}; there are: {', '.join(KERNELS)}")
-    return [Layer(tap, n_maps, *KERNELS[tap]) for tap, n_maps in maps.items()]
-
-
-def fusions(taps: Sequence[str], *, single: bool = True) -> dict[str, list[str]]:
-    """Return name -> taps whose scores are summed: every tap if `single`, ``all``, and ``released`` where its ten are.
-
-    Raises
-    ------
-    ParameterError
-        If there are no taps.
-
-    Examples
-    --------
-    >>> fusions(["bn6", "relu6"])
-    {'bn6': ['bn6'], 'relu6': ['relu6'], 'all': ['bn6', 'relu6']}
-    """
-    if not len(taps):
-        raise ParameterError("taps is empty, a fusion sums the scores of at least one")
-    sums = {"all": list(taps)} | ({"released": [*RELEASED_TAPS]} if set(RELEASED_TAPS) <= set(taps) else {})
-    return ({tap: [tap] for tap in taps} if single else {}) | sums
 
 
 def layer_classifier(
@@ -234,8 +200,8 @@ class LayerEnsemble(ClassifierMixin, BaseEstimator):
     Parameters
     ----------
     layers : sequence of Layer, optional
-        How the columns of X are divided into taps, with the kernel of each; `soundnet_layers` gives the
-        released ones. By default all columns are one tap with a cubic kernel.
+        How the columns of X are divided into taps, with the kernel of each; `dha_utils.evaluation.tap_layers` gives
+        those of responses. By default all columns are one tap with a cubic kernel.
     keep : array-like of bool, shape (n_features,), optional
         Columns (maps) that the classifiers may see; by default all.
     classifier : str

@@ -15,14 +15,48 @@ from sklearn.svm import SVC
 from threadpoolctl import threadpool_limits
 
 from dha_utils.datasets import clips as clip_table
-from dha_utils.ensemble import CLASSIFIERS, FoldResult, evaluate_fold, fusions, soundnet_layers
+from dha_utils.ensemble import CLASSIFIERS, FoldResult, Layer, evaluate_fold
 from dha_utils.errors import DataError, ParameterError, choose
+from dha_utils.networks import NETWORKS, network_behind, outline
 from dha_utils.responses import Responses
 from dha_utils.selection import Selection
 from dha_utils.work import in_order
 
 Selector = Callable[[Responses], Selection]
 """Takes the responses of a training fold, returns its keep masks."""
+
+
+def tap_layers(responses: Responses) -> list[Layer]:
+    """Return the layers of the ensemble for responses, each with the kernel that its network names, else the default."""
+    network = network_behind(responses.provenance)
+    kernels = {} if network is None else network.kernels
+    return [Layer(tap, responses[tap].shape[1], *kernels.get(tap, ())) for tap in responses.taps]
+
+
+def fusions(taps: Sequence[str], *, single: bool = True) -> dict[str, list[str]]:
+    """Return name -> taps whose scores are summed: every tap if `single`, ``all``, and the sums that networks name.
+
+    SoundNet names one, ``released``: the ten taps of the released code. It is there where all ten are.
+
+    Raises
+    ------
+    ParameterError
+        If there are no taps.
+
+    Examples
+    --------
+    >>> fusions(["bn6", "relu6"])
+    {'bn6': ['bn6'], 'relu6': ['relu6'], 'all': ['bn6', 'relu6']}
+    """
+    if not len(taps):
+        raise ParameterError("taps is empty, a fusion sums the scores of at least one")
+    named = {
+        name: list(own)
+        for entry in NETWORKS
+        for name, own in outline(entry).sums.items()
+        if {*own} <= {*taps}
+    }
+    return ({tap: [tap] for tap in taps} if single else {}) | {"all": list(taps)} | named
 
 
 @dataclass(frozen=True)
@@ -143,7 +177,7 @@ def cross_validate_many(
         for name, select in selectors.items()
     }
     x, y = responses.matrix(), responses.y
-    layers = soundnet_layers({tap: responses[tap].shape[1] for tap in responses.taps})
+    layers = tap_layers(responses)
 
     def keep(selection: Selection | None) -> np.ndarray | None:
         return None if selection is None else np.concatenate([selection.masks[tap] for tap in responses.taps])
@@ -207,12 +241,9 @@ def cross_validate_networks(
     """
     first = next(iter(responses.values()))
     check_folds(first)
-    layers = {
-        fold: soundnet_layers({tap: r[tap].shape[1] for tap in r.taps}) for fold, r in responses.items()
-    }
     parts = in_order(
         lambda job: evaluate_fold(*job, classifier=classifier),
-        ((r.matrix(), r.y, r.folds == fold, layers[fold]) for fold, r in responses.items()),
+        ((r.matrix(), r.y, r.folds == fold, tap_layers(r)) for fold, r in responses.items()),
         "processes",
     )
     return _collect(first, dict(zip(responses, parts, strict=True)), {})

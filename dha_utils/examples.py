@@ -13,9 +13,10 @@ import numpy as np
 from dha_utils.artifacts import key_of, obtain, places
 from dha_utils.datasets.clips import Clips
 from dha_utils.maps import iterate_maps
+from dha_utils.network_base import Network
+from dha_utils.networks import load_behind, load_network
 from dha_utils.provenance import clips_of, extraction_provenance
 from dha_utils.responses import Responses
-from dha_utils.soundnet import SoundNet, load_soundnet
 from dha_utils.tensor_files import load_tensors, save_tensors
 
 EXAMPLE_TAPS = ("relu3", "pool5")
@@ -60,7 +61,7 @@ class Examples:
 
 
 def compute_examples(
-    clips: Clips, *, rate: int, duration: float, channel: str = "mean", model: SoundNet | None = None
+    clips: Clips, *, rate: int, duration: float, channel: str = "mean", model: Network | None = None
 ) -> Examples:
     """Run the first clip of every class through the network.
 
@@ -73,10 +74,10 @@ def compute_examples(
         Seconds per clip.
     channel : {"mean", "left", "right"}
         What clips of several channels are brought down to.
-    model : SoundNet, optional
+    model : Network, optional
         By default the pretrained network.
     """
-    model = model or load_soundnet()
+    model = load_network() if model is None else model
     rows = clips.table.reset_index(drop=True).drop_duplicates("label").sort_values("label").index.to_numpy()
     first = clips.take(rows)
     maps = {
@@ -106,7 +107,7 @@ def keep_examples(responses: Responses, clips: Clips, folder: Path) -> Examples:
         rate=parameters["rate"],
         duration=parameters["duration"],
         channel=parameters.get("channel", "mean"),
-        model=load_soundnet(padding=parameters.get("padding", "input")),
+        model=load_behind(responses.provenance),
     )
     examples.provenance["key"] = key_of("examples", responses)
     examples.save(folder / f"examples_{parameters['rate']}.safetensors")

@@ -1,4 +1,4 @@
-"""Extraction: from sound files through SoundNet to pooled responses, in parallel, resumable, on one machine or many.
+"""Extraction: from sound files through a network to pooled responses, in parallel, resumable, on one machine or many.
 
 Conventions: waveforms are float32 in [-1, 1], mono; see `dha_utils.responses` for what comes out.
 """
@@ -18,16 +18,15 @@ import torch
 from dha_utils.artifacts import key_of
 from dha_utils.datasets.clips import Clips
 from dha_utils.errors import DataError, ParameterError
-from dha_utils.fused import FusedTaps
 from dha_utils.hardware import choose_device, choose_precision, one_core
 from dha_utils.inspection import identify
+from dha_utils.network_base import Network, Taps, mean_over_positions
+from dha_utils.networks import load_network
 from dha_utils.paths import probe_folder
 from dha_utils.provenance import extraction_provenance
 from dha_utils.responses import Responses
 from dha_utils.sound_files import Cut
-from dha_utils.soundnet import NATIVE_RATE, TAPS, SoundNet, load_soundnet
 from dha_utils.store import MANIFEST, ResponseStore
-from dha_utils.streaming import pool_stream
 from dha_utils.views import mfcc_features
 from dha_utils.waveforms import clip_waveforms, one_ahead, stream_audio
 from dha_utils.work import progress_bar, run_items
@@ -47,7 +46,7 @@ TapsFunction = Callable[[torch.Tensor], Iterable[tuple[str, torch.Tensor]]]
 
 
 def pool_maps(taps: TapsFunction, waveforms: Sequence[np.ndarray]) -> dict[str, np.ndarray]:
-    """Return the time-averaged response of every map of every tap.
+    """Return the response of every map of every tap: its average over all positions.
 
     Waveforms of different lengths are never padded to a common one: after the first layer padding is not silence
     (biases and batch norm answer to it) and would enter the average. Those of equal length share a batch.
@@ -55,7 +54,7 @@ def pool_maps(taps: TapsFunction, waveforms: Sequence[np.ndarray]) -> dict[str, 
     Parameters
     ----------
     taps : callable
-        ``SoundNet.taps`` of a network, or its `FusedTaps`: waveforms -> iterator of (name, maps).
+        ``network.features``, or, quicker, ``network.fast()``: waveforms -> iterator of (name, maps).
     waveforms : sequence of ndarray, each shape (samples,), float32
         In [-1, 1], at one rate.
 
@@ -70,7 +69,7 @@ def pool_maps(taps: TapsFunction, waveforms: Sequence[np.ndarray]) -> dict[str, 
             rows = np.flatnonzero(lengths == length)
             batch = torch.from_numpy(np.stack([waveforms[row] for row in rows]))
             for tap, maps in taps(batch):
-                means = maps.mean(dim=2, dtype=torch.float32).numpy(force=True)
+                means = mean_over_positions(maps).numpy(force=True)
                 pooled.setdefault(tap, np.empty((len(waveforms), maps.shape[1]), np.float32))[rows] = means
     return pooled
 
@@ -96,7 +95,7 @@ def decode(
     return np.concatenate(head)
 
 
-def make_batch(taps: FusedTaps, rate: int, duration: float | None, channel: str = "mean") -> Batch:
+def make_batch(taps: Taps, rate: int, duration: float | None, channel: str = "mean") -> Batch:
     """Return the function that takes some clips from their files to their responses."""
 
     def batch(clips: Clips) -> dict[str, np.ndarray]:
@@ -107,7 +106,7 @@ def make_batch(taps: FusedTaps, rate: int, duration: float | None, channel: str 
             if isinstance(sound, np.ndarray):
                 waveforms[row] = sound
             else:
-                rows[row] = pool_stream(taps, one_ahead(sound))
+                rows[row] = taps.pool_pieces(one_ahead(sound))
         pooled = pool_maps(taps, list(waveforms.values()))
         for i, row in enumerate(waveforms):
             rows[row] = {tap: array[i] for tap, array in pooled.items()}
@@ -295,12 +294,13 @@ def _rename(folder: Path, to: Path) -> None:
 
 
 class Extraction:
-    """An extraction from SoundNet as it is to be run; arguments and errors as in `extract_responses`.
+    """An extraction as it is to be run; arguments and errors as in `extract_responses`.
 
     Attributes
     ----------
     clips : Clips
         Those given, with what tells their sound.
+    taps : tuple of str
     batch : callable
         Clips -> responses: what one worker does.
     provenance : dict
@@ -308,20 +308,21 @@ class Extraction:
     """
 
     def __init__(
-        self, clips, *, model=None, rate=NATIVE_RATE, duration=5.0, channel="mean", batch_size=BATCH_SIZE,
+        self, clips, model=None, *, rate=None, duration=5.0, channel="mean", batch_size=BATCH_SIZE,
         device="auto", precision="float32", padding=None,
     ):  # fmt: skip
         place, dtype = choose_device(device), choose_precision(precision)
-        model = model or load_soundnet(padding=padding or "input")
-        if padding not in (None, model.padding):
+        asked = {} if padding is None else {"padding": padding}
+        model = load_network(**asked) if model is None else model
+        if asked.items() - model.settings.items():
             raise ParameterError(
-                f"padding is {padding!r}, but the network that is given has {model.padding!r}"
+                f"padding is {padding!r}, but the network that is given has {model.settings.get('padding')!r}"
             )
-        self.batch = make_batch(FusedTaps(model, place, dtype), rate, duration, channel)
+        self.taps, rate = model.taps, rate or model.rate
+        self.batch = make_batch(model.fast(place, dtype), rate, duration, channel)
         parameters = {
             "rate": rate, "duration": duration, "channel": channel, "batch_size": batch_size,
-            "input_scale": model.input_scale, "device": place.type, "precision": precision,
-            "padding": model.padding,
+            "device": place.type, "precision": precision, **model.settings,
         }  # fmt: skip
         self.clips = identify(clips)
         self.provenance = extraction_provenance(clips, parameters, model)
@@ -332,9 +333,9 @@ class Extraction:
 
 def extract_responses(
     clips: Clips,
+    model: Network | None = None,
     *,
-    model: SoundNet | None = None,
-    rate: int = NATIVE_RATE,
+    rate: int | None = None,
     duration: float | None = 5.0,
     channel: str = "mean",
     batch_size: int = BATCH_SIZE,
@@ -343,7 +344,7 @@ def extract_responses(
     padding: str | None = None,
     out: str | Path | None = None,
 ) -> Responses:
-    """Decode clips, run them through SoundNet and pool every feature map of the 15 taps.
+    """Decode clips, run them through a network and pool every feature map of its taps.
 
     Each worker (`dha_utils.workers`), by default a thread of this process, decodes a batch and runs the network on one core; what
     is computed together never depends on the number of workers, so neither does the result. Sounds longer than a minute are
@@ -352,10 +353,11 @@ def extract_responses(
     Parameters
     ----------
     clips : Clips
-    model : SoundNet, optional
-        By default the pretrained network.
-    rate : int
-        Hz to which audio is resampled; SoundNet was trained at 22 050, the released ensemble code uses 44 100.
+    model : Network, optional
+        By default the pretrained SoundNet-8; see `dha_utils.load_network`.
+    rate : int, optional
+        Hz to which audio is resampled, by default that of the network's own sounds; SoundNet was
+        trained at 22 050, the released ensemble code uses 44 100.
     duration : float or None
         Seconds to which every clip is zero-padded or cut; None keeps each clip's own length.
     channel : {"mean", "left", "right"}
@@ -390,10 +392,10 @@ def extract_responses(
         If a cluster's scheduler is lost, or work ends its workers.
     """
     task = Extraction(
-        clips, model=model, rate=rate, duration=duration, channel=channel, batch_size=batch_size,
+        clips, model, rate=rate, duration=duration, channel=channel, batch_size=batch_size,
         device=device, precision=precision, padding=padding,
     )  # fmt: skip
-    return extract(task.clips, task.batch, TAPS, task.provenance, out, batch_size=task.batch_size)
+    return extract(task.clips, task.batch, task.taps, task.provenance, out, batch_size=task.batch_size)
 
 
 def extract_to_store(clips: Clips, folder: str | Path, **options) -> ResponseStore:
@@ -419,7 +421,7 @@ def extract_to_store(clips: Clips, folder: str | Path, **options) -> ResponseSto
         If the folder cannot be written, or holds what is no store of responses; the rest as in `extract_responses`.
     """
     task = Extraction(clips, **options)
-    return extract_into(folder, task.clips, task.batch, TAPS, task.provenance, task.batch_size)
+    return extract_into(folder, task.clips, task.batch, task.taps, task.provenance, task.batch_size)
 
 
 def extract_mfcc(

@@ -9,7 +9,7 @@ import numpy as np
 import torch
 from torch import nn
 
-from dha_utils.soundnet import SoundNet
+from dha_utils.network_base import Network, mean_over_positions
 
 LEARNING_RATE = 1e-4
 """Of Adam. Small against the weights (about 1e-2): the network is to be mended, not trained anew. Not tuned."""
@@ -18,13 +18,13 @@ BATCH_SIZE = 16
 
 
 def fine_tune(
-    model: SoundNet, waveforms: np.ndarray, y: np.ndarray, *, epochs: int = 5, seed: int = 0
-) -> SoundNet:
+    model: Network, waveforms: np.ndarray, y: np.ndarray, *, epochs: int = 5, seed: int = 0
+) -> Network:
     """Train kernels, biases and batch norm's scale and shift of a network for a few epochs, in place.
 
     Parameters
     ----------
-    model : SoundNet
+    model : Network
         Changed.
     waveforms : ndarray, shape (clips, samples), float32
         The training clips.
@@ -37,18 +37,18 @@ def fine_tune(
 
     Returns
     -------
-    SoundNet
+    Network
         `model`, in evaluation mode, without gradients.
     """
     generator = torch.Generator().manual_seed(seed)
     classes = torch.from_numpy(np.asarray(y, np.int64))
-    head = nn.Linear(model.layers[-1].maps_out, int(classes.max()) + 1)
+    head = nn.Linear([*model.widths.values()][-1], int(classes.max()) + 1)
     nn.init.normal_(head.weight, std=1e-2, generator=generator)
     nn.init.zeros_(head.bias)
     trained = [
         parameter.requires_grad_()
         for name, parameter in model.named_parameters()
-        if not name.startswith("conv8")
+        if name.partition(".")[0] in model.chain
     ]
     optimiser = torch.optim.Adam(
         [{"params": trained}, {"params": head.parameters(), "lr": 1e-3}], lr=LEARNING_RATE
@@ -56,7 +56,7 @@ def fine_tune(
     for _ in range(epochs):
         for rows in torch.randperm(len(classes), generator=generator).split(BATCH_SIZE):
             *_, (_, maps) = model.stages(torch.from_numpy(waveforms[rows.numpy()]))
-            loss = nn.functional.cross_entropy(head(maps.mean(2)), classes[rows])
+            loss = nn.functional.cross_entropy(head(mean_over_positions(maps)), classes[rows])
             optimiser.zero_grad()
             loss.backward()
             optimiser.step()

@@ -1,4 +1,4 @@
-"""The taps of SoundNet once more, for speed: the same numbers up to rounding, with fewer passes over memory.
+"""The taps of a network such as SoundNet once more, for speed: the same numbers up to rounding, with fewer passes over memory.
 
 Conventions: between the steps maps are *time-major*, ``(clips, time, maps)``, so that the stretch of input that a kernel sees
 lies in one piece of memory and every convolution is a matrix product of overlapping rows of it. The rewrites are identities:
@@ -10,14 +10,14 @@ A step says which stretch of its input one output needs (`frame`), how far the n
 the whole input gets at either end (`padding`); `dha_utils.streaming` runs the same steps on pieces of a long recording.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 from torch.nn import functional as F
 from torch.nn.utils.fusion import fuse_conv_bn_weights
 
-from dha_utils.soundnet import TAP_MAPS, SoundNet, check_waveforms
+from dha_utils.network_base import Network, check_waveforms
 
 STRIDE = 2
 
@@ -40,18 +40,18 @@ class Convolution:
     weight : Tensor, shape (maps_out, maps_in, kernel)
     bias : Tensor, shape (maps_out,)
         Both with batch norm folded into them.
-    number : int
-        Of the layer, from 1; names its taps.
+    names : sequence of str
+        Of what it yields.
     padding : int
         Zeros at either end of the whole input.
     group : int
         Neighbouring outputs that one row of input serves.
     """
 
-    def __init__(self, weight: Tensor, bias: Tensor, number: int, padding: int, group: int):
+    def __init__(self, weight: Tensor, bias: Tensor, names: Sequence[str], padding: int, group: int):
         maps_out, maps_in, kernel = weight.shape
         self.frame, self.hop, self.padding, self.group = kernel, STRIDE, padding, group
-        self.maps_in, self.maps_out, self.number = maps_in, maps_out, number
+        self.maps_in, self.maps_out, self.names = maps_in, maps_out, names
         # Column block j is the kernel as it meets the j-th output of a row.
         self.row = kernel + STRIDE * (group - 1)
         columns = weight.new_zeros(group, maps_out, self.row, maps_in)
@@ -91,10 +91,11 @@ class Convolution:
         return products.view(len(x), -1, self.maps_out)[:, :n_outputs].add_(self.bias)
 
     def __call__(self, x: Tensor, left: int, right: int) -> Iterator[tuple[str, Tensor]]:
-        """Yield ``bnN`` and ``reluN`` (the same memory), time-major; arguments as in `convolve`."""
+        """Yield what comes before and behind ReLU (the same memory), time-major; arguments as in `convolve`."""
+        normalised, rectified = self.names
         maps = self.convolve(x, left, right)
-        yield f"bn{self.number}", maps
-        yield f"relu{self.number}", maps.relu_()
+        yield normalised, maps
+        yield rectified, maps.relu_()
 
 
 class OutputPaddedConvolution(Convolution):
@@ -102,14 +103,14 @@ class OutputPaddedConvolution(Convolution):
 
     Parameters
     ----------
-    weight, bias, number, group
+    weight, bias, names, group
         As of `Convolution`.
     edge : Tensor, shape (positions, maps_out)
         What batch norm makes of the zeros at either end of the output.
     """
 
-    def __init__(self, weight: Tensor, bias: Tensor, number: int, group: int, edge: Tensor):
-        super().__init__(weight, bias, number, 0, group)
+    def __init__(self, weight: Tensor, bias: Tensor, names: Sequence[str], group: int, edge: Tensor):
+        super().__init__(weight, bias, names, 0, group)
         self.edge = edge
 
     def convolve(self, x: Tensor, left: int, right: int) -> Tensor:
@@ -121,19 +122,19 @@ class OutputPaddedConvolution(Convolution):
 class PooledConvolution(Convolution):
     """The first block: a row serves all outputs of one pooling window, of which only the maximum is kept."""
 
-    def __init__(self, weight: Tensor, bias: Tensor, number: int, padding: int, group: int):
-        super().__init__(weight, bias, number, padding, group)
+    def __init__(self, weight: Tensor, bias: Tensor, names: Sequence[str], padding: int, group: int):
+        super().__init__(weight, bias, names, padding, group)
         self.frame, self.hop = self.row, STRIDE * group
 
     def __call__(self, x: Tensor, left: int, right: int) -> Iterator[tuple[str, Tensor]]:
-        """Yield ``pool1``, time-major."""
+        """Yield what the pooling gives, time-major."""
         x = F.pad(x, (0, 0, left, right))
         pooled = x.new_empty(len(x), (x.shape[1] - self.frame) // self.hop + 1, self.maps_out)
         for place, matrix in self.pieces(x, pooled.shape[1]):
             products = matrix.new_empty(*pooled[place].shape[:2], self.group, self.maps_out)
             self.multiply(matrix, products)
             pooled[place] = largest(products)
-        yield f"pool{self.number}", pooled.add_(self.bias).relu_()
+        yield self.names[-1], pooled.add_(self.bias).relu_()
 
 
 class Pooling:
@@ -141,15 +142,15 @@ class Pooling:
 
     padding = 0
 
-    def __init__(self, size: int, number: int, maps_out: int):
+    def __init__(self, size: int, name: str, maps_out: int):
         self.frame = self.hop = size
-        self.number, self.maps_out = number, maps_out
+        self.name, self.maps_out = name, maps_out
 
     def __call__(self, x: Tensor, left: int, right: int) -> Iterator[tuple[str, Tensor]]:
-        """Yield ``poolN``, time-major."""
+        """Yield its maps, time-major."""
         n_windows = x.shape[1] // self.frame
         windows = x[:, : n_windows * self.frame].unflatten(1, (n_windows, self.frame))
-        yield f"pool{self.number}", largest(windows)
+        yield self.name, largest(windows)
 
 
 Step = Convolution | Pooling
@@ -164,12 +165,13 @@ def largest(windows: Tensor) -> Tensor:
 
 
 class FusedTaps:
-    """A function of waveforms that gives what `SoundNet.taps` gives, made once per network.
+    """A function of waveforms that gives what `Network.features` gives, made once per network.
 
     Parameters
     ----------
     model : SoundNet
-        In evaluation mode; later changes of its weights are not seen.
+        Or another network of such blocks, of which the first pools, with its ``input_scale`` and ``padding``. In evaluation
+        mode; later changes of its weights are not seen.
     device : torch.device or str
         Where it runs.
     dtype : torch.dtype
@@ -184,51 +186,54 @@ class FusedTaps:
 
     Examples
     --------
+    >>> from dha_utils.soundnet import SoundNet
     >>> _ = torch.manual_seed(0)
     >>> model = SoundNet().eval().requires_grad_(False)
     >>> waveforms = torch.sin(torch.arange(20_000.0))[None]
-    >>> pairs = zip(model.taps(waveforms), FusedTaps(model)(waveforms), strict=True)
+    >>> pairs = zip(model.features(waveforms), FusedTaps(model)(waveforms), strict=True)
     >>> all((fast - slow).abs().max() < 1e-5 * slow.abs().max() for (_, slow), (_, fast) in pairs)
     True
     """
 
     def __init__(
-        self, model: SoundNet, device: torch.device | str = "cpu", dtype: torch.dtype = torch.float32
+        self, model: Network, device: torch.device | str = "cpu", dtype: torch.dtype = torch.float32
     ):
         self.device, self.dtype, self.padding = torch.device(device), dtype, model.padding
+        self.taps, self.min_samples = frozenset(model.taps), model.min_samples
         self.steps: list[Step] = []
-        for number, layer in enumerate(model.layers, 1):
-            conv, bn = model.get_submodule(f"conv{number}"), model.get_submodule(f"bn{number}")
+        for conv, bn, (_, *names) in model.layers.values():
+            is_first, kernel = not self.steps, conv.kernel_size[0]
+            pool = model.get_submodule(names[-1])
             weight, bias = fuse_conv_bn_weights(
                 conv.weight, conv.bias, bn.running_mean, bn.running_var, bn.eps, bn.weight, bn.bias
             )
-            if number == 1:
+            if is_first:
                 weight = weight.detach() * model.input_scale
             weight, bias = weight.detach().to(device, dtype), bias.detach().to(device, dtype)
-            if number == 1 and self.padding == "input":
-                self.steps.append(PooledConvolution(weight, bias, number, layer.padding, group=layer.pool))
+            if is_first and self.padding == "input":
+                self.steps.append(PooledConvolution(weight, bias, names, conv.padding[0], pool.kernel_size))
                 continue
             # A row that serves g outputs is 2 (g - 1) longer than the kernel: long kernels bear more of that.
-            group = max(1, min(COLUMNS // layer.maps_out, layer.kernel // 4))
+            group = max(1, min(COLUMNS // conv.out_channels, kernel // 4))
             if self.padding == "input":
-                self.steps.append(Convolution(weight, bias, number, layer.padding, group))
+                self.steps.append(Convolution(weight, bias, names[:2], conv.padding[0], group))
             else:
-                zeros = bn(torch.zeros(1, layer.maps_out, layer.padding // 2))[0].T
+                zeros = bn(torch.zeros(1, conv.out_channels, conv.output_padding_each_side))[0].T
                 edge = zeros.detach().to(device, dtype)
-                self.steps.append(OutputPaddedConvolution(weight, bias, number, group, edge))
-            if layer.pool:
-                self.steps.append(Pooling(layer.pool, number, layer.maps_out))
+                self.steps.append(OutputPaddedConvolution(weight, bias, names[:2], group, edge))
+            if isinstance(pool, nn.MaxPool1d):
+                self.steps.append(Pooling(pool.kernel_size, names[-1], conv.out_channels))
 
     def prepare(self, waveforms: Tensor) -> Tensor:
         """Return waveforms (clips, samples) as the input of the first step, shape (clips, samples, 1)."""
         return waveforms.to(self.device, self.dtype).unsqueeze(2)
 
     def __call__(self, waveforms: Tensor) -> Iterator[tuple[str, Tensor]]:
-        """Yield ``(name, maps)`` as `SoundNet.taps` does; each tap is overwritten once the next is asked for."""
-        check_waveforms(waveforms, self.padding)
+        """Yield ``(name, maps)`` as `Network.features` does; each tap is overwritten once the next is asked for."""
+        check_waveforms(waveforms, self.min_samples)
         x = self.prepare(waveforms)
         for step in self.steps:
             for name, maps in step(x, step.padding, step.padding):
                 x = maps
-                if name in TAP_MAPS:
+                if name in self.taps:
                     yield name, maps.transpose(1, 2)

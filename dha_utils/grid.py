@@ -18,12 +18,12 @@ from dha_utils.datasets.given import clips_at_hand
 from dha_utils.errors import DataError, ParameterError, choose
 from dha_utils.inputs import compute_inputs, load_inputs
 from dha_utils.inspection import usable_clips
+from dha_utils.networks import load_network
 from dha_utils.provenance import extraction_provenance
 from dha_utils.responses import Responses
 from dha_utils.results import Results
 from dha_utils.scores import load_fold_scores
 from dha_utils.selection import find_criterion
-from dha_utils.soundnet import load_soundnet
 from dha_utils.sweeps import CONTROLS, Cell, sweep
 
 
@@ -174,5 +174,5 @@ def _responses(
 
 def _is_of(responses: Responses, clips: Clips) -> bool:
     """Return whether responses are those that the pretrained network gives to these clips."""
-    provenance = extraction_provenance(clips, responses.provenance["parameters"], load_soundnet())
+    provenance = extraction_provenance(clips, responses.provenance["parameters"], load_network())
     return key_of("responses", responses) == make_key("responses", clips.table, provenance)

@@ -19,10 +19,10 @@ from dha_utils.datasets.clips import Clips, check_folds
 from dha_utils.datasets.given import clips_at_hand
 from dha_utils.errors import DataError
 from dha_utils.extraction import extract_mfcc, extract_responses
-from dha_utils.inspection import check_duration, identify, usable_clips
+from dha_utils.inspection import identify, usable_clips
+from dha_utils.networks import load_network, outline
 from dha_utils.paths import bundled
 from dha_utils.responses import Responses
-from dha_utils.soundnet import NATIVE_RATE, load_soundnet
 from dha_utils.tensor_files import load_tensors, save_tensors
 from dha_utils.views import log_mel
 from dha_utils.waveforms import clip_waveforms
@@ -30,7 +30,7 @@ from dha_utils.waveforms import clip_waveforms
 MFCC_RATE = 44_100
 """Hz; the rate at which the MFCC baseline of ESC was published."""
 
-BUNDLED_RATES = (NATIVE_RATE, 44_100)
+BUNDLED_RATES = (22_050, 44_100)
 """Hz; SoundNet's own rate and that of the released ensemble code."""
 
 
@@ -133,7 +133,7 @@ def load_inputs(
         If the duration is too short for the network.
     """
     duration = duration or default_duration(dataset)
-    check_duration(duration, min(rates))
+    outline().check_duration(duration, min(rates))
     clips = clips_at_hand(dataset, root, allow_missing=skip_bad)
     if clips is not None:
         clips = usable_clips(clips, skip_bad=skip_bad)
@@ -226,7 +226,7 @@ def compute_inputs(
     """Compute the inputs from the audio of `clips`; arguments as in `load_inputs`."""
     check_folds(clips.table["label"], clips.folds)
     clips = identify(clips)
-    model = load_soundnet()
+    model = load_network()
     how = {"duration": duration, "channel": channel}
     responses = {
         rate: extract_responses(
@@ -238,9 +238,9 @@ def compute_inputs(
         clips, rate=MFCC_RATE, out=None if folder is None else Path(folder) / "mfcc.safetensors", **how
     )
     first = clips.take(clips.table.drop_duplicates("label").sort_values("label").index)
-    waveforms = clip_waveforms(first, NATIVE_RATE, duration, channel)
+    waveforms = clip_waveforms(first, model.rate, duration, channel)
     spectrograms = {
-        label: log_mel(waveform, NATIVE_RATE).astype(np.float16)
+        label: log_mel(waveform, model.rate).astype(np.float16)
         for label, waveform in zip(first.table["label"], waveforms, strict=True)
     }
     notes = list(clips.notes)

@@ -16,9 +16,8 @@ import soundfile
 from dha_utils.datasets import DATASETS
 from dha_utils.datasets.clips import Clips, check_folds
 from dha_utils.datasets.sound import hash_sound
-from dha_utils.errors import AudioError, DataError, ParameterError
+from dha_utils.errors import AudioError, DataError
 from dha_utils.sound_files import check_sound
-from dha_utils.soundnet import MIN_SAMPLES
 from dha_utils.work import progress_bar, run_items
 
 
@@ -60,24 +59,6 @@ FILES_AT_ONCE = 100
 """Files that another process is given at a time."""
 
 
-def check_duration(duration: float | None, rate: int) -> float:
-    """Return the seconds that a file must have at least: none where all are padded to a duration.
-
-    Raises
-    ------
-    ParameterError
-        If the duration (s) is too short for the network at a rate (Hz).
-    """
-    shortest = MIN_SAMPLES / rate
-    if duration is None:
-        return shortest
-    if round(duration * rate) < MIN_SAMPLES:
-        raise ParameterError(
-            f"a duration of {duration:g} s is too short for the network at {rate} Hz: give at least {shortest:.3f}"
-        )
-    return 0.0
-
-
 def inspect_clips(clips: Clips, *, shortest: float = 0.0) -> Report:
     """Read every file of a set of clips once and report what cannot be used.
 
@@ -88,7 +69,7 @@ def inspect_clips(clips: Clips, *, shortest: float = 0.0) -> Report:
     ----------
     clips : Clips
     shortest : float
-        Seconds that a file must have; see `check_duration`.
+        Seconds that a file must have; see `Network.check_duration`.
     """
     found = _read_all(clips, partial(_read_one, shortest=shortest))
     clips = replace(clips, table=clips.table.assign(sound=[sound for _, _, sound in found]))

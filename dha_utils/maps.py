@@ -1,8 +1,8 @@
 """Full feature maps of a few clips, for the criteria that need more than a pooled response.
 
-Conventions: the maps of a tap are ``(n clips, C maps, T time positions)`` float32, rows in the order of the
+Conventions: the maps of a tap are ``(n clips, C maps, *positions)`` float32, rows in the order of the
 clip table; all clips have one length, so that they stack. Maps are large (100 clips of 5 s at 22 050 Hz: 179
-MB over the 15 taps, at 44 100 Hz twice that, and in proportion to duration): they are handed out tap by tap,
+MB over the 15 taps of SoundNet, at 44 100 Hz twice that, and in proportion to duration): they are handed out tap by tap,
 never kept on disk.
 """
 
@@ -15,9 +15,9 @@ import torch
 
 from dha_utils.datasets.clips import Clips
 from dha_utils.errors import DataError, ParameterError, choose
-from dha_utils.fused import FusedTaps
 from dha_utils.hardware import one_core
-from dha_utils.soundnet import NATIVE_RATE, TAPS, SoundNet, load_soundnet
+from dha_utils.network_base import Network
+from dha_utils.networks import load_network
 from dha_utils.waveforms import clip_waveforms
 from dha_utils.work import progress_bar, run_items
 
@@ -74,15 +74,15 @@ def selection_clips(y: np.ndarray, train: np.ndarray, per_class: int = 10, seed:
 
 def iterate_maps(
     clips: Clips,
-    taps: Sequence[str] = TAPS,
+    taps: Sequence[str] | None = None,
     *,
-    model: SoundNet | None = None,
-    rate: int = NATIVE_RATE,
+    model: Network | None = None,
+    rate: int | None = None,
     duration: float = 5.0,
     channel: str = "mean",
     batch_size: int = 4,
 ) -> Iterator[tuple[str, np.ndarray]]:
-    """Run clips through SoundNet and yield the feature maps tap by tap.
+    """Run clips through a network and yield the feature maps tap by tap.
 
     Holds at most `PASS_BYTES` of maps at a time (or one tap, if that takes more), not counting what the
     caller keeps: use a tap's maps and let go of them. The maps do not depend on the number of workers.
@@ -90,8 +90,8 @@ def iterate_maps(
     Parameters
     ----------
     clips : Clips
-    taps : sequence of str
-        Names of `dha_utils.TAPS`.
+    taps : sequence of str, optional
+        By default all of the network's.
     model, rate, duration, channel, batch_size
         As in `dha_utils.extract_responses`, but that `duration` must be a number.
 
@@ -99,7 +99,7 @@ def iterate_maps(
     ------
     tap : str
         In the order of the network.
-    maps : ndarray, shape (clips, C, T), float32
+    maps : ndarray, shape (clips, C, *positions), float32
 
     Raises
     ------
@@ -110,17 +110,20 @@ def iterate_maps(
     AudioError
         If a file cannot be used.
     """
+    model = load_network() if model is None else model
+    rate, taps = rate or model.rate, model.taps if taps is None else taps
+    known = ", ".join(model.taps)
     if not len(taps):
-        raise ParameterError("no taps are asked for, expected some of " + ", ".join(TAPS))
+        raise ParameterError(f"no taps are asked for, expected some of {known}")
     for tap in taps:
-        choose("tap", tap, TAPS)
+        choose("tap", tap, model.taps)
     if duration is None:
         raise ParameterError(
             "duration is None, expected seconds, such as 5: maps of unequal lengths do not stack"
         )
     if not len(clips):
         raise DataError("there are no clips to run through the network")
-    network = FusedTaps(model or load_soundnet())
+    network = model.fast()
     with torch.inference_mode():
         silence = torch.zeros(1, round(duration * rate))
         shapes = {tap: (len(clips), *maps.shape[1:]) for tap, maps in network(silence) if tap in taps}
@@ -149,7 +152,7 @@ def iterate_maps(
             yield tap, arrays.pop(tap)
 
 
-def split_into_passes(shapes: Mapping[str, tuple[int, int, int]]) -> list[list[str]]:
+def split_into_passes(shapes: Mapping[str, tuple[int, ...]]) -> list[list[str]]:
     """Group taps, in order, so that the float32 maps of a group take at most `PASS_BYTES`, or are one tap's.
 
     >>> split_into_passes({"pool1": (100, 16, 6890), "bn2": (600, 32, 10000), "relu2": (600, 32, 10000)})

@@ -11,16 +11,15 @@ from pathlib import Path
 import numpy as np
 
 from dha_utils.artifacts import key_of
-from dha_utils.complexity import count_macs
 from dha_utils.datasets.clips import Clips
 from dha_utils.evaluation import cross_validate_many
 from dha_utils.extraction import extract_responses
 from dha_utils.inference import paired_difference
+from dha_utils.networks import outline
 from dha_utils.paper import KEEP
 from dha_utils.paths import atomic_write
 from dha_utils.responses import Responses
 from dha_utils.selection import select
-from dha_utils.soundnet import LAYERS, SoundNet, layer_number
 
 CLASSIFIERS = ("converging", "released")
 """Those whose accuracies are compared."""
@@ -37,10 +36,12 @@ def compare_responses(ours: Responses, theirs: Responses) -> list[dict]:
         difference, the root mean square difference over clips and maps, in units of that of ours from its maps' averages.
     """
     parameters = ours.provenance["parameters"]
-    costs = count_macs(SoundNet(), round(parameters["duration"] * parameters["rate"]))
+    network = outline("soundnet8", padding="released")
+    shapes = network.shapes(round(parameters["duration"] * parameters["rate"]))
     rows = []
     for tap in ours.taps:
-        layer = layer_number(tap)
+        layer = network.layer_of(tap)
+        padded = network.layers[layer].conv.output_padding_each_side
         a, b = (responses[tap].astype(np.float64) for responses in (ours, theirs))
         moved = np.sqrt(np.mean((b - a) ** 2))
         a, b = a - a.mean(axis=0), b - b.mean(axis=0)
@@ -51,7 +52,7 @@ def compare_responses(ours: Responses, theirs: Responses) -> list[dict]:
         rows.append(
             {
                 "tap": tap,
-                "edges": float(LAYERS[layer - 1].padding / costs["positions"][layer - 1]),
+                "edges": 2 * padded / shapes[layer][1],
                 "constant": int((~varies[1]).sum()),
                 "correlation": float(np.median(correlation)),
                 "difference": float(moved / np.sqrt(np.mean(a**2))),

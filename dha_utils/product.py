@@ -4,17 +4,18 @@ import sys
 from functools import partial
 from pathlib import Path
 
-from dha_utils.channels import check_order
 from dha_utils.complexity import count_macs, saving
 from dha_utils.compression import Compressor, load_waveforms, network_responses
 from dha_utils.datasets import default_duration, load_clips
-from dha_utils.deploy import export_onnx, export_torch, save_ensemble, save_network
-from dha_utils.ensemble import LayerEnsemble, soundnet_layers
+from dha_utils.deploy import export_onnx, export_torch, save_ensemble
+from dha_utils.ensemble import LayerEnsemble
 from dha_utils.errors import DataError
+from dha_utils.evaluation import tap_layers
 from dha_utils.inspection import usable_clips
+from dha_utils.networks import load_network, save_network
 from dha_utils.provenance import extraction_provenance
 from dha_utils.responses import Responses
-from dha_utils.soundnet import load_soundnet
+from dha_utils.selection import find_filter_criterion
 from dha_utils.trials import Trial, parse_size
 
 COMPANIONS = (".skops", ".pt2", ".onnx")
@@ -62,14 +63,14 @@ def make_product(
     """
     classifiers, program, onnx = companions = [network.with_suffix(suffix) for suffix in COMPANIONS]
     _check_files([network, *companions], force)
-    check_order(trial.criterion)
+    find_filter_criterion(trial.criterion)
     parse_size(trial.size)
     say = partial(print, file=sys.stderr, flush=True)
     duration = default_duration(dataset)
     clips = usable_clips(load_clips(dataset, root))
     say(f"decoding {len(clips)} clips")
     waveforms = load_waveforms(clips, rate, duration)
-    model = load_soundnet()
+    model = load_network()
     say("running them through the full network")
     parameters = {"rate": rate, "duration": duration, "channel": "mean"}
     empty = Responses({}, clips.table.drop(columns="path"), extraction_provenance(clips, parameters, model))
@@ -78,8 +79,7 @@ def make_product(
     small = compressor.small_network(trial)
     say("training the classifiers")
     responses = network_responses(small, waveforms, empty)
-    layers = soundnet_layers({tap: responses[tap].shape[1] for tap in responses.taps})
-    ensemble = LayerEnsemble(layers).fit(responses.matrix(), responses.y)
+    ensemble = LayerEnsemble(tap_layers(responses)).fit(responses.matrix(), responses.y)
     metadata = parameters | {
         "classes": responses.classes,
         "trial": vars(trial),

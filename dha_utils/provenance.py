@@ -43,8 +43,8 @@ def extraction_provenance(clips: Clips, parameters: dict, model=None, kind: str 
     clips : Clips
     parameters : dict
         Rate, duration and the like; JSON types only.
-    model : SoundNet, optional
-        Its weights are hashed.
+    model : Network, optional
+        It is named, and its weights are hashed.
     kind : str
         Of `dha_utils.artifacts.VERSIONS`.
 
@@ -56,7 +56,12 @@ def extraction_provenance(clips: Clips, parameters: dict, model=None, kind: str 
     # Lists, as they come back from JSON.
     cuts = zip(clips.table["clip"], clips.cuts, strict=True)
     cut = {clip: [list(pair) for pair in pairs] for clip, pairs in cuts if pairs}
-    further = {"notes": list(clips.notes), "left_out": list(clips.left_out), "cut": cut}
+    further = {
+        "network": getattr(model, "name", None),
+        "notes": list(clips.notes),
+        "left_out": list(clips.left_out),
+        "cut": cut,
+    }
     return {
         "dataset": clips.name,
         "attribution": DATASETS[clips.name].attribution if clips.name in DATASETS else None,

@@ -1,6 +1,6 @@
 """Pruning for real: filters removed from the network, and with them the inputs of the next layer.
 
-Conventions: ``keep`` maps the name of a layer, ``conv1`` to ``conv7``, to the channels (filters, feature maps) that stay: a
+Conventions: ``keep`` maps the name of a layer, such as ``conv1``, to the channels (filters, feature maps) that stay: a
 boolean mask over them, True = kept, or their zero-based numbers. Layers that are not named stay whole. Removing a filter
 removes its map from every tap of its layer.
 """
@@ -11,92 +11,49 @@ import numpy as np
 import torch
 
 from dha_utils.errors import ParameterError, choose
-from dha_utils.soundnet import HEADS, SoundNet
+from dha_utils.network_base import Network
 
 Keep = Mapping[str, np.ndarray | Sequence[int] | Sequence[bool]]
 
 
-def prune_network(model: SoundNet, keep: Keep) -> SoundNet:
+def prune_network(network: Network, keep: Keep) -> Network:
     """Return a physically smaller network: kernels, biases and batch norm of the kept filters, and the inputs they feed.
 
     The tensors are slices of the full ones, bit for bit; nothing makes up for what is missing (`dha_utils.compensation`
-    does). `model` is left as it was.
+    does). `network` is left as it was.
 
     Parameters
     ----------
-    model : SoundNet
+    network : Network
         Full, or pruned already.
     keep : dict of str to mask or indices
         See above; indices count in any order and mean a set.
 
     Returns
     -------
-    SoundNet
+    Network
         With the same taps and the same ``forward``, in evaluation mode, without gradients.
 
     Raises
     ------
     ParameterError
         If a layer is unknown, an index is out of range or given twice, a mask has the wrong length, or a layer would be left
-        empty, or the network pads otherwise than it was trained. It is a ValueError.
+        empty, or the network pads otherwise than it was trained.
 
     Examples
     --------
+    >>> from dha_utils.soundnet import SoundNet
     >>> small = prune_network(SoundNet(), {"conv1": [0, 3, 5], "conv7": np.arange(1024) < 100})
     >>> small.conv1.weight.shape[0], tuple(small.conv2.weight.shape), small.tap_maps["relu7"]
     (3, (32, 3, 32), 100)
     """
-    if model.padding != "input":
-        raise ParameterError(
-            f"a network with padding {model.padding!r} is for extraction alone: prune one with 'input'"
-        )
-    kept = kept_channels(model, keep)
-    inputs = {"conv1": np.arange(1)} | {
-        f"conv{number + 1}": kept[f"conv{number}"] for number in range(1, len(model.layers) + 1)
-    }
-    small = SoundNet(model.input_scale, resized(model.layers, [len(channels) for channels in kept.values()]))
-    full = model.state_dict()
-    tensors = {}
-    for name, tensor in full.items():
-        module, _, kind = name.rpartition(".")
-        if module in HEADS:
-            tensors[name] = tensor[:, inputs[f"conv{len(model.layers) + 1}"]] if kind == "weight" else tensor
-        elif kind == "num_batches_tracked":
-            tensors[name] = tensor
-        else:
-            layer = module.replace("bn", "conv")
-            rows = tensor[kept[layer]]
-            tensors[name] = rows[:, inputs[layer]] if name == f"{layer}.weight" else rows
-    small.load_state_dict(tensors)
-    return small.eval().requires_grad_(False)
+    network.check_prunable()
+    return network.narrow(kept_channels(network, keep)).eval().requires_grad_(False)
 
 
-def resized(layers: Sequence, widths: Sequence[int]) -> tuple:
-    """Return the layers of a network with other numbers of maps.
-
-    >>> from dha_utils.soundnet import LAYERS
-    >>> [(layer.maps_in, layer.maps_out) for layer in resized(LAYERS, [2, 3, 4, 5, 6, 7, 8])][:3]
-    [(1, 2), (2, 3), (3, 4)]
-    """
-    inputs = [layers[0].maps_in, *widths[:-1]]
-    return tuple(
-        layer._replace(maps_in=maps_in, maps_out=maps_out)
-        for layer, maps_in, maps_out in zip(layers, inputs, widths, strict=True)
-    )
-
-
-def widths(model: SoundNet) -> list[int]:
-    """Return the number of maps of every layer.
-
-    >>> widths(SoundNet())
-    [16, 32, 64, 128, 256, 512, 1024]
-    """
-    return [layer.maps_out for layer in model.layers]
-
-
-def kept_channels(model: SoundNet, keep: Keep) -> dict[str, np.ndarray]:
+def kept_channels(network: Network, keep: Keep) -> dict[str, np.ndarray]:
     """Return the kept channels of every layer, ascending, int64; arguments and errors as in `prune_network`."""
-    maps = {f"conv{number}": layer.maps_out for number, layer in enumerate(model.layers, 1)}
+    maps = network.widths
     for layer in keep:
         choose("layer", layer, maps)
     return {layer: _channels(layer, keep.get(layer, np.arange(n)), n) for layer, n in maps.items()}

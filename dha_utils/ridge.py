@@ -5,7 +5,7 @@ filters are chosen and kernels refitted on the four, and the error is taken on t
 """
 
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -14,11 +14,11 @@ import torch
 from sklearn.model_selection import GroupKFold
 
 from dha_utils.artifacts import key_of, load_json, obtain, places
-from dha_utils.compensation import compensate, layer_output
+from dha_utils.compensation import compensate
 from dha_utils.compression import CompressionStudy, Compressor
+from dha_utils.network_base import Network
 from dha_utils.paths import atomic_write
 from dha_utils.responses import Responses
-from dha_utils.soundnet import SoundNet
 from dha_utils.trials import SMALL, Trial
 
 RIDGES = (0.01, 0.03, 0.1, 0.3, 1.0)
@@ -29,32 +29,34 @@ PARTS = 5
 
 
 def layer_errors(
-    small: SoundNet, kept: Sequence[np.ndarray], activations: Sequence[torch.Tensor]
-) -> list[float]:
+    small: Network, kept: Mapping[str, np.ndarray], activations: Sequence[torch.Tensor]
+) -> dict[str, float]:
     """Return by how much the maps of a smaller network miss those of the full one, layer by layer.
 
     Parameters
     ----------
-    small : SoundNet
-    kept : sequence of ndarray, shape (maps,), int
+    small : Network
+    kept : dict of str to ndarray, shape (maps,), int
         The channels of every layer that it has.
     activations : sequence of Tensor
-        Of some clips in the full network, as `dha_utils.compensation.layer_activations` gives them.
+        Of some clips in the full network, as `dha_utils.network_base.layer_activations` gives them.
 
     Returns
     -------
-    list of float
-        For conv2 to conv7: the squared differences of what the layer hands on, as a share of the squared deviations of the
-        full network's kept maps from their means. 0 is perfect; 1 is as bad as those means.
+    dict of str to float
+        For every layer but the first: the squared differences of what it hands on, as a share of the squared deviations of
+        the full network's kept maps from their means. 0 is perfect; 1 is as bad as those means.
     """
-    errors = []
+    errors = {}
+    (_, first), *others = kept.items()
     with torch.inference_mode():
-        x = activations[1][:, torch.from_numpy(kept[0])]
-        for number, channels in enumerate(kept[1:], 2):
-            x = layer_output(small, number, x)
-            target = activations[number][:, torch.from_numpy(channels)]
-            energy = (target - target.mean((0, 2), keepdim=True)).double().square().sum()
-            errors.append(float((x - target).double().square().sum() / energy))
+        x = activations[1][:, torch.from_numpy(first)]
+        for (layer, channels), full in zip(others, activations[2:], strict=True):
+            x = small.layer_output(layer, x)
+            target = full[:, torch.from_numpy(channels)]
+            every = [0, *range(2, target.ndim)]
+            energy = (target - target.mean(every, keepdim=True)).double().square().sum()
+            errors[layer] = float((x - target).double().square().sum() / energy)
     return errors
 
 
@@ -92,16 +94,16 @@ def ridge_errors(study: CompressionStudy, ridges: Sequence[float] = RIDGES, size
             small = compensate(study.model, keep, seen, ridge=ridge)
             for name, chosen in clips.items():
                 activations = [x[torch.from_numpy(chosen)] for x in study.activations]
-                errors = layer_errors(small, list(keep.values()), activations)
+                errors = layer_errors(small, keep, activations)
                 rows += [
                     {
                         "fold": int(fold),
                         "ridge": ridge,
                         "clips": name,
-                        "layer": f"conv{number}",
+                        "layer": layer,
                         "error": error,
                     }
-                    for number, error in enumerate(errors, 2)
+                    for layer, error in errors.items()
                 ]
     return rows
 

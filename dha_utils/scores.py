@@ -6,6 +6,7 @@ notebooks: ``criterion/fold/tap`` -> scores of the tap's maps; fold 0 for criter
 
 import json
 from collections.abc import Iterable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -20,12 +21,13 @@ from dha_utils.criteria.slips import SLIPS
 from dha_utils.datasets.clips import Clips
 from dha_utils.errors import DataError
 from dha_utils.maps import iterate_maps, selection_clips
+from dha_utils.network_base import Network
+from dha_utils.networks import load_behind, load_network
 from dha_utils.paper import KEEP
 from dha_utils.paths import atomic_write
 from dha_utils.provenance import clips_of, extraction_provenance
 from dha_utils.responses import Responses
 from dha_utils.selection import keep_best, mean_jaccard, n_to_keep, score_maps
-from dha_utils.soundnet import TAPS, SoundNet, load_soundnet
 from dha_utils.tensor_files import load_tensors, save_tensors
 from dha_utils.work import progress_bar
 
@@ -91,12 +93,13 @@ def compute_scores(
     rate: int,
     duration: float,
     channel: str = "mean",
-    model: SoundNet | None = None,
+    model: Network | None = None,
     seed: int = 0,
 ) -> FoldScores:
     """Score all maps by every criterion that needs full maps or weights.
 
     Full maps come from 10 clips per class, drawn from the training part of each fold, as in the released code.
+    Criteria of weights that do not fit the network, such as p-Snet's filters, are left out.
 
     Parameters
     ----------
@@ -107,18 +110,21 @@ def compute_scores(
         Seconds per clip.
     channel : {"mean", "left", "right"}
         What clips of several channels are brought down to.
-    model : SoundNet, optional
+    model : Network, optional
         By default the pretrained network.
     seed : int
         Of the draw of clips, and of criteria that draw.
     """
-    model = model or load_soundnet()
+    model = load_network() if model is None else model
     by_maps = [name for name, criterion in CRITERIA.items() if criterion.needs == "maps"]
     by_weights = [name for name, criterion in CRITERIA.items() if criterion.needs == "weights"]
-    weights = {tap: layer_weights(model, tap) for tap in TAPS}
-    scores: dict = {(name, ALL_FOLDS): score_maps(weights, name) for name in by_weights}
+    weights = {tap: layer_weights(model, tap) for tap in model.taps}
+    scores: dict = {}
+    for name in by_weights:
+        with suppress(DataError):
+            scores[name, ALL_FOLDS] = score_maps(weights, name)
     folds = clips.test_folds
-    with progress_bar(len(folds) * len(TAPS), "tap", "scores") as bar:
+    with progress_bar(len(folds) * len(model.taps), "tap", "scores") as bar:
         for fold in folds:
             drawn = clips.take(selection_clips(clips.y, clips.folds != fold, seed=seed))
             for tap, maps in iterate_maps(drawn, model=model, rate=rate, duration=duration, channel=channel):
@@ -167,12 +173,12 @@ def _how(responses: Responses) -> dict:
         "rate": parameters["rate"],
         "duration": parameters["duration"],
         "channel": parameters.get("channel", "mean"),
-        "model": load_soundnet(padding=parameters.get("padding", "input")),
+        "model": load_behind(responses.provenance),
     }
 
 
 def _scores_key(responses: Responses) -> dict:
-    criteria = sorted(name for name, criterion in CRITERIA.items() if criterion.needs != "responses")
+    criteria = sorted(name for name, criterion in CRITERIA.items() if criterion.needs in ("maps", "weights"))
     return key_of("scores", responses, criteria=criteria)
 
 

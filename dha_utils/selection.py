@@ -4,18 +4,21 @@ Conventions: a *keep mask* is a boolean array per tap, True = kept. A rule never
 always stays. Scores are ranked from high to low, ties by the lower channel number.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import combinations
 from math import floor
+from typing import NamedTuple
 
 import numpy as np
 
 from dha_utils.criteria import CRITERIA, Criterion, MapScores
+from dha_utils.criteria.filters import layer_weights
+from dha_utils.criteria.unpooled import LayerStatistics
 from dha_utils.errors import ParameterError, choose
 from dha_utils.multiplicity import adjust
+from dha_utils.network_base import Network
 from dha_utils.responses import Responses
-from dha_utils.soundnet import layer_number
 
 
 @dataclass(frozen=True)
@@ -60,18 +63,19 @@ class Selection:
         masks = {tap: ~mask if (~mask).any() else worst[tap] for tap, mask in self.masks.items()}
         return Selection(self.criterion, masks, self.scores, self.adjusted)
 
-    def permute_channels(self, seed: int | Sequence[int]) -> "Selection":
+    def permute_channels(self, seed: int | Sequence[int], layer_of: Callable[[str], str]) -> "Selection":
         """Return as many maps of every tap drawn at random, with the overlap between taps that this selection has.
 
-        The channels of a layer are permuted once for all its taps: where they keep the same filters, so do the permuted masks,
-        and as many filters are behind them. Other layers have other permutations.
+        `layer_of` says which layer a tap is of (`Network.layer_of`). The channels of a layer are
+        permuted once for all its taps: where they keep the same filters, so do the permuted masks, and as many filters are
+        behind them. Other layers have other permutations.
         """
         rng = np.random.default_rng(seed)
-        orders: dict[int, np.ndarray] = {}
+        orders: dict[str, np.ndarray] = {}
         for tap, mask in self.masks.items():
-            number = layer_number(tap)
-            orders[number] = orders[number] if number in orders else rng.permutation(len(mask))
-        masks = {tap: mask[orders[layer_number(tap)]] for tap, mask in self.masks.items()}
+            layer = layer_of(tap)
+            orders[layer] = orders[layer] if layer in orders else rng.permutation(len(mask))
+        masks = {tap: mask[orders[layer_of(tap)]] for tap, mask in self.masks.items()}
         return Selection(self.criterion, masks, self.scores, self.adjusted)
 
 
@@ -117,8 +121,8 @@ def score_maps(
 
     Parameters
     ----------
-    data : Responses, or dict of str to ndarray (n, C, T), or dict of str to LayerWeights
-        What the criterion needs: pooled responses, full feature maps, or the tensors of the taps' layers.
+    data : Responses, or dict of str to ndarray (n, C, *positions), to LayerWeights or to LayerStatistics
+        What the criterion needs: pooled responses, full feature maps, or the tensors or the activations of layers.
     criterion : str
         A name in `dha_utils.CRITERIA`.
     y : ndarray, shape (n,), int, optional
@@ -141,8 +145,8 @@ def score_maps(
         y, recordings = data.y, data.recordings
         return {tap: chosen.function(data[tap], y, recordings, rng) for tap in data.taps}
     if chosen.needs == "maps":
-        return {tap: chosen.function(maps, y, rng) for tap, maps in data.items()}
-    return {tap: chosen.function(weights) for tap, weights in data.items()}
+        return {tap: chosen.function(maps.reshape(*maps.shape[:2], -1), y, rng) for tap, maps in data.items()}
+    return {name: chosen.function(layer) for name, layer in data.items()}
 
 
 def apply_rule(
@@ -227,6 +231,93 @@ def select(
     return apply_rule(criterion, scores, keep=keep, alpha=alpha, correction=correction, own_rule=own_rule)
 
 
+class FilterOrder(NamedTuple):
+    """How a criterion orders the filters of a layer.
+
+    Attributes
+    ----------
+    channels : ndarray, shape (C,), int64
+        All of them, the one to keep longest first: any number kept is a beginning of it.
+    lost : ndarray, shape (C + 1,), float64
+        Share of what the criterion measures that is lost when only the first k are kept, k = 0 to C; falls from 1.
+    """
+
+    channels: np.ndarray
+    lost: np.ndarray
+
+
+def order_by(scores: MapScores) -> FilterOrder:
+    """Order filters by their scores, ties by the lower channel number.
+
+    A map whose score is undefined (-inf), such as one that never varies, is worth nothing.
+
+    Examples
+    --------
+    >>> order, lost = order_by(MapScores(np.array([1.0, 3.0, -np.inf, 4.0])))
+    >>> order.tolist(), lost.tolist()
+    ([3, 1, 0, 2], [1.0, 0.5, 0.125, 0.0, 0.0])
+    """
+    order = np.argsort(-scores.score, kind="stable")
+    if scores.lost is not None:
+        return FilterOrder(order, scores.lost)
+    worth = np.where(np.isfinite(scores.score), scores.score, 0.0).clip(min=0)[order]
+    if not worth.any():
+        worth = np.ones(len(order))  # a layer of which nothing is known
+    left = np.cumsum(worth[::-1])[::-1] / worth.sum()
+    return FilterOrder(order, np.append(left, 0.0))
+
+
+def order_filters(
+    criterion: str,
+    network: Network,
+    *,
+    statistics: Mapping[str, LayerStatistics],
+    responses: Responses | None = None,
+    seed: int | Sequence[int] = 0,
+) -> dict[str, FilterOrder]:
+    """Order the filters of every layer by a criterion.
+
+    Parameters
+    ----------
+    criterion : str
+        A name in `dha_utils.CRITERIA`, see `find_filter_criterion`. One that is computed from responses ranks those of the
+        layer's last tap, whose maps the next layer sees.
+    network : Network
+    statistics : dict of str to LayerStatistics
+        Of the training clips, for criteria that are computed from activations.
+    responses : Responses, optional
+        Of the training clips, for criteria that are computed from them.
+    seed : int or sequence of int
+        For criteria that draw.
+
+    Returns
+    -------
+    dict of str to FilterOrder
+        By layer.
+
+    Raises
+    ------
+    ParameterError
+        If there is no such criterion, or it is computed from full maps or from responses of a layer that has no tap.
+    """
+    chosen = find_filter_criterion(criterion)
+    if chosen.needs == "responses":
+        taps = network.last_taps
+        without = [layer for layer in network.layers if layer not in taps]
+        if without:
+            raise ParameterError(
+                f"criterion {criterion!r} is computed from responses: {without[0]} has no tap"
+            )
+        arrays = {tap: responses[tap] for tap in taps.values()}
+        by_tap = score_maps(Responses(arrays, responses.table, responses.provenance), criterion, seed=seed)
+        scores = {layer: by_tap[tap] for layer, tap in taps.items()}
+    else:
+        weights = chosen.needs == "weights"
+        data = {layer: layer_weights(network, layer) for layer in network.layers} if weights else statistics
+        scores = score_maps(data, criterion, seed=seed)
+    return {layer: order_by(found) for layer, found in scores.items()}
+
+
 def mean_jaccard(masks: Sequence[np.ndarray]) -> float:
     """Return how much keep masks (maps,) of one tap agree: intersection over union, mean over pairs of masks.
 
@@ -237,6 +328,16 @@ def mean_jaccard(masks: Sequence[np.ndarray]) -> float:
     """
     pairs = list(combinations(masks, 2))
     return float(np.mean([(a & b).sum() / (a | b).sum() for a, b in pairs])) if pairs else float("nan")
+
+
+def find_filter_criterion(name: str) -> Criterion:
+    """Return the criterion of a name, or raise a ParameterError if it is none, or looks at full maps and orders no filters."""
+    if find_criterion(name).needs == "maps":
+        others = ", ".join(other for other, criterion in CRITERIA.items() if criterion.needs != "maps")
+        raise ParameterError(
+            f"criterion {name!r} needs full maps and orders no filters; choose one of {others}"
+        )
+    return CRITERIA[name]
 
 
 def find_criterion(name: str) -> Criterion:

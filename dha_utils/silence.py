@@ -23,15 +23,14 @@ from dha_utils.datasets.clips import Clips
 from dha_utils.errors import DataError
 from dha_utils.evaluation import Selector, check_folds
 from dha_utils.extraction import BATCH_SIZE, extract, pool_maps
-from dha_utils.fused import FusedTaps
 from dha_utils.hardware import choose_device
 from dha_utils.inference import paired_difference, paired_random
+from dha_utils.networks import load_network
 from dha_utils.paper import KEEP
 from dha_utils.paths import atomic_write
 from dha_utils.provenance import clips_of, extraction_provenance
 from dha_utils.responses import Responses
 from dha_utils.selection import Selection, apply_rule, mean_jaccard
-from dha_utils.soundnet import TAPS, load_soundnet
 from dha_utils.sweeps import Cell, cells, sweep
 from dha_utils.views import HOP, N_FFT
 from dha_utils.waveforms import clip_waveforms
@@ -114,8 +113,8 @@ def extract_trimmed(
     shares : ndarray, shape (clips,)
     responses : Responses
     """
-    model = load_soundnet(padding=padding)
-    taps = FusedTaps(model, choose_device("auto"))
+    model = load_network(padding=padding)
+    taps = model.fast(choose_device("auto"))
 
     def batch(part: Clips) -> dict[str, np.ndarray]:
         waveforms = list(clip_waveforms(part, rate, duration, channel))
@@ -123,14 +122,13 @@ def extract_trimmed(
         return pool_maps(taps, list(map(trim_silence, waveforms))) | {"silence": shares}
 
     parameters = {
-        "rate": rate, "duration": duration, "channel": channel, "padding": padding, "trimmed": FLOOR,
-        "input_scale": model.input_scale,
+        "rate": rate, "duration": duration, "channel": channel, "trimmed": FLOOR, **model.settings
     }  # fmt: skip
     found = extract(
-        clips, batch, (*TAPS, "silence"), extraction_provenance(clips, parameters, model), None,
+        clips, batch, (*model.taps, "silence"), extraction_provenance(clips, parameters, model), None,
         batch_size=BATCH_SIZE,
     )  # fmt: skip
-    arrays = {tap: found[tap] for tap in TAPS}
+    arrays = {tap: found[tap] for tap in model.taps}
     return found["silence"][:, 0].astype(float), Responses(arrays, found.table, found.provenance)
 
 

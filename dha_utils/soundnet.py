@@ -1,8 +1,6 @@
-"""SoundNet-8 in PyTorch: the network, the names of its taps, and its input scale.
+"""SoundNet-8: the network, its taps, what its published weights and others' code say of it.
 
-Conventions: a waveform batch is ``(clips, samples)``, mono, float32 in [-1, 1]; feature maps are
-``(clips, maps, time)``. A *tap* is a point of the network whose feature maps are read; `TAPS` lists the 15 of
-the layer-wise ensemble [1]_ from the input upwards, which are modules 4-24 of the original Torch model [2]_.
+The 15 taps are those of the layer-wise ensemble [1]_ from the input upwards, modules 4-24 of the original Torch model [2]_.
 
 References
 ----------
@@ -11,16 +9,18 @@ References
 .. [2] Aytar, Vondrick, Torralba, "SoundNet: Learning Sound Representations from Unlabeled Video", NIPS 2016.
 """
 
-import re
-from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
+import torch
 from safetensors.torch import load_file
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from dha_utils.errors import DataError, choose
+from dha_utils.errors import ParameterError, choose
+from dha_utils.fused import FusedTaps
+from dha_utils.network_base import Network
+from dha_utils.streaming import StreamedTaps
 from dha_utils.weights import fetch_weights
 
 NATIVE_RATE = 22_050
@@ -30,24 +30,23 @@ INPUT_SCALE = 256.0
 """Waveforms in [-1, 1] are multiplied by this: SoundNet was trained on samples in [-256, 256]."""
 
 
-class Layer(NamedTuple):
+class Block(NamedTuple):
     """One convolutional block; stride is 2 throughout, `pool` is the max-pooling size (0: none)."""
 
-    maps_in: int
-    maps_out: int
+    maps: int
     kernel: int
     padding: int
     pool: int
 
 
-LAYERS = (
-    Layer(1, 16, 64, 32, 8),
-    Layer(16, 32, 32, 16, 8),
-    Layer(32, 64, 16, 8, 0),
-    Layer(64, 128, 8, 4, 0),
-    Layer(128, 256, 4, 2, 4),
-    Layer(256, 512, 4, 2, 0),
-    Layer(512, 1024, 4, 2, 0),
+BLOCKS = (
+    Block(16, 64, 32, 8),
+    Block(32, 32, 16, 8),
+    Block(64, 16, 8, 0),
+    Block(128, 8, 4, 0),
+    Block(256, 4, 2, 4),
+    Block(512, 4, 2, 0),
+    Block(1024, 4, 2, 0),
 )
 
 TAP_MAPS = {
@@ -58,6 +57,16 @@ TAP_MAPS = {
 
 TAPS = tuple(TAP_MAPS)
 """The 15 taps of the ensemble, from the input upwards."""
+
+KERNELS = {
+    "pool1": (5, 15), "bn2": (5, 8), "relu2": (5, 400), "pool2": (7, 15), "bn3": (5, 100), "relu3": (6, 10),
+    "bn4": (4, 40), "relu4": (3, 50), "bn5": (10, 20), "relu5": (4, 20), "pool5": (8, 20), "bn6": (18, 50),
+    "relu6": (3, 10), "bn7": (7, 3), "relu7": (5, 3),
+}  # fmt: skip
+"""Degree and gamma of each tap's kernel, set by hand in the released ensemble code."""
+
+RELEASED_TAPS = ("relu3", "bn4", "relu4", "bn5", "relu5", "pool5", "bn6", "relu6", "bn7", "relu7")
+"""The ten taps (modules 11-24) whose sum is the active line of the released ensemble code."""
 
 HEADS = {"conv8_objects": 1000, "conv8_scenes": 401}
 """The two output heads: ImageNet objects and Places scenes."""
@@ -94,17 +103,16 @@ class OutputPaddedConv1d(nn.Conv1d):
         return F.pad(super().forward(x), (self.output_padding_each_side,) * 2)
 
 
-class SoundNet(nn.Module):
+class SoundNet(Network):
     """SoundNet-8: seven convolutional blocks and two heads.
 
-    Each block is convolution (stride 2), batch normalisation, ReLU and, after blocks 1, 2 and 5, max pooling.
+    Each block is convolution (stride 2), batch normalisation, ReLU and, after blocks 1, 2 and 5, max pooling: ``conv1``, ``bn1``,
+    ``relu1``, ``pool1``, ``conv2``, ... The heads' kernels of 8 fit from 209 374 samples on (9.5 s at 22 050 Hz).
 
     Parameters
     ----------
     input_scale : float
         By which waveforms are multiplied.
-    layers : sequence of Layer
-        The blocks; a pruned network has fewer maps in them (`dha_utils.prune_network`).
     padding : str
         Where the convolutions pad, one of `PADDINGS`.
 
@@ -115,130 +123,66 @@ class SoundNet(nn.Module):
 
     Examples
     --------
-    >>> import torch
     >>> model = SoundNet().eval()
     >>> with torch.inference_mode():
-    ...     taps = dict(model.taps(torch.zeros(2, 110_250)))
+    ...     taps = dict(model.features(torch.zeros(2, 110_250)))
     >>> [(name, tuple(taps[name].shape)) for name in ("pool1", "relu4", "relu7")]
     [('pool1', (2, 16, 6890)), ('relu4', (2, 128, 109)), ('relu7', (2, 1024, 4))]
     """
 
-    def __init__(
-        self, input_scale: float = INPUT_SCALE, layers: Sequence[Layer] = LAYERS, padding: str = "input"
-    ):
-        super().__init__()
+    def __init__(self, input_scale: float = INPUT_SCALE, padding: str = "input"):
         check_padding(padding)
-        self.input_scale = input_scale
-        self.layers = tuple(layers)
-        self.padding = padding
-        for number, layer in enumerate(self.layers, 1):
-            sizes = layer.maps_in, layer.maps_out, layer.kernel
+        chain: dict[str, nn.Module] = {}
+        maps_in = 1
+        for number, block in enumerate(BLOCKS, 1):
             if padding == "input":
-                conv = nn.Conv1d(*sizes, stride=2, padding=layer.padding)
+                conv = nn.Conv1d(maps_in, block.maps, block.kernel, stride=2, padding=block.padding)
             else:
-                conv = OutputPaddedConv1d(*sizes, stride=2, padding=layer.padding // 2)
-            self.add_module(f"conv{number}", conv)
-            self.add_module(f"bn{number}", nn.BatchNorm1d(layer.maps_out, eps=1e-5))
-        for head, classes in HEADS.items():
-            self.add_module(head, nn.Conv1d(self.layers[-1].maps_out, classes, 8, stride=2))
+                conv = OutputPaddedConv1d(
+                    maps_in, block.maps, block.kernel, stride=2, padding=block.padding // 2
+                )
+            chain |= {
+                f"conv{number}": conv,
+                f"bn{number}": nn.BatchNorm1d(block.maps),
+                f"relu{number}": nn.ReLU(),
+            }
+            if block.pool:
+                chain[f"pool{number}"] = nn.MaxPool1d(block.pool)
+            maps_in = block.maps
+        heads = {head: nn.Conv1d(maps_in, classes, 8, stride=2) for head, classes in HEADS.items()}
+        super().__init__(
+            chain, TAPS, name="soundnet8", rate=NATIVE_RATE, min_samples=PADDINGS[padding], heads=heads, kernels=KERNELS,
+            sums={"released": RELEASED_TAPS}, settings={"input_scale": input_scale, "padding": padding},
+        )  # fmt: skip
+        self.input_scale, self.padding = input_scale, padding
 
-    def stages(self, waveforms: Tensor) -> Iterator[tuple[str, Tensor]]:
-        """Yield ``(name, maps)`` after every module of the seven blocks, in order.
+    def prepare(self, waveforms: Tensor) -> Tensor:
+        """Return waveforms (clips, samples) on SoundNet's own scale, (clips, 1, samples)."""
+        return (waveforms * self.input_scale).unsqueeze(1)
 
-        Parameters
-        ----------
-        waveforms : Tensor, shape (clips, samples), float32
-            Mono, in [-1, 1].
+    def fast(self, device: torch.device | str = "cpu", dtype: torch.dtype = torch.float32) -> FusedTaps:
+        """Return the taps with fewer passes over memory, see `dha_utils.fused`; long sounds in constant memory."""
+        return StreamedTaps(self, device, dtype)
 
-        Yields
-        ------
-        name : str
-            ``conv1``, ``bn1``, ``relu1``, ``pool1``, ``conv2``, ...
-        maps : Tensor, shape (clips, maps, time)
-
-        Raises
-        ------
-        DataError
-            If the waveforms are not a matrix or too short for the deepest layer.
-        """
-        check_waveforms(waveforms, self.padding)
-        x = (waveforms * self.input_scale).unsqueeze(1)
-        for number, layer in enumerate(self.layers, 1):
-            x = self.get_submodule(f"conv{number}")(x)
-            yield f"conv{number}", x
-            x = self.get_submodule(f"bn{number}")(x)
-            yield f"bn{number}", x
-            x = F.relu(x)
-            yield f"relu{number}", x
-            if layer.pool:
-                x = F.max_pool1d(x, layer.pool)
-                yield f"pool{number}", x
-
-    @property
-    def tap_maps(self) -> dict[str, int]:
-        """Number of this network's feature maps at each of `TAPS`."""
-        return {tap: self.layers[layer_number(tap) - 1].maps_out for tap in TAPS}
-
-    def taps(self, waveforms: Tensor) -> Iterator[tuple[str, Tensor]]:
-        """Yield ``(name, maps)`` for the names in `TAPS`; arguments and errors as in `stages`."""
-        return ((name, maps) for name, maps in self.stages(waveforms) if name in TAP_MAPS)
-
-    def forward(self, waveforms: Tensor) -> tuple[Tensor, Tensor]:
-        """Return the logits of both heads.
-
-        Parameters
-        ----------
-        waveforms : Tensor, shape (clips, samples), float32
-            At least 209 374 samples (9.5 s at 22 050 Hz), so that the heads' kernels of 8 fit.
-
-        Returns
-        -------
-        objects : Tensor, shape (clips, 1000, time)
-        scenes : Tensor, shape (clips, 401, time)
-        """
-        *_, (_, maps) = self.stages(waveforms)
-        return self.conv8_objects(maps), self.conv8_scenes(maps)
+    def check_prunable(self) -> None:
+        """Raise a ParameterError where convolutions do not pad as they were trained."""
+        if self.padding != "input":
+            raise ParameterError(
+                f"a network with padding {self.padding!r} is for extraction alone: prune one with 'input'"
+            )
 
 
-def layer_number(tap: str) -> int:
-    """Return the number of the layer that a tap belongs to.
-
-    Raises
-    ------
-    DataError
-        If it names none.
-
-    Examples
-    --------
-    >>> layer_number("pool1"), layer_number("relu7")
-    (1, 7)
-    """
-    match = re.fullmatch(r"(?:conv|bn|relu|pool)(\d+)", tap)
-    if match is None:
-        raise DataError(
-            f"tap {tap!r} names no layer of the network, expected a name such as pool1, bn2 or relu7"
-        )
-    return int(match[1])
-
-
-def check_waveforms(waveforms: Tensor, padding: str = "input") -> None:
-    """Raise a DataError unless `waveforms` is (clips, samples) and long enough for the deepest layer."""
-    if waveforms.ndim != 2 or waveforms.shape[1] < PADDINGS[padding]:
-        raise DataError(
-            f"waveforms have shape {tuple(waveforms.shape)}, expected (clips, samples) with at least "
-            f"{PADDINGS[padding]} samples: pad the clips to a longer duration"
-        )
-
-
-def load_soundnet(path: Path | None = None, *, padding: str = "input") -> SoundNet:
+def load_soundnet(
+    path: Path | None = None, *, input_scale: float = INPUT_SCALE, padding: str = "input"
+) -> SoundNet:
     """Return the pretrained SoundNet-8 in evaluation mode.
 
     Parameters
     ----------
     path : Path, optional
         A safetensors file of the weights; by default the cached one, which is fetched if it is not there yet.
-    padding : str
-        One of `PADDINGS`.
+    input_scale, padding
+        As of `SoundNet`.
 
     Raises
     ------
@@ -247,7 +191,7 @@ def load_soundnet(path: Path | None = None, *, padding: str = "input") -> SoundN
     ParameterError
         If the padding is unknown.
     """
-    model = SoundNet(padding=padding)
+    model = SoundNet(input_scale, padding)
     # Batch norm's update counter is no weight: it exists in the module but not in the file.
     counters = {
         key: value for key, value in model.state_dict().items() if key.endswith("num_batches_tracked")

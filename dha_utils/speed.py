@@ -7,27 +7,27 @@ Times depend on the machine and are never part of a test; what counts is their r
 import json
 import statistics
 import time
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from importlib.metadata import version
 from pathlib import Path
 
+import numpy as np
 import pandas as pd
 import torch
 
 from dha_utils.artifacts import VERSIONS, load_json, obtain, places
 from dha_utils.complexity import count_macs
-from dha_utils.fused import FusedTaps
+from dha_utils.network_base import Network
+from dha_utils.networks import NETWORKS, outline
 from dha_utils.paths import atomic_write
-from dha_utils.pruning import resized
 from dha_utils.responses import Responses
-from dha_utils.soundnet import LAYERS, SoundNet
 
 HOW = {"batch_size": 8, "threads": 2, "repeats": 21}
 """What the book measures."""
 
 
 def measure_speed(
-    models: Mapping[str, SoundNet],
+    models: Mapping[str, Network],
     n_samples: int,
     *,
     batch_size: int = HOW["batch_size"],
@@ -38,7 +38,7 @@ def measure_speed(
 
     Parameters
     ----------
-    models : dict of str to SoundNet
+    models : dict of str to Network
     n_samples : int
         Length of the clips.
     batch_size, threads, repeats : int
@@ -50,7 +50,7 @@ def measure_speed(
         Name -> median over the rounds.
     """
     waveforms = torch.sin(torch.arange(batch_size * n_samples, dtype=torch.float32) / 50).view(batch_size, -1)
-    taps = {name: FusedTaps(model) for name, model in models.items()}
+    taps = {name: model.fast() for name, model in models.items()}
     times: dict[str, list[float]] = {name: [] for name in models}
     before = torch.get_num_threads()
     torch.set_num_threads(threads)
@@ -78,9 +78,8 @@ def time_networks(widths: Mapping[str, list[int]], n_samples: int) -> dict:
 
     The weights do not matter, but that they are no zeros, so any will do.
     """
-    layers = {name: resized(LAYERS, counts) for name, counts in widths.items()}
-    models = {"full": SoundNet()} | {name: SoundNet(layers=own) for name, own in layers.items()}
-    models = {name: model.eval().requires_grad_(False) for name, model in models.items()}
+    full = NETWORKS["soundnet8"].make().eval().requires_grad_(False)
+    models = {"full": full} | {name: _narrow(full, counts) for name, counts in widths.items()}
     seconds = measure_speed(models, n_samples)
     return {"key": times_key(widths, n_samples), "seconds": seconds, "torch": version("torch")}
 
@@ -125,10 +124,15 @@ def load_times(responses: Responses, folder: Path, trials: Iterable[Mapping]) ->
 def speed_table(times: Mapping) -> pd.DataFrame:
     """Return the table of `load_times` from what `time_networks` returns."""
     n_samples = times["key"]["n_samples"]
-    full = int(count_macs(SoundNet(), n_samples)["macs"].sum())
+    full = count_macs(outline(), n_samples)["macs"].sum()
     rows = []
     for size, counts in times["key"]["widths"].items():
-        macs = int(count_macs(SoundNet(layers=resized(LAYERS, counts)), n_samples)["macs"].sum()) / full
+        macs = int(count_macs(_narrow(outline(), counts), n_samples)["macs"].sum()) / int(full)
         seconds = times["seconds"][size] / times["seconds"]["full"]
         rows.append({"size": size, "macs": macs, "time": seconds, "ratio": (1 - seconds) / (1 - macs)})
     return pd.DataFrame(rows)
+
+
+def _narrow(full: Network, widths: Sequence[int]) -> Network:
+    """Return a network of so many maps per layer."""
+    return full.narrow({layer: np.arange(n) for layer, n in zip(full.layers, widths, strict=True)})

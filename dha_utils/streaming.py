@@ -16,7 +16,7 @@ from torch.nn import functional as F
 
 from dha_utils.errors import ParameterError
 from dha_utils.fused import FusedTaps, Step
-from dha_utils.soundnet import check_waveforms
+from dha_utils.network_base import check_waveforms
 
 
 class _Carry:
@@ -71,45 +71,47 @@ class StreamedMeans:
         return {name: (total / self.lengths[name]).float().numpy() for name, total in self.sums.items()}
 
 
-def pool_stream(taps: FusedTaps, pieces: Iterable[np.ndarray]) -> dict[str, np.ndarray]:
-    """Return the time-averaged response of every map to a recording that comes in pieces.
+class StreamedTaps(FusedTaps):
+    """The taps of `FusedTaps`, and their averages over a sound that comes in pieces, in constant memory."""
 
-    Parameters
-    ----------
-    taps : FusedTaps
-    pieces : iterable of ndarray, each shape (samples,), float32
-        One recording, in order, in pieces of any length.
+    def pool_pieces(self, pieces: Iterable[np.ndarray]) -> dict[str, np.ndarray]:
+        """Return the average over time of every map.
 
-    Returns
-    -------
-    dict of str to ndarray, shape (maps,), float32
-        What `dha_utils.extraction.pool_maps` gives for the whole, up to rounding; sums are kept in float64.
+        Parameters
+        ----------
+        pieces : iterable of ndarray, each shape (samples,), float32
+            One recording, in order, in pieces of any length.
 
-    Raises
-    ------
-    DataError
-        If all pieces together are too short for the deepest layer.
-    ParameterError
-        If the convolutions pad their output.
+        Returns
+        -------
+        dict of str to ndarray, shape (maps,), float32
+            What `dha_utils.extraction.pool_maps` gives for the whole, up to rounding; sums are kept in float64.
 
-    Examples
-    --------
-    >>> from dha_utils.soundnet import SoundNet
-    >>> taps = FusedTaps(SoundNet().eval().requires_grad_(False))
-    >>> hour = (np.zeros(22_050, np.float32) for _ in range(3600))
-    >>> pool_stream(taps, (next(hour) for _ in range(7)))["relu7"].shape
-    (1024,)
-    """
-    if taps.padding != "input":
-        raise ParameterError(
-            f"a sound this long goes through the network in pieces, which needs padding 'input', not {taps.padding!r}: cut "
-            "the clips with a duration"
-        )
-    means, n_samples = StreamedMeans(taps), 0
-    with torch.inference_mode():
-        for piece in pieces:
-            n_samples += len(piece)
-            means.add(piece)
-        check_waveforms(torch.empty(1, n_samples, device="meta"))
-        means.add(np.empty(0, np.float32), last=True)
-    return means.means()
+        Raises
+        ------
+        DataError
+            If all pieces together are too short for the deepest layer.
+        ParameterError
+            If the convolutions pad their output.
+
+        Examples
+        --------
+        >>> from dha_utils.soundnet import SoundNet
+        >>> taps = SoundNet().eval().requires_grad_(False).fast()
+        >>> hour = (np.zeros(22_050, np.float32) for _ in range(3600))
+        >>> taps.pool_pieces(next(hour) for _ in range(7))["relu7"].shape
+        (1024,)
+        """
+        if self.padding != "input":
+            raise ParameterError(
+                f"a sound this long goes through the network in pieces, which needs padding 'input', not {self.padding!r}: "
+                "cut the clips with a duration"
+            )
+        means, n_samples = StreamedMeans(self), 0
+        with torch.inference_mode():
+            for piece in pieces:
+                n_samples += len(piece)
+                means.add(piece)
+            check_waveforms(torch.empty(1, n_samples, device="meta"), self.min_samples)
+            means.add(np.empty(0, np.float32), last=True)
+        return means.means()

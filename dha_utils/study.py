@@ -20,6 +20,7 @@ from matplotlib.figure import Figure
 from dha_utils import compression
 from dha_utils.evaluation import CrossValidation, Selector, cross_validate, cross_validate_many
 from dha_utils.inputs import Inputs, load_inputs, start_from
+from dha_utils.networks import outline
 from dha_utils.parameters import check_parameters
 from dha_utils.paths import repository
 from dha_utils.plots import set_style
@@ -28,7 +29,6 @@ from dha_utils.results import Results
 from dha_utils.scores import FoldScores, load_fold_scores
 from dha_utils.selection import find_criterion
 from dha_utils.shown import quote
-from dha_utils.soundnet import NATIVE_RATE
 from dha_utils.sweeps import Cell, cells, sweep
 from dha_utils.tables import random_table, results_table
 from dha_utils.trials import Trial
@@ -105,7 +105,7 @@ class Study:
         **others: object,
     ):
         self.name, self.dataset, self.root, self.anew = name, dataset, root, full
-        self.rate = rate or next(iter(others.get("rates", ())), NATIVE_RATE)
+        self.rate = rate or next(iter(others.get("rates", ())), outline().rate)
         self.results, self.classifier = Results(dataset, results), classifier
         self.others = others
 

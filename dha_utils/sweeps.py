@@ -12,9 +12,9 @@ from pathlib import Path
 import numpy as np
 
 from dha_utils.criteria import MapScores
-from dha_utils.ensemble import fusions
 from dha_utils.errors import DataError
-from dha_utils.evaluation import CrossValidation, Selector, cross_validate_many
+from dha_utils.evaluation import CrossValidation, Selector, cross_validate_many, fusions
+from dha_utils.networks import DEFAULT, outline
 from dha_utils.responses import Responses
 from dha_utils.scores import FoldScores
 from dha_utils.selection import Selection, apply_rule, find_criterion, score_maps
@@ -104,7 +104,9 @@ def selector(
                 scored[key] = scores
         selection = apply_rule(cell.criterion, scores, keep=cell.keep)
         if cell.control == "permuted":  # anew in every fold
-            return selection.permute_channels((cell.seed, fold))
+            return selection.permute_channels(
+                (cell.seed, fold), outline(responses.provenance.get("network", DEFAULT)).layer_of
+            )
         return selection.complement() if cell.control == "ignored" else selection
 
     return select

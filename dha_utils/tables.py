@@ -6,8 +6,7 @@ import numpy as np
 import pandas as pd
 
 from dha_utils.comparison import design_effect, mcnemar, nadeau_bengio, non_inferiority_test
-from dha_utils.ensemble import fusions
-from dha_utils.evaluation import CrossValidation
+from dha_utils.evaluation import CrossValidation, fusions
 from dha_utils.inference import (
     RANK_LEVEL,
     describe,

@@ -8,12 +8,12 @@ import pandas as pd
 
 from dha_utils.compensation import COMPENSATIONS
 from dha_utils.criteria.filters import psnet_kept_filters
-from dha_utils.ensemble import fusions
 from dha_utils.errors import ParameterError
-from dha_utils.evaluation import CrossValidation
+from dha_utils.evaluation import CrossValidation, fusions
 from dha_utils.inference import Interval, paired_random, simultaneous_random
+from dha_utils.network_base import Network
+from dha_utils.networks import outline
 from dha_utils.outcomes import random_outcome
-from dha_utils.soundnet import LAYERS
 from dha_utils.sweeps import unpack_correct
 
 PSNET_SIZE = "-".join(str(len(kept)) for kept in psnet_kept_filters().values())
@@ -27,7 +27,7 @@ class Trial:
     Attributes
     ----------
     criterion : str
-        What orders the filters, see `dha_utils.channels.order_filters`; ``psnet`` keeps the published ones.
+        What orders the filters, see `dha_utils.selection.order_filters`.
     size : str
         How many maps each layer keeps: a budget of multiply-accumulates as a fraction of the full network's ("0.4"), or seven
         numbers ("16-32-41-56-88-235-59").
@@ -53,8 +53,8 @@ class Trial:
     classifier: str = "converging"
 
 
-def parse_size(size: str) -> float | dict[str, int]:
-    """Return a budget, or the number of maps of every layer.
+def parse_size(size: str, network: Network | None = None) -> float | dict[str, int]:
+    """Return a budget, or the number of maps of every layer of a network, by default SoundNet-8.
 
     Raises
     ------
@@ -66,6 +66,7 @@ def parse_size(size: str) -> float | dict[str, int]:
     >>> parse_size("0.4"), list(parse_size("8-24-48-96-128-256-256").values())[:2]
     (0.4, [8, 24])
     """
+    widths = (network or outline()).widths
     try:
         if "-" not in size:
             budget = float(size)
@@ -73,15 +74,14 @@ def parse_size(size: str) -> float | dict[str, int]:
                 return budget
         else:
             counts = [int(part) for part in size.split("-")]
-            fits = [1 <= count <= layer.maps_out for count, layer in zip(counts, LAYERS, strict=True)]
-            if all(fits):
-                return {f"conv{number}": count for number, count in enumerate(counts, 1)}
+            if all(1 <= count <= full for count, full in zip(counts, widths.values(), strict=True)):
+                return dict(zip(widths, counts, strict=True))
     except ValueError:
         pass
-    full = "-".join(str(layer.maps_out) for layer in LAYERS)
+    full = "-".join(map(str, widths.values()))
     raise ParameterError(
-        f"size is {size!r}, expected a fraction of the computation in (0, 1], such as 0.4, or the maps of the seven layers, "
-        f"at most {full}"
+        f"size is {size!r}, expected a fraction of the computation in (0, 1], such as 0.4, or the maps of the "
+        f"{len(widths)} layers, at most {full}"
     )
 
 

@@ -4,11 +4,11 @@ import pytest
 from dha_utils.allocation import allocate
 from dha_utils.complexity import count_macs
 from dha_utils.errors import ParameterError
-from dha_utils.pruning import prune_network, widths
+from dha_utils.pruning import prune_network
 from dha_utils.soundnet import SoundNet
 
 MODEL = SoundNet()
-LINEAR = {f"conv{n}": np.linspace(1, 0, w + 1) for n, w in enumerate(widths(MODEL), 1)}
+LINEAR = {layer: np.linspace(1, 0, n + 1) for layer, n in MODEL.widths.items()}
 
 
 @pytest.mark.parametrize("budget", [1.0, 0.83, 0.4, 0.1])
@@ -20,7 +20,7 @@ def test_budget_is_kept_and_used(budget):
 
 
 def test_all_of_the_budget_is_the_full_network():
-    assert list(allocate(MODEL, LINEAR, 110_250, 1.0).values()) == widths(MODEL)
+    assert allocate(MODEL, LINEAR, 110_250, 1.0) == MODEL.widths
 
 
 def test_maps_that_others_explain_go_first():

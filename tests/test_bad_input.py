@@ -227,7 +227,7 @@ def test_commands(tmp_path, monkeypatch, case):
 def test_outputs_that_cannot_be_written(sounds, tmp_path, monkeypatch, random_network, target):
     monkeypatch.chdir(tmp_path)
     (tmp_path / "file").write_text("mine")
-    monkeypatch.setattr("dha_utils.extraction.load_soundnet", lambda: random_network)
+    monkeypatch.setattr("dha_utils.extraction.load_network", lambda: random_network)
     assert "cannot be written" in answer("extract", sounds, "-o", target)
     assert (tmp_path / "file").read_text() == "mine"
 

@@ -255,7 +255,7 @@ def test_extract_takes_the_duration_of_the_data_set(dataset, given, seconds, mon
 def test_extract_refuses(options, fault, monkeypatch, tmp_path):
     from dha_utils import extraction
 
-    monkeypatch.setattr(extraction, "load_soundnet", None)
+    monkeypatch.setattr(extraction, "load_network", None)
     monkeypatch.setattr("torch.cuda.is_available", lambda: False)
     for name in ("a/1", "a/2", "b/1", "b/2"):
         (tmp_path / name).parent.mkdir(exist_ok=True)

@@ -28,7 +28,7 @@ def sounds(tmp_path):
 def narrow(monkeypatch, random_network):
     counts = {"conv3": 16, "conv4": 12, "conv5": 12, "conv6": 12, "conv7": 10}
     model = prune_network(random_network, {layer: np.arange(n) for layer, n in counts.items()})
-    monkeypatch.setattr(product, "load_soundnet", lambda: model)
+    monkeypatch.setattr(product, "load_network", lambda: model)
 
 
 def test_prune_then_predict(sounds, narrow, tmp_path):
@@ -67,7 +67,7 @@ def test_prune_then_predict(sounds, narrow, tmp_path):
         (["-o", "nowhere/small.safetensors"], "no such folder; make it first"),
         (["--compensation", "refited"], "unknown compensation 'refited' (did you mean 'refitted'?)"),
         (["--criterion", "anvoa"], "unknown criterion for filters 'anvoa' (did you mean 'anova'?)"),
-        (["--criterion", "psnet"], "p-Snet has 16-32-41-56-88-235-59 maps, not 0.35"),
+        (["--criterion", "psnet"], "criterion 'psnet' names 16-32-41-56-88-235-59 maps, not 0.35"),
     ],
 )
 def test_one_line_for_what_is_wrong(sounds, narrow, tmp_path, monkeypatch, arguments, message):

@@ -1,11 +1,13 @@
+from copy import deepcopy
+
 import numpy as np
 import pytest
 import torch
 
-from dha_utils.compensation import COMPENSATIONS, compensate, layer_activations, windows
+from dha_utils.compensation import COMPENSATIONS, compensate
 from dha_utils.errors import DataError, ParameterError
+from dha_utils.network_base import layer_activations, windows
 from dha_utils.pruning import prune_network
-from dha_utils.soundnet import SoundNet
 
 RNG = np.random.default_rng(0)
 WAVEFORMS = (0.02 * RNG.normal(size=(12, 16_000))).astype(np.float32)
@@ -19,12 +21,6 @@ def network(random_network):
     return prune_network(random_network, {layer: np.arange(n) for layer, n in narrow.items()})
 
 
-def copied(network):
-    copy = SoundNet(layers=network.layers)
-    copy.load_state_dict(network.state_dict())
-    return copy.eval().requires_grad_(False)
-
-
 def maps(model, waveforms, number):
     """What layer `number` hands on."""
     return layer_activations(model, waveforms)[number]
@@ -36,7 +32,7 @@ def compensated(model, keep, method, **options):
 
 def doubled(network):
     """A network in which maps 8 to 15 of the first layer are multiples of maps 0 to 7: they can go at no cost."""
-    model = copied(network)
+    model = deepcopy(network)
     for tensor in (model.conv1.weight, model.conv1.bias):
         tensor[8:] = tensor[:8]
     for name in ("running_mean", "running_var"):
@@ -52,10 +48,8 @@ FIRST_HALF = {"conv1": np.arange(8)}
 def test_layer_output_and_windows_are_those_of_the_network(network):
     stages = dict(network.stages(torch.from_numpy(WAVEFORMS)))
     torch.testing.assert_close(maps(network, WAVEFORMS, 2), stages["pool2"])
-    layer, conv = network.layers[2], network.conv3
-    by_product = torch.cat(
-        [w @ conv.weight.flatten(1).T + conv.bias for w in windows(stages["pool2"], layer)]
-    )
+    conv = network.conv3
+    by_product = torch.cat([w @ conv.weight.flatten(1).T + conv.bias for w in windows(stages["pool2"], conv)])
     expected = stages["conv3"].transpose(1, 2).reshape(len(by_product), -1)
     torch.testing.assert_close(by_product, expected, rtol=1e-3, atol=1e-4)
 
@@ -80,7 +74,7 @@ def test_refit_is_least_squares(network):
     """Against numpy.linalg.lstsq on the windows of one layer, with next to no pull towards the original kernel."""
     keep = {"conv1": np.arange(3)}
     small = compensated(network, keep, "refitted", ridge=1e-9)
-    inputs = torch.cat(list(windows(maps(small, WAVEFORMS, 1), small.layers[1]))).double().numpy()
+    inputs = torch.cat(list(windows(maps(small, WAVEFORMS, 1), small.conv2))).double().numpy()
     inputs = np.hstack([inputs, np.ones((len(inputs), 1))])
     targets = (
         network.conv2(maps(network, WAVEFORMS, 1)).transpose(1, 2).reshape(len(inputs), -1).double().numpy()
@@ -112,7 +106,7 @@ def test_recalibration_restores_mean_and_variance(network):
 
 
 def test_a_map_that_has_become_constant_keeps_its_mean(network):
-    model = copied(network)
+    model = deepcopy(network)
     model.conv2.weight[0, :4] = 0  # map 0 of conv2 hears the removed maps alone
     small = compensated(model, {"conv1": np.arange(4)}, "recalibrated")
     before, now = (dict(m.stages(torch.from_numpy(WAVEFORMS)))["bn2"][:, 0] for m in (model, small))

@@ -14,10 +14,12 @@ from dha_utils.complexity import (
 )
 from dha_utils.ensemble import Layer, LayerEnsemble
 from dha_utils.errors import ParameterError
+from dha_utils.networks import outline
 from dha_utils.pruning import prune_network
-from dha_utils.soundnet import LAYERS, TAP_MAPS, SoundNet, layer_number
+from dha_utils.soundnet import TAP_MAPS, SoundNet
 
 RNG = np.random.default_rng(0)
+WIDTHS = list(SoundNet().widths.values())
 MASKS = {tap: RNG.random(n) < 0.11 for tap, n in TAP_MAPS.items()}
 
 
@@ -27,10 +29,10 @@ def test_equal_to_the_counts_of_torch(random_network, n_samples, keep):
     model = prune_network(random_network, keep)
     heads = n_samples > 209_374
     with FlopCounterMode(display=False) as counter:
-        model(torch.zeros(1, n_samples)) if heads else list(model.taps(torch.zeros(1, n_samples)))
+        model(torch.zeros(1, n_samples)) if heads else list(model.features(torch.zeros(1, n_samples)))
     table = count_macs(model, n_samples, heads=True)
     assert 2 * table["macs"].sum() == counter.get_total_flops()
-    own = sum(p.numel() for p in model.parameters()) + 2 * sum(layer.maps_out for layer in model.layers)
+    own = sum(p.numel() for p in model.parameters()) + 2 * sum(model.widths.values())
     assert table["parameters"].sum() == own
 
 
@@ -62,14 +64,14 @@ def test_saving():
 
 def test_what_is_needed_is_what_something_reads():
     """Oracle: a filter is needed if taking it out changes a kept map, found by asking every reader in turn."""
-    for taps in (TAP_MAPS, [t for t in TAP_MAPS if layer_number(t) <= 5], ["pool1", "relu3"]):
+    for taps in (TAP_MAPS, [t for t in TAP_MAPS if int(t[-1]) <= 5], ["pool1", "relu3"]):
         masks = {tap: MASKS[tap] for tap in taps}
         expected = {}
-        for number in range(len(LAYERS), 0, -1):
+        for number in range(len(WIDTHS), 0, -1):
             readers = expected.get(number + 1, [])
             expected[number] = [
-                any(readers) or any(m[f] for tap, m in masks.items() if layer_number(tap) == number)
-                for f in range(LAYERS[number - 1].maps_out)
+                any(readers) or any(m[f] for tap, m in masks.items() if int(tap[-1]) == number)
+                for f in range(WIDTHS[number - 1])
             ]
         needed = needed_filters(masks)
         assert [mask.tolist() for mask in needed.values()] == [expected[n] for n in range(1, 8)]
@@ -81,10 +83,10 @@ def test_filters_that_nothing_reads_leave_every_kept_map_as_it_was(random_networ
     needed = needed_filters(MASKS)
     assert [layer for layer, mask in needed.items() if not mask.all()] == ["conv7"]
     waveforms = torch.from_numpy((0.02 * RNG.normal(size=(2, 8_000))).astype(np.float32))
-    full = dict(random_network.taps(waveforms))
-    small = dict(prune_network(random_network, needed).taps(waveforms))
+    full = dict(random_network.features(waveforms))
+    small = dict(prune_network(random_network, needed).features(waveforms))
     for tap, mask in MASKS.items():
-        computed = needed[f"conv{layer_number(tap)}"]
+        computed = needed[outline().layer_of(tap)]
         torch.testing.assert_close(small[tap][:, mask[computed]], full[tap][:, mask], rtol=1e-5, atol=1e-5)
 
 
@@ -95,7 +97,7 @@ def test_a_mask_of_another_network_is_refused():
 
 def test_pooling_additions_are_the_values_that_are_averaged(random_network):
     waveforms = torch.zeros(1, 110_250)
-    values = {tap: maps[0].numel() for tap, maps in random_network.taps(waveforms)}
+    values = {tap: maps[0].numel() for tap, maps in random_network.features(waveforms)}
     for tap, n in TAP_MAPS.items():
         assert pooling_additions({tap: n}, 110_250) == values[tap]
 

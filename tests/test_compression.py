@@ -8,7 +8,7 @@ from dha_utils.compression import CompressionStudy, Compressor, load_study, netw
 from dha_utils.errors import ParameterError
 from dha_utils.finetuning import fine_tune
 from dha_utils.paths import data_dir
-from dha_utils.pruning import prune_network, widths
+from dha_utils.pruning import prune_network
 from dha_utils.responses import Responses
 from dha_utils.sweep_store import committed_file, load_results
 from dha_utils.trials import (
@@ -55,7 +55,7 @@ def study(narrow_network, responses):
 
 
 def test_responses_are_averages_of_the_taps(narrow_network, responses):
-    for tap, maps in narrow_network.taps(torch.from_numpy(WAVEFORMS)):
+    for tap, maps in narrow_network.features(torch.from_numpy(WAVEFORMS)):
         expected = maps.mean(2).numpy()
         np.testing.assert_allclose(responses[tap], expected, rtol=1e-4, atol=1e-4 * np.abs(expected).max())
 
@@ -63,7 +63,7 @@ def test_responses_are_averages_of_the_taps(narrow_network, responses):
 def test_networks_have_the_widths_asked_for(study):
     networks = study.networks(TRIAL)
     assert list(networks) == [1, 2]
-    assert all(widths(small) == [8, 16, 20, 10, 10, 8, 6] for small in networks.values())
+    assert all(list(small.widths.values()) == [8, 16, 20, 10, 10, 8, 6] for small in networks.values())
 
 
 def test_test_clips_have_no_part_in_what_is_made_for_them(narrow_network, responses):
@@ -95,7 +95,7 @@ def test_a_trial_is_described_and_kept(study, responses, tmp_path):
 
 def test_a_budget_is_kept(narrow_network, study):
     (small, _) = study.networks(Trial("l1", "0.5")).values()
-    assert sum(widths(small)) < sum(widths(narrow_network))
+    assert sum(small.widths.values()) < sum(narrow_network.widths.values())
 
 
 def test_a_budget_is_divided_by_the_criterion_itself_or_by_another(narrow_network, study):
@@ -119,9 +119,9 @@ def test_random_filters_are_drawn_anew_in_every_fold(study):
     assert (first["conv3"] != second["conv3"]).any()
 
 
-def test_psnet_has_one_size(narrow_network, responses):
-    compressor = Compressor(narrow_network, WAVEFORMS, responses)
-    with pytest.raises(ParameterError, match=f"p-Snet has {PSNET_SIZE} maps, not 0.5"):
+def test_psnet_has_one_size(random_network, responses):
+    compressor = Compressor(random_network, WAVEFORMS[:2], responses.take([0, 1]))
+    with pytest.raises(ParameterError, match=f"'psnet' names {PSNET_SIZE} maps, not 0.5: give that as size"):
         compressor.keep(Trial("psnet", "0.5"))
 
 

@@ -1,4 +1,6 @@
 import json
+from pathlib import Path
+from zipfile import ZipFile
 
 import numpy as np
 import onnxruntime
@@ -11,20 +13,21 @@ from sklearn.linear_model import LinearRegression
 
 from dha_utils import deploy
 from dha_utils.deploy import (
-    Taps,
+    Exported,
     export_onnx,
     export_torch,
     load_ensemble,
-    load_network,
     predict,
     save_ensemble,
-    save_network,
 )
-from dha_utils.ensemble import LayerEnsemble, soundnet_layers
+from dha_utils.ensemble import Layer, LayerEnsemble
 from dha_utils.errors import AudioError, DataError
-from dha_utils.pruning import prune_network, widths
+from dha_utils.extraction import pool_maps
+from dha_utils.networks import read_network, save_network
+from dha_utils.pruning import prune_network
 from dha_utils.soundnet import TAPS
 
+BEFORE = Path(__file__).parent / "made_before"
 N_SAMPLES = 8_000
 WAVEFORMS = 0.1 * torch.randn(3, N_SAMPLES, generator=torch.Generator().manual_seed(1))
 METADATA = {"rate": 16_000, "duration": 0.5, "channel": "mean", "classes": ["loud", "soft"]}
@@ -41,36 +44,36 @@ def ensemble(small):
     rng = np.random.default_rng(0)
     y = np.arange(20) % 2
     waveforms = rng.normal(size=(20, N_SAMPLES)) * np.where(y, 0.01, 0.1)[:, None]
-    pooled = deploy.pool_maps(deploy.FusedTaps(small), list(waveforms.astype(np.float32)))
-    layers = soundnet_layers(small.tap_maps)
+    pooled = pool_maps(small.fast(), list(waveforms.astype(np.float32)))
+    layers = [Layer(tap, n) for tap, n in small.tap_maps.items()]
     return LayerEnsemble(layers).fit(np.concatenate([pooled[tap] for tap in TAPS], axis=1), y)
 
 
 def test_network_comes_back_bit_for_bit(small, tmp_path):
     save_network(tmp_path / "a.safetensors", small, METADATA)
-    model, metadata = load_network(tmp_path / "a.safetensors")
+    model, metadata = read_network(tmp_path / "a.safetensors")
     assert metadata == METADATA
-    assert widths(model) == [4, 6, 8, 8, 8, 8, 8]
+    assert list(model.widths.values()) == [4, 6, 8, 8, 8, 8, 8]
     before = small.state_dict()
     assert all(torch.equal(tensor, before[name]) for name, tensor in model.state_dict().items())
 
 
 def test_padding_comes_back(output_padded_network, tmp_path):
     save_network(tmp_path / "a.safetensors", output_padded_network, METADATA)
-    model, _ = load_network(tmp_path / "a.safetensors")
+    model, _ = read_network(tmp_path / "a.safetensors")
     assert model.padding == "released"
 
 
 def test_what_is_no_network_is_refused(small, tmp_path):
     with pytest.raises(DataError, match="no such file; `dha prune` makes one"):
-        load_network(tmp_path / "none.safetensors")
+        read_network(tmp_path / "none.safetensors")
     (tmp_path / "text.safetensors").write_text("hello")
     save_file({"x": torch.zeros(2)}, tmp_path / "other.safetensors")
     header = {"widths": [16] * 7, "input_scale": 1.0, "metadata": {}}
     save_file({"x": torch.zeros(2)}, tmp_path / "short.safetensors", metadata={"dha": json.dumps(header)})
     for name in ("text", "other", "short"):
         with pytest.raises(DataError, match=f"{name}.safetensors: not a network of `dha prune`, or damaged"):
-            load_network(tmp_path / f"{name}.safetensors")
+            read_network(tmp_path / f"{name}.safetensors")
 
 
 def test_classifiers_come_back_and_say_the_same(ensemble, tmp_path):
@@ -79,6 +82,44 @@ def test_classifiers_come_back_and_say_the_same(ensemble, tmp_path):
     np.testing.assert_array_equal(
         load_ensemble(tmp_path / "a.skops").predict_proba(x), ensemble.predict_proba(x)
     )
+
+
+def said_before():
+    """Noise as in ``made_before/README.md``, and what the network and the classifiers said of it."""
+    rng = np.random.default_rng(1)
+    noise = rng.normal(size=(2, 8_000)) * np.array([[0.01], [0.1]])
+    return list(noise.astype(np.float32)), json.loads((BEFORE / "small.json").read_text())
+
+
+def test_a_network_that_was_made_before_still_loads():
+    network, metadata = read_network(BEFORE / "small.safetensors")
+    assert metadata == {"rate": 16_000, "duration": 0.5, "channel": "mean", "classes": ["soft", "loud"]}
+    noise, said = said_before()
+    pooled = pool_maps(network.features, noise)
+    assert {tap: pooled[tap].shape for tap in said["responses"]} == {
+        tap: (2, n) for tap, n in network.tap_maps.items()
+    }
+    for tap, responses in said["responses"].items():
+        np.testing.assert_allclose(pooled[tap], responses, rtol=1e-4, atol=1e-5, err_msg=tap)
+
+
+@pytest.mark.parametrize("moved", [False, True])
+def test_classifiers_that_were_made_before_still_load(moved, tmp_path, monkeypatch):
+    file = BEFORE / "small.skops"
+    if moved:  # as if the classifiers had been elsewhere before
+        with ZipFile(file) as before, ZipFile(tmp_path / "moved.skops", "w") as after:
+            for name in before.namelist():
+                after.writestr(
+                    name, before.read(name).replace(b'"dha_utils.ensemble"', b'"dha_utils.elsewhere"')
+                )
+        file = tmp_path / "moved.skops"
+        with pytest.raises(DataError, match=r"not trusted|not a file of classifiers"):
+            load_ensemble(file)
+        monkeypatch.setitem(deploy.MOVED, "dha_utils.elsewhere", LayerEnsemble.__module__)
+    ensemble = load_ensemble(file)
+    _, said = said_before()
+    x = np.concatenate([np.array(responses, np.float32) for responses in said["responses"].values()], axis=1)
+    np.testing.assert_allclose(ensemble.predict_proba(x), said["scores"], rtol=1e-6)
 
 
 def test_what_is_no_ensemble_is_refused(tmp_path):
@@ -99,7 +140,7 @@ def test_what_is_no_ensemble_is_refused(tmp_path):
 def test_exported_program_gives_the_same_taps(small, tmp_path):
     export_torch(small, N_SAMPLES, tmp_path / "a.pt2")
     outputs = torch.export.load(tmp_path / "a.pt2").module()(WAVEFORMS)
-    for ours, expected in zip(outputs, Taps(small)(WAVEFORMS), strict=True):
+    for ours, expected in zip(outputs, Exported(small)(WAVEFORMS), strict=True):
         torch.testing.assert_close(ours, expected, rtol=1e-5, atol=1e-5)
 
 
@@ -108,7 +149,7 @@ def test_onnx_gives_the_same_taps(small, tmp_path):
     session = onnxruntime.InferenceSession(tmp_path / "a.onnx", providers=["CPUExecutionProvider"])
     assert [output.name for output in session.get_outputs()] == list(TAPS)
     outputs = session.run(None, {"waveforms": WAVEFORMS.numpy()})
-    for ours, expected in zip(outputs, Taps(small)(WAVEFORMS), strict=True):
+    for ours, expected in zip(outputs, Exported(small)(WAVEFORMS), strict=True):
         np.testing.assert_allclose(ours, expected.numpy(), rtol=1e-4, atol=1e-4 * float(expected.abs().max()))
 
 

@@ -24,6 +24,7 @@ from dha_utils.dimension import (
     standardise,
     unexplained_table,
 )
+from dha_utils.networks import outline
 from dha_utils.responses import Responses
 from dha_utils.sweeps import Cell
 
@@ -179,13 +180,17 @@ def test_cka_matrix_is_symmetric(make_responses):
 def test_filters_are_counted_once_per_layer(selections):
     _, chosen = selections
     selection = chosen["anova"][0][1]
-    filters = kept_filters(selection)
-    np.testing.assert_array_equal(filters[6], selection.masks["bn6"] | selection.masks["relu6"])
+    filters = kept_filters(selection, outline())
+    np.testing.assert_array_equal(filters["conv6"], selection.masks["bn6"] | selection.masks["relu6"])
     table = filter_table(chosen).set_index("layer")
     assert table.loc["all", ["taps", "maps", "filters"]].tolist() == [3, 140, 100]
-    covered = np.mean([kept_filters(s)[6].sum() for draw in chosen["random"] for s in draw.values()])
+    covered = np.mean(
+        [kept_filters(s, outline())["conv6"].sum() for draw in chosen["random"] for s in draw.values()]
+    )
     assert table.loc["conv6", "random"] == pytest.approx(covered / 40)
-    counts = [sum(mask.sum() for mask in kept_filters(s).values()) for s in chosen["anova"][0].values()]
+    counts = [
+        sum(mask.sum() for mask in kept_filters(s, outline()).values()) for s in chosen["anova"][0].values()
+    ]
     assert table.loc["all", "anova"] == pytest.approx(np.mean(counts) / 100)
 
 

@@ -8,20 +8,16 @@ from sklearn.utils.estimator_checks import parametrize_with_checks
 
 from dha_utils.ensemble import (
     CLASSIFIERS,
-    KERNELS,
-    RELEASED_TAPS,
     CalibratedSVM,
     Layer,
     LayerEnsemble,
     evaluate_fold,
     fit_sigmoids,
     fitted_svm,
-    fusions,
     layer_classifier,
-    soundnet_layers,
 )
 from dha_utils.errors import ParameterError
-from dha_utils.soundnet import TAP_MAPS, TAPS
+from dha_utils.soundnet import KERNELS, RELEASED_TAPS, TAP_MAPS, TAPS
 
 
 @parametrize_with_checks([LayerEnsemble(), LayerEnsemble(classifier="released")])
@@ -39,7 +35,7 @@ def test_layers_equal_classifiers_made_by_hand(make_responses, classifier):
     responses = make_responses()
     x, y = responses.matrix(), responses.y
     train = responses.folds != 1
-    layers = soundnet_layers({"relu6": 12, "relu7": 20})
+    layers = [Layer("relu6", 12, *KERNELS["relu6"]), Layer("relu7", 20, *KERNELS["relu7"])]
     ensemble = LayerEnsemble(layers, classifier=classifier).fit(x[train], y[train])
     expected = []
     for columns, (degree, gamma) in ((slice(0, 12), (3, 10)), (slice(12, 32), (5, 3))):
@@ -60,7 +56,7 @@ def test_ignored_maps_have_no_influence(make_responses):
     responses = make_responses()
     x, y = responses.matrix(), responses.y
     keep = np.tile([True, False], 16)
-    layers = soundnet_layers({"relu6": 12, "relu7": 20})
+    layers = [Layer("relu6", 12, *KERNELS["relu6"]), Layer("relu7", 20, *KERNELS["relu7"])]
     noise = np.where(keep, x, np.random.default_rng(0).normal(size=x.shape))
     a, b = (LayerEnsemble(layers, keep).fit(z, y).predict_proba(z) for z in (x, noise))
     np.testing.assert_array_equal(a, b)
@@ -133,7 +129,7 @@ def test_unknown_classifier(make_responses):
 
 
 def test_clone_keeps_parameters():
-    layers = soundnet_layers(TAP_MAPS)
+    layers = [Layer(tap, n, *KERNELS[tap]) for tap, n in TAP_MAPS.items()]
     assert clone(LayerEnsemble(layers, np.ones(4336, bool))).get_params()["layers"] == layers
 
 
@@ -164,23 +160,10 @@ def test_too_few_clips_of_a_class():
     assert few.predict(x).shape == (14,)
 
 
-def test_unknown_tap():
-    with pytest.raises(ParameterError, match="no kernel for tap 'relu1'"):
-        soundnet_layers({"relu1": 16})
-
-
-def test_fusions():
-    assert list(fusions(TAPS, single=False)) == ["all", "released"]
-    assert fusions(TAPS)["released"] == list(RELEASED_TAPS)
-    assert list(fusions(["pool1"])) == ["pool1", "all"]  # the released sum is no sum of a part of its taps
-    with pytest.raises(ParameterError, match="taps is empty"):
-        fusions([])
-
-
 def test_evaluate_fold_sees_training_clips_only(make_responses):
     responses = make_responses()
     x, y, test = responses.matrix(), responses.y, responses.folds == 2
-    layers = soundnet_layers({"relu6": 12, "relu7": 20})
+    layers = [Layer("relu6", 12, *KERNELS["relu6"]), Layer("relu7", 20, *KERNELS["relu7"])]
     expected = evaluate_fold(x, y, test, layers)
     wrong = np.where(test, (y + 1) % 4, y)
     got = evaluate_fold(x, wrong, test, layers)

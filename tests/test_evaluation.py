@@ -3,11 +3,20 @@ from functools import partial
 import numpy as np
 import pytest
 
-from dha_utils.ensemble import LayerEnsemble, soundnet_layers
+from dha_utils.ensemble import Layer, LayerEnsemble
 from dha_utils.errors import DataError, ParameterError
-from dha_utils.evaluation import best_taps, check_folds, cross_validate, cross_validate_many, mfcc_baseline
+from dha_utils.evaluation import (
+    best_taps,
+    check_folds,
+    cross_validate,
+    cross_validate_many,
+    fusions,
+    mfcc_baseline,
+    tap_layers,
+)
 from dha_utils.responses import Responses
 from dha_utils.selection import select
+from dha_utils.soundnet import KERNELS, RELEASED_TAPS, TAPS
 from dha_utils.work import workers
 
 
@@ -15,7 +24,7 @@ def test_equals_a_loop_over_folds(make_responses):
     responses = make_responses(strength=1.0)
     run = cross_validate(responses)
     x, y = responses.matrix(), responses.y
-    layers = soundnet_layers({"relu6": 12, "relu7": 20})
+    layers = [Layer("relu6", 12, *KERNELS["relu6"]), Layer("relu7", 20, *KERNELS["relu7"])]
     expected = np.empty(len(y), int)
     for fold in range(1, 6):
         test = responses.folds == fold
@@ -67,6 +76,21 @@ def test_bad_folds(make_responses):
     table = responses.table.assign(fold=np.where(responses.y == 2, 1, 2))
     with pytest.raises(DataError, match="class 'class2' occurs in fold 1 only"):
         check_folds(Responses(responses.arrays, table))
+
+
+def test_a_tap_has_the_kernel_of_its_network_or_the_default(make_responses):
+    responses = make_responses({"relu6": 12, "relu1": 5})
+    assert tap_layers(responses) == [Layer("relu6", 12, *KERNELS["relu6"]), Layer("relu1", 5, 3, 10.0)]
+    responses.provenance["network"] = "of-its-own"
+    assert tap_layers(responses) == [Layer("relu6", 12), Layer("relu1", 5)]
+
+
+def test_fusions():
+    assert list(fusions(TAPS, single=False)) == ["all", "released"]
+    assert fusions(TAPS)["released"] == list(RELEASED_TAPS)
+    assert list(fusions(["pool1"])) == ["pool1", "all"]  # the released sum is no sum of a part of its taps
+    with pytest.raises(ParameterError, match="taps is empty"):
+        fusions([])
 
 
 def test_an_empty_fusion_is_an_error(make_responses):

@@ -4,7 +4,7 @@ import pytest
 import soundfile
 
 from dha_utils import examples as module
-from dha_utils import inspection
+from dha_utils import provenance as provenance_module
 from dha_utils.datasets import load_clips
 from dha_utils.datasets.clips import Clips
 from dha_utils.errors import DataError
@@ -56,8 +56,8 @@ def test_others_are_computed_once(clips, random_network, tmp_path, monkeypatch):
     arrays = {"relu3": np.zeros((3, 64), np.float32)}
     responses = Responses(arrays, some.table.drop(columns="path"), provenance)
     asked = []
-    monkeypatch.setattr(inspection, "load_clips", lambda *where, **how: asked.append(where) or clips)
-    monkeypatch.setattr(module, "load_soundnet", lambda padding: random_network)
+    monkeypatch.setattr(provenance_module, "load_clips", lambda *where, **how: asked.append(where) or clips)
+    monkeypatch.setattr(module, "load_behind", lambda provenance: random_network)
     first = load_examples(responses, tmp_path, dataset="path/to/made-up")
     assert asked == [("path/to/made-up", None)]  # where it lies, not the name that the responses bear
     assert first.provenance["parameters"]["clips"] == ["c1", "c2"]
@@ -66,7 +66,7 @@ def test_others_are_computed_once(clips, random_network, tmp_path, monkeypatch):
     kept.write_bytes(content[:500])  # damaged: made anew
     load_examples(responses, tmp_path)
     assert kept.read_bytes() == content
-    monkeypatch.setattr(inspection, "load_clips", None)
+    monkeypatch.setattr(provenance_module, "load_clips", None)
     assert load_examples(responses, tmp_path).provenance == first.provenance
 
 

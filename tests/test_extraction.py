@@ -20,6 +20,7 @@ from dha_utils.paths import bundled, data_dir
 from dha_utils.responses import Responses
 from dha_utils.soundnet import TAPS
 from dha_utils.store import ResponseStore
+from dha_utils.streaming import StreamedTaps
 from dha_utils.waveforms import load_audio
 from dha_utils.work import workers
 
@@ -80,7 +81,7 @@ def test_pooling_is_the_mean_over_time(random_network):
     waveform = np.random.default_rng(0).uniform(-1, 1, 6000).astype(np.float32)
     pooled = pool_maps(FusedTaps(random_network), [waveform])
     with torch.inference_mode():
-        for tap, maps in random_network.taps(torch.from_numpy(waveform)[None]):
+        for tap, maps in random_network.features(torch.from_numpy(waveform)[None]):
             expected = maps.double().mean(dim=2).numpy()
             np.testing.assert_allclose(pooled[tap], expected, rtol=0, atol=3e-6 * np.abs(expected).max())
 
@@ -293,8 +294,8 @@ def test_long_sounds_are_streamed_and_the_same(clips, random_network, monkeypatc
     expected = extract(clips, random_network, duration=None)
     monkeypatch.setattr(extraction, "STREAM_SECONDS", 0.3)  # 6615 samples: the clips of 9000 are long
     streamed = []
-    plain = extraction.pool_stream
-    monkeypatch.setattr(extraction, "pool_stream", lambda *a: streamed.append(a) or plain(*a))
+    plain = StreamedTaps.pool_pieces
+    monkeypatch.setattr(StreamedTaps, "pool_pieces", lambda *a: streamed.append(a) or plain(*a))
     got = extract(clips, random_network, duration=None)
     assert len(streamed) == 3
     for duration, n_streamed in ((0.25, 3), (0.4, 10)):  # of a part of a long file nothing is streamed
@@ -360,7 +361,7 @@ def test_precision_is_part_of_what_was_computed(clips, random_network):
 
 def test_padding_is_part_of_what_was_computed(clips, random_network, output_padded_network, monkeypatch):
     monkeypatch.setattr(
-        extraction, "load_soundnet", lambda padding: {"released": output_padded_network}[padding]
+        extraction, "load_network", lambda padding: {"released": output_padded_network}[padding]
     )
     long = {"duration": 2.5}
     theirs = extract_responses(clips, padding="released", **long)
@@ -368,7 +369,7 @@ def test_padding_is_part_of_what_was_computed(clips, random_network, output_padd
     ours = extract(clips, random_network, duration=2.5)
     assert ours.provenance["parameters"]["padding"] == "input"
     waveform = load_audio(clips.table["path"][3], 22_050, 2.5)
-    expected = pool_maps(output_padded_network.taps, [waveform])
+    expected = pool_maps(output_padded_network.features, [waveform])
     for tap in TAPS:
         np.testing.assert_allclose(
             theirs[tap][3], expected[tap][0], rtol=0, atol=1e-5 * np.abs(theirs[tap]).max()
@@ -382,7 +383,7 @@ def test_padding_is_part_of_what_was_computed(clips, random_network, output_padd
 
 
 def test_a_gpu_that_is_not_there_is_refused_before_any_work(clips, monkeypatch):
-    monkeypatch.setattr(extraction, "load_soundnet", None)
+    monkeypatch.setattr(extraction, "load_network", None)
     monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
     with pytest.raises(ParameterError, match="device 'cuda' is not available"):
         extract_responses(clips, device="cuda")

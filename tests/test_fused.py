@@ -30,13 +30,15 @@ def assert_close(got, expected, atol):
 def test_equals_the_plain_taps(random_network, n_samples, row_values, monkeypatch):
     monkeypatch.setattr(fused, "ROW_VALUES", row_values)
     x = waveforms(n_samples)
-    assert_close(taps(FusedTaps(random_network), x), taps(random_network.taps, x), atol=3e-6)
+    assert_close(taps(FusedTaps(random_network), x), taps(random_network.features, x), atol=3e-6)
 
 
 @pytest.mark.parametrize("n_samples", [45_534, 60_001])
 def test_equals_the_plain_taps_with_the_released_padding(output_padded_network, n_samples):
     x = waveforms(n_samples, clips=2)
-    assert_close(taps(FusedTaps(output_padded_network), x), taps(output_padded_network.taps, x), atol=3e-6)
+    assert_close(
+        taps(FusedTaps(output_padded_network), x), taps(output_padded_network.features, x), atol=3e-6
+    )
 
 
 @pytest.mark.parametrize(
@@ -55,7 +57,7 @@ def test_equals_the_plain_taps_of_a_pruned_network(random_network, kept):
     )
     x = waveforms(9001)
     function = FusedTaps(small)
-    assert_close(taps(function, x), taps(small.taps, x), atol=3e-6)
+    assert_close(taps(function, x), taps(small.features, x), atol=3e-6)
     assert {tap: maps.shape[1] for tap, maps in function(x)} == small.tap_maps
 
 
@@ -72,7 +74,7 @@ def test_a_clip_does_not_see_the_others_of_its_batch(random_network):
 @pytest.mark.parametrize(("dtype", "error"), [(torch.bfloat16, 5e-2), (torch.float16, 5e-3)])
 def test_half_precision_is_near(random_network, dtype, error):
     x = waveforms(5003, clips=2)
-    plain, half = taps(random_network.taps, x), taps(FusedTaps(random_network, dtype=dtype), x)
+    plain, half = taps(random_network.features, x), taps(FusedTaps(random_network, dtype=dtype), x)
     assert_close(half, plain, atol=error)
     assert any((half[tap] - plain[tap]).abs().max() > 1e-5 * plain[tap].abs().max() for tap in TAPS)
 

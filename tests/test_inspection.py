@@ -9,7 +9,8 @@ from miniatures import write_clip
 from dha_utils import inputs
 from dha_utils.datasets import load_clips
 from dha_utils.errors import DataError, ParameterError
-from dha_utils.inspection import check_duration, inspect_clips, usable_clips
+from dha_utils.inspection import inspect_clips, usable_clips
+from dha_utils.networks import outline
 
 
 @pytest.fixture
@@ -56,25 +57,25 @@ def test_stop_or_go_on_without(table):
 
 def test_a_file_that_is_too_short_for_the_network_is_named(table):
     clips = load_clips(table, allow_missing=True)
-    assert check_duration(5.0, 22_050) == 0.0
-    shortest = check_duration(None, 11_025)
+    assert outline().check_duration(5.0, 22_050) == 0.0
+    shortest = outline().check_duration(None, 11_025)
     found = inspect_clips(clips, shortest=shortest).faults
     assert set(found) == set(clips.table["clip"])
     assert (
         found["dog0.wav"]
         == "lasts 0.400 s, too short for the network: it needs 0.415, or a duration to pad to"
     )
-    assert inspect_clips(clips, shortest=check_duration(None, 22_050)).faults == FAULTS
+    assert inspect_clips(clips, shortest=outline().check_duration(None, 22_050)).faults == FAULTS
     with pytest.raises(
         ParameterError, match=r"0.2 s is too short for the network at 22050 Hz: give at least 0.207"
     ):
-        check_duration(0.2, 22_050)
+        outline().check_duration(0.2, 22_050)
     with pytest.raises(ParameterError, match="is too short for the network at 22050 Hz"):
         inputs.load_inputs("esc10", duration=0.1)
 
 
 def test_what_was_left_out_is_in_the_results(table, random_network, monkeypatch):
-    monkeypatch.setattr(inputs, "load_soundnet", lambda: random_network)
+    monkeypatch.setattr(inputs, "load_network", lambda: random_network)
     options = {"rates": [22_050], "duration": 0.4}
     with pytest.raises(DataError, match="1 of the 10 clips of mine are missing"):
         inputs.load_inputs(str(table), **options)

@@ -73,7 +73,7 @@ def test_maps_are_those_of_the_network_in_its_order(clips, model):
     assert tuple(got) == TAPS
     waveforms = np.stack([load_audio(path, RATE, DURATION) for path in clips.table["path"]])
     with torch.inference_mode():
-        expected = dict(model.taps(torch.from_numpy(waveforms)))
+        expected = dict(model.features(torch.from_numpy(waveforms)))
     for tap, maps in got.items():
         assert maps.shape[:2] == (5, TAP_MAPS[tap])
         assert maps.dtype == np.float32

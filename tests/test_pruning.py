@@ -5,7 +5,7 @@ import torch
 from dha_utils.criteria.filters import psnet_kept_filters
 from dha_utils.errors import ParameterError
 from dha_utils.paths import cache_dir
-from dha_utils.pruning import prune_network, widths
+from dha_utils.pruning import prune_network
 from dha_utils.soundnet import load_soundnet
 from dha_utils.weights import FILE
 
@@ -31,7 +31,9 @@ def test_taps_equal_those_of_a_network_whose_removed_maps_are_silent(random_netw
         layer: np.sort(np.arange(999_999)[: len(k)][k] if np.asarray(k).dtype == bool else k)
         for layer, k in KEEP.items()
     }
-    for (name, maps), (_, expected) in zip(small.taps(WAVEFORMS), reference.taps(WAVEFORMS), strict=True):
+    for (name, maps), (_, expected) in zip(
+        small.features(WAVEFORMS), reference.features(WAVEFORMS), strict=True
+    ):
         rows = kept.get(f"conv{name[-1]}", np.arange(expected.shape[1]))
         torch.testing.assert_close(maps, expected[:, rows], rtol=1e-4, atol=1e-4)
 
@@ -44,7 +46,7 @@ def test_forward_gives_both_heads(random_network):
 
 
 def test_keeping_everything_is_the_identity(random_network):
-    for keep in ({}, {f"conv{n}": np.ones(w, bool) for n, w in enumerate(widths(random_network), 1)}):
+    for keep in ({}, {layer: np.ones(n, bool) for layer, n in random_network.widths.items()}):
         small = prune_network(random_network, keep)
         full = random_network.state_dict()
         assert all(torch.equal(tensor, full[name]) for name, tensor in small.state_dict().items())
@@ -73,7 +75,7 @@ def test_psnet_is_a_slice_of_the_published_weights():
     full = load_soundnet()
     kept = psnet_kept_filters()
     tensors, small = full.state_dict(), prune_network(full, kept)
-    assert widths(small) == [16, 32, 41, 56, 88, 235, 59]
+    assert list(small.widths.values()) == [16, 32, 41, 56, 88, 235, 59]
     inputs = [[0], *kept.values()]
     for number, (layer, filters) in enumerate(kept.items()):
         kernel = tensors[f"{layer}.weight"].numpy()[np.ix_(filters, inputs[number])]

@@ -2,8 +2,9 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from dha_utils.compensation import compensate, layer_activations
+from dha_utils.compensation import compensate
 from dha_utils.compression import CompressionStudy, network_responses
+from dha_utils.network_base import layer_activations
 from dha_utils.pruning import prune_network
 from dha_utils.responses import Responses
 from dha_utils.ridge import layer_errors, load_ridge_errors, ridge_errors
@@ -38,8 +39,9 @@ def test_errors_are_those_of_the_maps(narrow_network):
     keep = {f"conv{n}": np.arange(k) for n, k in enumerate((8, 16, 20, 10, 10, 8, 6), 1)}
     small = prune_network(narrow_network, keep)
     activations = layer_activations(narrow_network, WAVEFORMS[:4])
-    errors = layer_errors(small, list(keep.values()), activations)
-    for number, error in enumerate(errors, 2):
+    errors = layer_errors(small, keep, activations)
+    assert list(errors) == [f"conv{n}" for n in range(2, 8)]
+    for number, error in enumerate(errors.values(), 2):
         x = layer_activations(small, WAVEFORMS[:4])[number].double().numpy()
         target = activations[number][:, : x.shape[1]].double().numpy()
         spread = target - target.mean(axis=(0, 2), keepdims=True)
@@ -49,8 +51,8 @@ def test_errors_are_those_of_the_maps(narrow_network):
 def test_a_network_that_misses_nothing_has_no_error(narrow_network):
     activations = layer_activations(narrow_network, WAVEFORMS[:4])
     same = compensate(narrow_network, {}, activations, "removed")
-    whole = [np.arange(layer.maps_out) for layer in narrow_network.layers]
-    assert max(layer_errors(same, whole, activations)) < 1e-8
+    whole = {layer: np.arange(n) for layer, n in narrow_network.widths.items()}
+    assert max(layer_errors(same, whole, activations).values()) < 1e-8
 
 
 def test_a_weaker_pull_follows_the_fitted_clips_closer_and_noise_on_the_others(study):

@@ -5,6 +5,7 @@ from scipy import stats
 from dha_utils.criteria import CRITERIA, MapScores
 from dha_utils.criteria.base import criterion
 from dha_utils.errors import ParameterError
+from dha_utils.networks import outline
 from dha_utils.selection import apply_rule, keep_best, mean_jaccard, n_to_keep, score_maps, select
 
 
@@ -68,7 +69,7 @@ def test_complement_keeps_the_ignored_maps(make_responses):
 def test_permuted_channels_keep_sizes_and_overlap(make_responses):
     responses = make_responses({"bn5": 40, "relu5": 40, "bn6": 60, "relu6": 60})
     selection = select(responses, "anova", keep=0.2)
-    permuted = selection.permute_channels((0, 1))
+    permuted = selection.permute_channels((0, 1), outline().layer_of)
     assert permuted.n_kept == selection.n_kept
     for a, b in (("bn5", "relu5"), ("bn6", "relu6")):
         assert permuted.masks[a].sum() == selection.masks[a].sum()
@@ -76,7 +77,10 @@ def test_permuted_channels_keep_sizes_and_overlap(make_responses):
             selection.masks[a] & selection.masks[b]
         ).sum()
         assert (permuted.masks[a] != selection.masks[a]).any()
-    again, other = selection.permute_channels((0, 1)), selection.permute_channels((0, 2))
+    again, other = (
+        selection.permute_channels((0, 1), outline().layer_of),
+        selection.permute_channels((0, 2), outline().layer_of),
+    )
     assert (again.masks["bn5"] == permuted.masks["bn5"]).all()
     assert (other.masks["bn5"] != permuted.masks["bn5"]).any()
 

@@ -190,7 +190,7 @@ def sounds(tmp_path):
 
 
 def test_silence_is_measured_kept_and_found_again(sounds, random_network, tmp_path, monkeypatch):
-    monkeypatch.setattr(module, "load_soundnet", lambda padding="input": random_network)
+    monkeypatch.setattr(module, "load_network", lambda padding="input": random_network)
     clips = identify(load_clips(str(sounds)))
     responses = extract_responses(clips, model=random_network, duration=1.0)
     shares, trimmed = extract_trimmed(clips, rate=RATE, duration=1.0)

@@ -5,7 +5,7 @@ from scipy import signal
 
 from dha_utils.errors import DataError, ParameterError
 from dha_utils.paths import cache_dir
-from dha_utils.soundnet import LAYERS, MIN_SAMPLES, PADDINGS, TAP_MAPS, TAPS, SoundNet, load_soundnet
+from dha_utils.soundnet import BLOCKS, MIN_SAMPLES, PADDINGS, TAP_MAPS, TAPS, SoundNet, load_soundnet
 from dha_utils.weights import FILE
 
 
@@ -13,13 +13,13 @@ def scipy_stages(model, waveform):
     """An independent SoundNet in float64: SciPy's correlation per map, NumPy for the rest."""
     weights = {name: tensor.double().numpy() for name, tensor in model.state_dict().items()}
     x = waveform.astype(np.float64)[None] * model.input_scale
-    for number, layer in enumerate(LAYERS, 1):
+    for number, layer in enumerate(BLOCKS, 1):
         kernel, bias = weights[f"conv{number}.weight"], weights[f"conv{number}.bias"]
         padded = np.pad(x, ((0, 0), (layer.padding,) * 2)) if model.padding == "input" else x
         # A correlation in two dimensions that is as high as the input: it sums over the channels.
         maps = [
             signal.correlate(padded, kernel[o], mode="valid", method="direct")[0, ::2]
-            for o in range(layer.maps_out)
+            for o in range(layer.maps)
         ]
         x = np.stack(maps) + bias[:, None]
         if model.padding == "released":
@@ -68,9 +68,9 @@ def test_maps_are_as_long_with_either_padding(random_network, output_padded_netw
 
 def test_shortest_waveform_of_the_released_padding(output_padded_network):
     n = PADDINGS["released"]
-    assert all(maps.shape[2] > 0 for _, maps in output_padded_network.taps(torch.zeros(1, n)))
+    assert all(maps.shape[2] > 0 for _, maps in output_padded_network.features(torch.zeros(1, n)))
     with pytest.raises(DataError, match=f"at least {n} samples"):
-        list(output_padded_network.taps(torch.zeros(1, n - 1)))
+        list(output_padded_network.features(torch.zeros(1, n - 1)))
 
 
 def test_unknown_padding_is_refused():
@@ -90,18 +90,18 @@ def test_pretrained_network_equals_an_independent_implementation():
 
 
 def test_taps_are_the_published_fifteen(random_network):
-    maps = dict(random_network.taps(torch.zeros(1, 22_050)))
+    maps = dict(random_network.features(torch.zeros(1, 22_050)))
     assert tuple(maps) == TAPS
     assert {tap: value.shape[1] for tap, value in maps.items()} == TAP_MAPS
     assert sum(TAP_MAPS.values()) == 4336
 
 
 def test_shortest_waveform(random_network):
-    assert all(maps.shape[2] > 0 for _, maps in random_network.taps(torch.zeros(1, MIN_SAMPLES)))
+    assert all(maps.shape[2] > 0 for _, maps in random_network.features(torch.zeros(1, MIN_SAMPLES)))
     with pytest.raises(DataError, match=f"at least {MIN_SAMPLES} samples: pad the clips"):
-        list(random_network.taps(torch.zeros(1, MIN_SAMPLES - 1)))
+        list(random_network.features(torch.zeros(1, MIN_SAMPLES - 1)))
     with pytest.raises(DataError, match=r"shape \(4574,\), expected \(clips, samples\)"):
-        list(random_network.taps(torch.zeros(MIN_SAMPLES)))
+        list(random_network.features(torch.zeros(MIN_SAMPLES)))
 
 
 def test_heads_give_logits(random_network):
@@ -116,5 +116,5 @@ def test_input_scale_is_a_parameter():
     half.load_state_dict(full.state_dict())
     x = torch.rand(1, MIN_SAMPLES)
     with torch.inference_mode():
-        expected, got = dict(full.taps(x / 2)), dict(half.taps(x))
+        expected, got = dict(full.features(x / 2)), dict(half.features(x))
     assert all(torch.equal(expected[tap], got[tap]) for tap in TAPS)

@@ -9,7 +9,7 @@ from dha_utils.extraction import pool_maps
 from dha_utils.fused import FusedTaps
 from dha_utils.pruning import prune_network
 from dha_utils.soundnet import MIN_SAMPLES, TAPS
-from dha_utils.streaming import StreamedMeans, pool_stream
+from dha_utils.streaming import StreamedMeans, StreamedTaps
 
 
 def noise(n, seed=0):
@@ -29,7 +29,7 @@ def assert_same(got, network, waveform):
     """Compare with averages in float64: of the same steps' maps over the whole, and of the plain network's."""
     x = torch.from_numpy(waveform)[None]
     with torch.inference_mode():
-        pairs = zip(FusedTaps(network)(x), network.taps(x), strict=True)
+        pairs = zip(FusedTaps(network)(x), network.features(x), strict=True)
         for (tap, maps), (_, plain) in pairs:
             expected, oracle = (m[0].double().mean(dim=1).numpy() for m in (maps, plain))
             scale = plain.abs().max().item()
@@ -44,13 +44,13 @@ def assert_same(got, network, waveform):
 )
 def test_equals_the_whole_for_any_length_and_pieces(random_network, n, sizes):
     waveform = noise(n)
-    assert_same(pool_stream(FusedTaps(random_network), cut(waveform, sizes)), random_network, waveform)
+    assert_same(StreamedTaps(random_network).pool_pieces(cut(waveform, sizes)), random_network, waveform)
 
 
 @pytest.mark.parametrize("n", range(MIN_SAMPLES, MIN_SAMPLES + 70, 3))
 def test_equals_the_whole_around_the_shortest(random_network, n):
     waveform = noise(n)
-    got = pool_stream(FusedTaps(random_network), cut(waveform, [997]))
+    got = StreamedTaps(random_network).pool_pieces(cut(waveform, [997]))
     assert tuple(got) == TAPS
     assert_same(got, random_network, waveform)
 
@@ -58,25 +58,25 @@ def test_equals_the_whole_around_the_shortest(random_network, n):
 def test_equals_the_whole_for_a_pruned_network(random_network):
     small = prune_network(random_network, {"conv1": [4], "conv2": range(3, 20), "conv6": [1, 500]})
     waveform = noise(30_001)
-    assert_same(pool_stream(FusedTaps(small), cut(waveform, [7001, 300])), small, waveform)
+    assert_same(StreamedTaps(small).pool_pieces(cut(waveform, [7001, 300])), small, waveform)
 
 
 def test_equals_pooling_of_the_whole_in_the_same_precision(random_network):
-    taps = FusedTaps(random_network, dtype=torch.bfloat16)
+    taps = StreamedTaps(random_network, dtype=torch.bfloat16)
     waveform = noise(50_001)
-    whole, streamed = pool_maps(taps, [waveform]), pool_stream(taps, cut(waveform, [7919]))
+    whole, streamed = pool_maps(taps, [waveform]), taps.pool_pieces(cut(waveform, [7919]))
     for tap in TAPS:
         np.testing.assert_allclose(streamed[tap], whole[tap][0], rtol=0, atol=1e-3 * np.abs(whole[tap]).max())
 
 
 def test_too_short_a_recording_is_refused(random_network):
     with pytest.raises(DataError, match=r"\(1, 4573\), expected \(clips, samples\) with at least 4574"):
-        pool_stream(FusedTaps(random_network), cut(noise(MIN_SAMPLES - 1), [1000]))
+        StreamedTaps(random_network).pool_pieces(cut(noise(MIN_SAMPLES - 1), [1000]))
 
 
 def test_the_released_padding_is_refused(output_padded_network):
     with pytest.raises(ParameterError, match="needs padding 'input', not 'released': cut the clips"):
-        pool_stream(FusedTaps(output_padded_network), cut(noise(60_000), [1000]))
+        StreamedTaps(output_padded_network).pool_pieces(cut(noise(60_000), [1000]))
 
 
 def test_what_is_kept_does_not_grow_with_length(random_network):

@@ -10,6 +10,7 @@ from dha_utils.criteria import (
     permutation,
     redundancy,
     released,
+    unpooled,
 )
 from dha_utils.criteria.base import CRITERIA, Criterion, MapScores
 
@@ -26,4 +27,5 @@ __all__ = [
     "permutation",
     "redundancy",
     "released",
+    "unpooled",
 ]

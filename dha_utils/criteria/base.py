@@ -25,12 +25,16 @@ class MapScores:
         Effect size (unit named by the criterion), else None.
     n_keep : int or None
         How many maps the criterion's own stopping rule keeps, 0 to C, where it has one, else None.
+    lost : ndarray, shape (C + 1,), float64, or None
+        Share of what the criterion measures that is lost when only the k best maps are kept, k = 0 to C, falling from 1; None
+        where that is their share of the sum of scores.
     """
 
     score: np.ndarray
     pvalue: np.ndarray | None = None
     effect: np.ndarray | None = None
     n_keep: int | None = None
+    lost: np.ndarray | None = None
 
 
 @dataclass(frozen=True)
@@ -45,15 +49,18 @@ class Criterion:
         ``function(x, y, groups, rng) -> MapScores`` for ``needs == "responses"``: x (n, C) pooled responses, y (n,) int
         labels, groups (n,) recording per clip, rng a `numpy.random.Generator`;
         ``function(maps, y, rng) -> MapScores`` for ``needs == "maps"``: maps (n, C, T) full feature maps;
-        ``function(weights) -> MapScores`` for ``needs == "weights"``: the tensors of the tap's layer.
-    needs : {"responses", "maps", "weights"}
-        What it is computed from.
+        ``function(weights) -> MapScores`` for ``needs == "weights"``: the tensors of the tap's layer;
+        ``function(statistics) -> MapScores`` for ``needs == "activations"``: of what a layer hands on, all its positions.
+    needs : {"responses", "maps", "weights", "activations"}
+        What it is computed from. Those of activations choose filters to be removed, layer by layer; they score no taps.
     family : str
         Heading under which the book lists it.
     summary : str
         One line for tables.
     reference : str
         Where it comes from.
+    is_order : bool
+        Whether it ranks maps; if not, it names a set of them, and says by ``n_keep`` how many they are.
     """
 
     name: str
@@ -62,18 +69,21 @@ class Criterion:
     family: str
     summary: str
     reference: str
+    is_order: bool = True
 
 
 CRITERIA: dict[str, Criterion] = {}
 
 
-def criterion(name: str, *, needs: str = "responses", family: str, summary: str, reference: str) -> Callable:
+def criterion(
+    name: str, *, needs: str = "responses", family: str, summary: str, reference: str, is_order: bool = True
+) -> Callable:
     """Register a function as the criterion `name`; a second one of the same name is a programming error."""
 
     def register(function: Callable[..., MapScores]) -> Callable[..., MapScores]:
         if name in CRITERIA:
             raise RuntimeError(f"criterion {name!r} is registered twice")
-        CRITERIA[name] = Criterion(name, function, needs, family, summary, reference)
+        CRITERIA[name] = Criterion(name, function, needs, family, summary, reference, is_order)
         return function
 
     return register

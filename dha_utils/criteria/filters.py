@@ -1,6 +1,7 @@
 """Other people's criteria that look at the weights alone: a map is scored by the filter that makes it.
 
-Conventions: filters are ``(maps, maps in, kernel)``; all taps of one layer (bn5, relu5, pool5) get the same
+Conventions: filters are ``(maps, maps in, kernel)``, kernels of two dimensions flattened;
+all taps of one layer (bn5, relu5, pool5) get the same
 scores.
 """
 
@@ -14,7 +15,7 @@ from scipy.spatial.distance import cdist
 
 from dha_utils.criteria.base import MapScores, criterion
 from dha_utils.errors import DataError
-from dha_utils.soundnet import SoundNet, layer_number
+from dha_utils.network_base import Network
 
 
 @dataclass(frozen=True)
@@ -23,41 +24,37 @@ class LayerWeights:
 
     Attributes
     ----------
-    tap : str
-        Name of the tap.
+    layer : str
+        Name of the convolution, such as conv5.
     kernel : ndarray, shape (maps, maps in, kernel), float64
-    bias, gamma, beta, mean, var : ndarray, shape (maps,), float64
-        Of the convolution, and scale, shift and running statistics of the batch norm behind it.
+    bias, gamma, beta, mean, var : ndarray, shape (maps,), float64, or None
+        Of the convolution, and scale, shift and running statistics of the batch norm behind it; None where there is none.
     """
 
-    tap: str
+    layer: str
     kernel: np.ndarray
-    bias: np.ndarray
-    gamma: np.ndarray
-    beta: np.ndarray
-    mean: np.ndarray
-    var: np.ndarray
-
-    @property
-    def layer(self) -> str:
-        """Name of the convolution, such as conv5."""
-        return f"conv{layer_number(self.tap)}"
+    bias: np.ndarray | None
+    gamma: np.ndarray | None
+    beta: np.ndarray | None
+    mean: np.ndarray | None
+    var: np.ndarray | None
 
 
-def layer_weights(model: SoundNet, tap: str) -> LayerWeights:
+def layer_weights(network: Network, tap: str) -> LayerWeights:
     """Return the weights of the layer that makes the maps of `tap`.
 
     Raises
     ------
-    DataError
-        If the network has no such layer.
+    ParameterError
+        If the network has no such tap.
     """
-    number = layer_number(tap)
-    if not 1 <= number <= len(model.layers):
-        raise DataError(f"tap {tap!r} is of layer {number}, the network has layers 1 to {len(model.layers)}")
-    conv, bn = model.get_submodule(f"conv{number}"), model.get_submodule(f"bn{number}")
-    tensors = (conv.weight, conv.bias, bn.weight, bn.bias, bn.running_mean, bn.running_var)
-    return LayerWeights(tap, *(tensor.detach().cpu().numpy().astype(np.float64) for tensor in tensors))
+    layer = network.layer_of(tap)
+    conv, norm, _ = network.layers[layer]
+    of_norm = [getattr(norm, name, None) for name in ("weight", "bias", "running_mean", "running_var")]
+    tensors = (conv.weight.flatten(2), conv.bias, *of_norm)
+    return LayerWeights(
+        layer, *(None if t is None else t.numpy(force=True).astype(np.float64) for t in tensors)
+    )
 
 
 @criterion(
@@ -93,7 +90,15 @@ def geometric_median(weights: LayerWeights) -> MapScores:
     reference="Liu, Li, Shen, Huang, Yan and Zhang, ICCV 2017 (Network Slimming)",
 )
 def bn_scale(weights: LayerWeights) -> MapScores:
-    r"""Score maps by :math:`|\gamma|`; SoundNet was not trained with the penalty that the method asks for."""
+    r"""Score maps by :math:`|\gamma|`; SoundNet was not trained with the penalty that the method asks for.
+
+    Raises
+    ------
+    DataError
+        If no batch norm follows the convolution.
+    """
+    if weights.gamma is None:
+        raise DataError(f"no batch norm follows {weights.layer}: use another criterion")
     return MapScores(np.abs(weights.gamma))
 
 
@@ -151,6 +156,7 @@ def rank_one_prototypes(kernel: np.ndarray) -> np.ndarray:
     family="published criteria",
     summary="the filters that the released p-Snet kept",
     reference="Singh, Rajan and Bhavsar, Pattern Recognition Letters 131 (2020)",
+    is_order=False,
 )
 def psnet(weights: LayerWeights) -> MapScores:
     """Score maps 1 if p-Snet has their filter and 0 if not; ``n_keep`` is how many it has in this layer.

@@ -2,18 +2,17 @@ import numpy as np
 import pytest
 from scipy.linalg import qr
 
-from dha_utils.channels import (
-    ACTIVATION_ORDERS,
-    LAST_TAPS,
-    by_score,
+from dha_utils.criteria import CRITERIA, MapScores
+from dha_utils.criteria.unpooled import (
+    LayerStatistics,
     explained_variance,
     gather_statistics,
     next_layer,
-    order_filters,
     pivoted_qr_unpooled,
 )
-from dha_utils.compensation import layer_activations, windows
 from dha_utils.errors import ParameterError
+from dha_utils.network_base import layer_activations, windows
+from dha_utils.selection import order_by, order_filters
 
 RNG = np.random.default_rng(0)
 WAVEFORMS = (0.02 * RNG.normal(size=(6, 12_000))).astype(np.float32)
@@ -27,6 +26,11 @@ def statistics(narrow_network):
     return gather_statistics(narrow_network, layer_activations(narrow_network, WAVEFORMS))
 
 
+def ordered(way, x):
+    """Return the order that a criterion gives the columns of x, and what is lost."""
+    return order_by(way(LayerStatistics(np.cov(x.T), None, None)))
+
+
 def unexplained_share(x, chosen):
     """The oracle: ordinary regression of all maps on the chosen ones."""
     x = x - x.mean(0)
@@ -37,7 +41,7 @@ def unexplained_share(x, chosen):
 @pytest.mark.parametrize("way", [explained_variance, pivoted_qr_unpooled])
 def test_unexplained_is_that_of_a_regression(way):
     x = MIXED + 0.3 * RNG.normal(size=MIXED.shape)
-    order, unexplained = way(np.cov(x.T))
+    order, unexplained = ordered(way, x)
     assert sorted(order) == list(range(12))
     for k in (1, 3, 7, 12):
         assert unexplained[k] == pytest.approx(unexplained_share(x, order[:k]), abs=1e-8)
@@ -46,43 +50,43 @@ def test_unexplained_is_that_of_a_regression(way):
 
 @pytest.mark.parametrize("way", [explained_variance, pivoted_qr_unpooled])
 def test_combinations_of_few_are_found_out(way):
-    _, unexplained = way(np.cov(MIXED.T))
+    _, unexplained = ordered(way, MIXED)
     assert unexplained[4] < 1e-8 < unexplained[3]
 
 
 def test_first_choice_is_the_best_of_all():
     x = MIXED + 0.3 * RNG.normal(size=MIXED.shape)
-    order, _ = explained_variance(np.cov(x.T))
+    order, _ = ordered(explained_variance, x)
     assert order[0] == np.argmin([unexplained_share(x, [c]) for c in range(12)])
 
 
 def test_pivots_are_those_of_qr():
     x = MIXED + 0.3 * RNG.normal(size=MIXED.shape)
     _, pivots = qr(x - x.mean(0), mode="r", pivoting=True)
-    np.testing.assert_array_equal(pivoted_qr_unpooled(np.cov(x.T))[0], pivots)
+    np.testing.assert_array_equal(ordered(pivoted_qr_unpooled, x)[0], pivots)
 
 
 def test_maps_that_never_vary_come_last():
     x = MIXED.copy()
     x[:, [0, 5]] = 1.0
     for way in (explained_variance, pivoted_qr_unpooled):
-        assert set(way(np.cov(x.T))[0][-2:]) == {0, 5}
+        assert set(ordered(way, x)[0][-2:]) == {0, 5}
 
 
 def test_statistics_are_those_of_the_activations(narrow_network, statistics):
     x = layer_activations(narrow_network, WAVEFORMS)[2]
     flat = x.transpose(0, 1).flatten(1).double().numpy()
-    np.testing.assert_allclose(statistics[1].covariance, np.cov(flat), rtol=1e-6)
-    assert statistics[1].inputs.shape == (32 * 16, 32 * 16)
-    assert statistics[-1].inputs is None
+    np.testing.assert_allclose(statistics["conv2"].covariance, np.cov(flat), rtol=1e-6)
+    assert statistics["conv2"].inputs.shape == (32 * 16, 32 * 16)
+    assert statistics["conv7"].inputs is None
 
 
 def test_next_layer_leaves_what_a_regression_leaves(narrow_network, statistics):
     """The share of the next convolution's energy that is lost with the first maps, against numpy.linalg.lstsq."""
-    layer, kernel = statistics[1], 16
-    order, unexplained = next_layer(layer)
+    layer, kernel = statistics["conv2"], 16
+    order, unexplained = order_by(next_layer(layer))
     x = layer_activations(narrow_network, WAVEFORMS)[2]
-    inputs = np.concatenate([w.double().numpy() for w in windows(x, narrow_network.layers[2])])
+    inputs = np.concatenate([w.double().numpy() for w in windows(x, narrow_network.conv3)])
     targets = inputs @ layer.next_kernel.T
     for k in (1, 2, 5):
         columns = np.concatenate([np.arange(c * kernel, (c + 1) * kernel) for c in order[:k]])
@@ -92,24 +96,26 @@ def test_next_layer_leaves_what_a_regression_leaves(narrow_network, statistics):
     assert sorted(order) == list(range(32))
 
 
-@pytest.mark.parametrize("criterion", [*ACTIVATION_ORDERS, "l1", "bn_scale"])
+@pytest.mark.parametrize(
+    "criterion", [*(name for name, c in CRITERIA.items() if c.needs == "activations"), "l1", "bn_scale"]
+)
 def test_every_layer_gets_an_order(narrow_network, statistics, criterion):
-    orders = order_filters(criterion, model=narrow_network, statistics=statistics)
+    orders = order_filters(criterion, narrow_network, statistics=statistics)
     assert list(orders) == [f"conv{n}" for n in range(1, 8)]
-    for (channels, lost), layer in zip(orders.values(), narrow_network.layers, strict=True):
-        assert sorted(channels) == list(range(layer.maps_out))
+    for (channels, lost), n_maps in zip(orders.values(), narrow_network.widths.values(), strict=True):
+        assert sorted(channels) == list(range(n_maps))
         assert lost[0] == pytest.approx(1)
         assert (np.diff(lost) <= 1e-6).all()  # of next_layer, which guards against rounding, not exactly
 
 
 def test_criteria_on_responses(narrow_network, statistics, make_responses):
-    taps = dict(zip(LAST_TAPS, [layer.maps_out for layer in narrow_network.layers], strict=True))
+    taps = {tap: narrow_network.widths[layer] for layer, tap in narrow_network.last_taps.items()}
     responses = make_responses(taps)
-    orders = order_filters("anova", model=narrow_network, statistics=statistics, responses=responses)
+    orders = order_filters("anova", narrow_network, statistics=statistics, responses=responses)
     # The maps that tell the classes apart, by construction.
     assert set(orders["conv6"].channels[:4]) == {0, 1, 2, 3}
     first, second = (
-        order_filters("random", model=narrow_network, statistics=statistics, responses=responses, seed=seed)[
+        order_filters("random", narrow_network, statistics=statistics, responses=responses, seed=seed)[
             "conv3"
         ]
         for seed in (0, 1)
@@ -122,7 +128,7 @@ def test_criteria_on_responses(narrow_network, statistics, make_responses):
 def test_what_is_lost_of_a_score_is_the_share_of_the_maps_that_go():
     score = RNG.gamma(2, size=9)
     score[4] = -np.inf
-    order, lost = by_score(score)
+    order, lost = order_by(MapScores(score))
     assert order[-1] == 4
     for k in range(9):
         gone = [c for c in range(9) if c not in order[:k] and c != 4]
@@ -131,10 +137,10 @@ def test_what_is_lost_of_a_score_is_the_share_of_the_maps_that_go():
 
 
 def test_a_layer_without_any_score_is_divided_evenly():
-    np.testing.assert_allclose(by_score(np.full(4, -np.inf)).lost, np.linspace(1, 0, 5))
+    np.testing.assert_allclose(order_by(MapScores(np.full(4, -np.inf))).lost, np.linspace(1, 0, 5))
 
 
 @pytest.mark.parametrize(("name", "hint"), [("explained_varance", "explained_variance"), ("apozz", "")])
 def test_unknown_criterion(narrow_network, statistics, name, hint):
-    with pytest.raises(ParameterError, match=f"unknown criterion for filters '{name}'.*{hint}"):
-        order_filters(name, model=narrow_network, statistics=statistics)
+    with pytest.raises(ParameterError, match=f"unknown criterion '{name}'.*{hint}"):
+        order_filters(name, narrow_network, statistics=statistics)

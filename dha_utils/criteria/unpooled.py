@@ -1,0 +1,188 @@
+"""Criteria that look at a layer's activations on the training clips, unpooled.
+
+Conventions: what is looked at is a layer's output as the next layer sees it (after ReLU and pooling): every position of every
+training clip is an observation. No label is asked for. Maps are taken one by one, the one to keep longest first; the score of a
+map is how many come after it. With it goes what of the measured quantity is lost when only the first k maps are kept, by which
+`dha_utils.allocation` divides a budget among the layers.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+
+from dha_utils.criteria.base import MapScores, criterion
+from dha_utils.network_base import Network, windows
+
+TINY = 1e-9
+"""A map whose unexplained variance is below this share of the largest map's variance counts as explained."""
+
+
+@dataclass(frozen=True)
+class LayerStatistics:
+    """Second moments of what a layer hands on, over all time positions of the training clips.
+
+    Attributes
+    ----------
+    covariance : ndarray, shape (C, C), float64
+        Of its C maps.
+    inputs : ndarray, shape (C * kernel, C * kernel), float64, or None
+        Second moments of the windows that the next convolution sees; None for the last layer.
+    next_kernel : ndarray, shape (maps of the next layer, C * kernel), float64, or None
+        What that convolution makes of them, each row divided by the standard deviation that batch norm, if there is one, knows.
+    """
+
+    covariance: np.ndarray
+    inputs: np.ndarray | None
+    next_kernel: np.ndarray | None
+
+
+def gather_statistics(network: Network, activations: Sequence[torch.Tensor]) -> dict[str, LayerStatistics]:
+    """Gather the statistics of every layer.
+
+    Parameters
+    ----------
+    network : Network
+    activations : sequence of Tensor
+        Of the training clips, as `dha_utils.network_base.layer_activations` gives them.
+
+    Returns
+    -------
+    dict of str to LayerStatistics
+        By layer, in order.
+    """
+    layers = list(network.layers.items())
+    statistics = {}
+    with torch.inference_mode():
+        for number, ((name, _), x) in enumerate(zip(layers, activations[1:], strict=True), 1):
+            covariance = torch.cov(x.transpose(0, 1).reshape(x.shape[1], -1).double()).reshape(x.shape[1], -1)
+            inputs, next_kernel = None, None
+            if number < len(layers):
+                conv, norm, _ = layers[number][1]
+                inputs = sum((part.T @ part).double() for part in windows(x, conv))
+                inputs = (inputs / inputs.diagonal().mean()).numpy()
+                kernels = conv.weight.flatten(1)
+                if norm is not None:
+                    kernels = kernels / (norm.running_var + norm.eps).sqrt()[:, None]
+                next_kernel = kernels.double().numpy()
+            statistics[name] = LayerStatistics(covariance.numpy(), inputs, next_kernel)
+    return statistics
+
+
+@criterion(
+    "explained_variance",
+    needs="activations",
+    family="unpooled activations",
+    summary="share of the variance of all maps that is explained, map by map",
+    reference="forward selection; Farahat, Ghodsi and Kamel, ICDM 2011",
+)
+def explained_variance(statistics: LayerStatistics) -> MapScores:
+    r"""Order maps so that the first k explain as much as possible of the variance of all, by linear regression.
+
+    Greedy: each next map is the one whose unexplained part :math:`r_j` explains most of what is left of all maps,
+    :math:`\sum_i (r_i \cdot r_j)^2 / \|r_j\|^2`. (Pivoted QR takes the largest :math:`\|r_j\|` instead, whether other maps go
+    with it or not.) Source: forward selection for column subset selection (Farahat, Ghodsi and Kamel, ICDM 2011).
+
+    Parameters
+    ----------
+    statistics : LayerStatistics
+
+    Returns
+    -------
+    MapScores
+        ``lost``: the share of the total variance that the first k maps leave unexplained; from 1 down to 0.
+
+    Examples
+    --------
+    >>> x = np.random.default_rng(0).normal(size=(100, 2))
+    >>> scores = explained_variance(LayerStatistics(np.cov(x[:, [0, 0, 1, 0]].T), None, None))
+    >>> scores.score.tolist(), bool(scores.lost[1] > 0.1), bool(scores.lost[2] < 1e-9)
+    ([3.0, 1.0, 2.0, 0.0], True, True)
+    """
+    return _eliminate(
+        statistics.covariance, lambda left, diagonal: np.einsum("ij,ij->j", left, left) / diagonal
+    )
+
+
+@criterion(
+    "pivoted_qr_unpooled",
+    needs="activations",
+    family="unpooled activations",
+    summary="column-pivoted QR of the activations",
+    reference="Businger and Golub, Numerische Mathematik 7 (1965)",
+)
+def pivoted_qr_unpooled(statistics: LayerStatistics) -> MapScores:
+    """Order maps by column-pivoted QR of their centred activations (as pivoted Cholesky of the covariance); as above."""
+    return _eliminate(statistics.covariance, lambda left, diagonal: diagonal)
+
+
+def _eliminate(covariance: np.ndarray, gain) -> MapScores:
+    """Take maps one by one, the one of largest `gain` first, and regress what is left of the others on it."""
+    left = covariance.astype(np.float64)
+    n_maps, floor, total = len(left), TINY * left.diagonal().max(), left.trace()
+    part = np.empty_like(left)
+    order, unexplained = [], [1.0]
+    for _ in range(n_maps):
+        diagonal = left.diagonal()
+        usable = diagonal > floor
+        usable[order] = False
+        if not usable.any():
+            break
+        best = int(np.where(usable, gain(left, np.where(usable, diagonal, 1.0)), -np.inf).argmax())
+        order.append(best)
+        left -= np.multiply.outer(left[:, best], left[best] / left[best, best], out=part)
+        unexplained.append(max(float(left.trace()) / total, 0.0))
+    # What is explained already follows, the louder map first.
+    rest = [int(c) for c in np.argsort(-covariance.diagonal(), kind="stable") if c not in set(order)]
+    return _by_order(order + rest, unexplained + [0.0] * len(rest))
+
+
+@criterion(
+    "next_layer",
+    needs="activations",
+    family="unpooled activations",
+    summary="share of the next layer's outputs that is explained, its kernels refitted",
+    reference="after Luo, Wu and Lin, ICCV 2017 (ThiNet)",
+)
+def next_layer(statistics: LayerStatistics) -> MapScores:
+    r"""Order maps so that the first k let the next convolution be reproduced best, its kernels refitted.
+
+    Greedy: each next map is the one whose window (all positions of the kernel) explains most of what is left of the next
+    layer's outputs. For the last layer, `explained_variance`. Returns as there, with the share of the next layer's energy.
+    Source: after ThiNet (Luo, Wu and Lin, ICCV 2017), with the refit inside the choice.
+    """
+    if statistics.next_kernel is None:
+        return explained_variance(statistics)
+    n_maps = len(statistics.covariance)
+    kernel = len(statistics.inputs) // n_maps
+    left = statistics.inputs + 1e-6 * np.eye(len(statistics.inputs))  # its diagonal is 1 on average
+    part = np.empty_like(left)
+    outputs = statistics.next_kernel @ left
+    total = residual = float((outputs * statistics.next_kernel).sum())
+    candidates, order, unexplained = list(range(n_maps)), [], [1.0]
+    for _ in range(n_maps):
+        own = np.stack(
+            [left[c * kernel : (c + 1) * kernel, c * kernel : (c + 1) * kernel] for c in candidates]
+        )
+        # What is left of a map that the others explain is rounding: keep it from being divided by.
+        own += 1e-6 * np.eye(kernel)
+        seen = outputs.reshape(-1, n_maps, kernel)[:, candidates].transpose(1, 2, 0)
+        gains = np.linalg.solve(own, seen @ seen.transpose(0, 2, 1)).trace(axis1=1, axis2=2)
+        place = int(gains.argmax())
+        best = candidates.pop(place)
+        order.append(best)
+        residual -= gains[place]
+        unexplained.append(max(residual / total, 0.0))
+        rows = slice(best * kernel, (best + 1) * kernel)
+        regression = np.linalg.solve(own[place], left[rows])
+        outputs -= outputs[:, rows] @ regression
+        left -= np.matmul(left[:, rows].copy(), regression, out=part)
+    return _by_order(order, unexplained)
+
+
+def _by_order(order: Sequence[int], lost: Sequence[float]) -> MapScores:
+    """Return scores that rank maps in an order, the one to keep longest first."""
+    score = np.empty(len(order))
+    score[order] = np.arange(len(order))[::-1]
+    return MapScores(score, lost=np.array(lost))
