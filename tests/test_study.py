@@ -1,4 +1,5 @@
 import json
+import os
 
 import numpy as np
 import pytest
@@ -6,16 +7,21 @@ import pytest
 from dha_utils.errors import ParameterError
 from dha_utils.paths import repository
 from dha_utils.study import begin, declared_parameters
+from dha_utils.work import in_order
 
 
 @pytest.fixture
-def study(tmp_path, monkeypatch):
-    """A study on the bundled artifacts, as the first cell of a notebook makes it."""
+def namespace(tmp_path, monkeypatch):
+    """What the first cell of a notebook has set: a study on the bundled artifacts."""
     monkeypatch.setenv("DHA_DATA", "")
-    namespace = {
+    return {
         "dataset": "esc10", "root": None, "rate": 22050, "fractions": (1,), "seeds": 2, "classifier": "converging",
         "full": False, "workers": None, "scheduler": None, "results": str(tmp_path),
     }  # fmt: skip
+
+
+@pytest.fixture
+def study(namespace):
     return begin("09_curves", namespace)
 
 
@@ -36,6 +42,13 @@ def test_parameters_are_checked_and_put_back(monkeypatch, tmp_path, capsys):
 def test_a_wrong_parameter_is_refused():
     with pytest.raises(ParameterError, match="there are: dataset, rate, keep"):
         begin("02_redundancy", {"kept": 0.5})
+
+
+def test_the_workers_are_those_of_the_parameters_until_the_cell_is_run_again(namespace):
+    for number in (1, 2, 1):
+        begin("09_curves", namespace | {"workers": number})
+        others = {*in_order(lambda _: os.getpid(), range(4), "processes")} - {os.getpid()}
+        assert bool(others) == (number > 1)
 
 
 def test_results_hold_parameters_tables_and_numbers(study, tmp_path):
