@@ -12,9 +12,9 @@ import numpy as np
 
 from dha_utils.artifacts import key_of, obtain, places
 from dha_utils.datasets.clips import Clips
-from dha_utils.maps import iterate_maps
+from dha_utils.maps import how_made, iterate_maps
 from dha_utils.network_base import Network
-from dha_utils.networks import load_behind, load_network
+from dha_utils.networks import load_network
 from dha_utils.provenance import clips_of, extraction_provenance
 from dha_utils.responses import Responses
 from dha_utils.tensor_files import load_tensors, save_tensors
@@ -101,16 +101,10 @@ def keep_examples(responses: Responses, clips: Clips, folder: Path) -> Examples:
         Theirs, with audio.
     folder : Path
     """
-    parameters = responses.provenance["parameters"]
-    examples = compute_examples(
-        clips,
-        rate=parameters["rate"],
-        duration=parameters["duration"],
-        channel=parameters.get("channel", "mean"),
-        model=load_behind(responses.provenance),
-    )
+    how = how_made(responses)
+    examples = compute_examples(clips, **how)
     examples.provenance["key"] = key_of("examples", responses)
-    examples.save(folder / f"examples_{parameters['rate']}.safetensors")
+    examples.save(folder / f"examples_{how['rate']}.safetensors")
     return examples
 
 

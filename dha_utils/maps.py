@@ -17,7 +17,8 @@ from dha_utils.datasets.clips import Clips
 from dha_utils.errors import DataError, ParameterError, choose
 from dha_utils.hardware import one_core
 from dha_utils.network_base import Network
-from dha_utils.networks import load_network
+from dha_utils.networks import load_behind, load_network
+from dha_utils.responses import Responses
 from dha_utils.waveforms import clip_waveforms
 from dha_utils.work import progress_bar, run_items
 
@@ -168,3 +169,14 @@ def split_into_passes(shapes: Mapping[str, tuple[int, ...]]) -> list[list[str]]:
         groups[-1].append(tap)
         room -= size
     return groups
+
+
+def how_made(responses: Responses) -> dict[str, object]:
+    """Return how the clips of responses were decoded, and the network that they went through: arguments of `iterate_maps`."""
+    parameters = responses.provenance["parameters"]
+    return {
+        "rate": parameters["rate"],
+        "duration": parameters["duration"],
+        "channel": parameters.get("channel", "mean"),
+        "model": load_behind(responses.provenance),
+    }

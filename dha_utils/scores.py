@@ -20,9 +20,9 @@ from dha_utils.criteria.released import METHODS, score_released
 from dha_utils.criteria.slips import SLIPS
 from dha_utils.datasets.clips import Clips
 from dha_utils.errors import DataError
-from dha_utils.maps import iterate_maps, selection_clips
+from dha_utils.maps import how_made, iterate_maps, selection_clips
 from dha_utils.network_base import Network
-from dha_utils.networks import load_behind, load_network
+from dha_utils.networks import load_network
 from dha_utils.paper import KEEP
 from dha_utils.paths import atomic_write
 from dha_utils.provenance import clips_of, extraction_provenance
@@ -145,10 +145,8 @@ def keep_scores(responses: Responses, clips: Clips, folder: Path) -> FoldScores:
     clips : Clips
         Theirs, with audio.
     folder : Path
-    progress : bool
-        Show a progress bar on stderr.
     """
-    how = _how(responses)
+    how = how_made(responses)
     scores = compute_scores(clips, **how)
     scores.provenance["key"] = _scores_key(responses)
     scores.save(folder / f"scores_{how['rate']}.safetensors")
@@ -157,24 +155,13 @@ def keep_scores(responses: Responses, clips: Clips, folder: Path) -> FoldScores:
 
 def keep_slips(responses: Responses, clips: Clips, folder: Path) -> list[dict]:
     """Compute the effects of the slips on the first training fold, and keep them; arguments as in `keep_scores`."""
-    how = _how(responses)
+    how = how_made(responses)
     drawn = clips.take(selection_clips(clips.y, clips.folds != clips.test_folds[0]))
     slips = slip_effects(iterate_maps(drawn, **how), drawn.y, KEEP)
     with atomic_write(folder / f"slips_{how['rate']}.json") as temporary:
         content = {"key": _slips_key(responses), "slips": slips}
         temporary.write_text(json.dumps(content, indent=2) + "\n", encoding="utf-8")
     return slips
-
-
-def _how(responses: Responses) -> dict:
-    """Return how clips are decoded and which network they go through, as for the responses."""
-    parameters = responses.provenance["parameters"]
-    return {
-        "rate": parameters["rate"],
-        "duration": parameters["duration"],
-        "channel": parameters.get("channel", "mean"),
-        "model": load_behind(responses.provenance),
-    }
 
 
 def _scores_key(responses: Responses) -> dict:

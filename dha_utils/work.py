@@ -22,7 +22,7 @@ import joblib
 import numpy as np
 from tqdm import tqdm
 
-from dha_utils.errors import DhaError, ParameterError
+from dha_utils.errors import DhaError, ParameterError, choose
 
 if TYPE_CHECKING:  # takes a second, and most work needs no cluster
     from distributed import Client
@@ -99,8 +99,8 @@ def workers(
     """
     if n is not None and n < 1:
         raise ParameterError(f"workers is {n!r}, expected at least 1, or nothing for one per core")
-    if kind not in (None, *BACKENDS):
-        raise ParameterError(f"unknown kind of workers {kind!r}; there are: {', '.join(BACKENDS)}")
+    if kind is not None:
+        choose("kind of workers", kind, BACKENDS)
     if scheduler is None:
         with _set("crew", Crew(None, n, kind)):
             yield None

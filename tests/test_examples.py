@@ -3,7 +3,7 @@ import pandas as pd
 import pytest
 import soundfile
 
-from dha_utils import examples as module
+from dha_utils import maps as maps_module
 from dha_utils import provenance as provenance_module
 from dha_utils.datasets import load_clips
 from dha_utils.datasets.clips import Clips
@@ -57,7 +57,7 @@ def test_others_are_computed_once(clips, random_network, tmp_path, monkeypatch):
     responses = Responses(arrays, some.table.drop(columns="path"), provenance)
     asked = []
     monkeypatch.setattr(provenance_module, "load_clips", lambda *where, **how: asked.append(where) or clips)
-    monkeypatch.setattr(module, "load_behind", lambda provenance: random_network)
+    monkeypatch.setattr(maps_module, "load_behind", lambda provenance: random_network)
     first = load_examples(responses, tmp_path, dataset="path/to/made-up")
     assert asked == [("path/to/made-up", None)]  # where it lies, not the name that the responses bear
     assert first.provenance["parameters"]["clips"] == ["c1", "c2"]

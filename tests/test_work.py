@@ -101,7 +101,8 @@ def test_impossible_workers():
         with pytest.raises(ParameterError, match=f"workers is {n}, expected at least 1"), workers(n=n):
             pass
     with pytest.raises(
-        ParameterError, match="unknown kind of workers 'thread'; there are: threads, processes"
+        ParameterError,
+        match=r"unknown kind of workers 'thread' .did you mean 'threads'.*; there are: threads, processes",
     ):
         workers(kind="thread").__enter__()
 
