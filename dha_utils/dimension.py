@@ -12,6 +12,7 @@ import numpy as np
 import pandas as pd
 from scipy import linalg
 
+from dha_utils.influence import leave_out
 from dha_utils.network_base import Network
 from dha_utils.networks import outline
 from dha_utils.responses import Responses
@@ -115,11 +116,6 @@ def dominant_recordings(responses: Responses) -> list[dict]:
     return found
 
 
-def leave_out(responses: Responses, recordings: Iterable[str]) -> Responses:
-    """Return the responses to the clips of all other recordings."""
-    return responses.take(~np.isin(responses.recordings, list(recordings)))
-
-
 def dimension_table(responses: Responses, without: Iterable[str] = ()) -> pd.DataFrame:
     """Return the effective dimension of every tap.
 
@@ -147,6 +143,22 @@ def dimension_table(responses: Responses, without: Iterable[str] = ()) -> pd.Dat
             row[f"pc99{ending}"] = components_for(variances, 0.99)
         rows.append(row)
     return pd.DataFrame(rows)
+
+
+def extremes(table: pd.DataFrame) -> dict[str, float | str | int]:
+    """Return the taps of the smallest and the largest effective dimension of a `dimension_table`, without what is left out.
+
+    Returns
+    -------
+    dict
+        smallest, smallest_tap, largest, largest_tap; most_components, the largest number of components for 90 %.
+    """
+    order = table.sort_values("ratio_rest", kind="stable")
+    ends = {"smallest": order.iloc[0], "largest": order.iloc[-1]}
+    found = {}
+    for name, row in ends.items():
+        found |= {name: float(row["ratio_rest"]), f"{name}_tap": row["tap"]}
+    return found | {"most_components": int(table["pc90_rest"].max())}
 
 
 class Scatter(NamedTuple):
@@ -327,24 +339,14 @@ def linear_cka(x: np.ndarray, y: np.ndarray) -> float:
     return float(np.sum((x.T @ y) ** 2) / scale) if scale > 0 else float("nan")
 
 
-def cka_matrix(responses: Responses) -> np.ndarray:
-    """Return `linear_cka` of every pair of taps, shape (taps, taps)."""
-    taps = responses.taps
+def cka_matrix(responses: Responses) -> pd.DataFrame:
+    """Return `linear_cka` of every pair of taps, rows and columns named by them."""
+    taps = list(responses.taps)
     matrix = np.empty((len(taps), len(taps)))
     for i, first in enumerate(taps):
         for j, second in enumerate(taps[: i + 1]):
             matrix[i, j] = matrix[j, i] = linear_cka(responses[first], responses[second])
-    return matrix
-
-
-def by_pair(matrix: np.ndarray, taps: Sequence[str]) -> dict[str, dict[str, float | None]]:
-    """Return a matrix over pairs of taps by their names, for a results file; None where it is NaN."""
-    return {
-        tap: {
-            other: None if np.isnan(value) else float(value) for other, value in zip(taps, row, strict=True)
-        }
-        for tap, row in zip(taps, matrix, strict=True)
-    }
+    return pd.DataFrame(matrix, taps, taps)
 
 
 def kept_filters(selection: Selection, network: Network) -> dict[str, np.ndarray]:

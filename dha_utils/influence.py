@@ -4,7 +4,7 @@ Conventions: responses ``x`` are (n clips, C maps); the clips of a recording are
 a share is a mean over training folds, a recording is left out of those that hold it.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -16,6 +16,7 @@ from dha_utils.criteria.classwise import EQUIVALENCE_FORMS, anova, equivalence_p
 from dha_utils.criteria.groups import MIN_CLIPS, is_constant
 from dha_utils.multiplicity import adjust
 from dha_utils.responses import Responses
+from dha_utils.results import records
 from dha_utils.selection import mean_jaccard, select
 from dha_utils.survey import training_folds
 from dha_utils.work import in_order
@@ -304,21 +305,28 @@ def without_table(responses: Responses, recordings: Sequence[str], alpha: float)
     return pd.DataFrame(rows)
 
 
-def kept_overlap(responses: Responses, recordings: Sequence[str], keep: float) -> dict[str, float]:
+def kept_overlap(responses: Responses, without: Mapping[str, Sequence[str]], keep: float) -> pd.DataFrame:
     """Return how far the maps that ANOVA keeps, with and without some recordings, are the same.
+
+    Parameters
+    ----------
+    responses : Responses
+    without : dict of str to sequence of str
+        Name -> recordings that are left out.
+    keep : float
+        Fraction of maps kept per tap.
 
     Returns
     -------
-    dict of str to float
-        Tap -> Jaccard index, mean over training folds.
+    DataFrame
+        A row per tap, a column per name: Jaccard index, mean over training folds.
     """
     overlaps = []
     for training in training_folds(responses):
-        pair = [
-            select(seen, "anova", keep=keep).masks for seen in (training, leave_out(training, recordings))
-        ]
-        overlaps.append([mean_jaccard([masks[tap] for masks in pair]) for tap in responses.taps])
-    return dict(zip(responses.taps, np.mean(overlaps, axis=0).tolist(), strict=True))
+        kept = select(training, "anova", keep=keep).masks
+        others = [select(leave_out(training, names), "anova", keep=keep).masks for names in without.values()]
+        overlaps.append([[mean_jaccard([kept[tap], o[tap]]) for o in others] for tap in responses.taps])
+    return pd.DataFrame(np.mean(overlaps, axis=0), responses.taps, list(without))
 
 
 def difference_without_each(first: np.ndarray, second: np.ndarray, recordings: np.ndarray) -> pd.DataFrame:
@@ -343,3 +351,36 @@ def difference_without_each(first: np.ndarray, second: np.ndarray, recordings: n
     change = (difference.sum() - sums) / (len(difference) - clips)
     table = pd.DataFrame({"recording": names, "clips": clips, "change": change})
     return table.sort_values("change", kind="stable", ignore_index=True)
+
+
+def summary(everything: float, each: pd.DataFrame, without: pd.DataFrame) -> dict[str, float | None]:
+    """Return what the first recordings that are left out do, in a few numbers; None where there are fewer.
+
+    Parameters
+    ----------
+    everything : float
+        Share of maps without difference, with all recordings.
+    each : DataFrame
+        As `no_difference_without_each` returns it.
+    without : DataFrame
+        As `without_table` returns it.
+
+    Returns
+    -------
+    dict
+        no_difference, without_one and without_three (the first one, all three left out), others_least and others_most (any other
+        left out); eta2 likewise; pooled_without_one.
+    """
+    steps = without.set_index("left_out").reindex(range(4))
+    numbers = {
+        "no_difference": everything,
+        "without_one": steps["no_difference"][1],
+        "without_three": steps["no_difference"][3],
+        "others_least": each["all"].iloc[1:].min(),
+        "others_most": each["all"].iloc[1:].max(),
+        "eta2": steps["eta2"][0],
+        "eta2_without_one": steps["eta2"][1],
+        "eta2_without_three": steps["eta2"][3],
+        "pooled_without_one": steps["pooled"][1],
+    }
+    return records(pd.DataFrame([numbers]))[0]

@@ -6,15 +6,18 @@ otherwise. A comparison with random maps comes out *better* or *worse* if the in
 it lies within the margin of equivalence, and *undecided* otherwise.
 
 Conventions: a claim is asked in one or several *parts*, each a row with an outcome of its own; the first part is the claim as it
-was worded, and gives the outcome of the claim.
+was worded, and gives the outcome of the claim. A claim, with its rule, is registered here by name (`claim`); the rule reads the
+results file of the notebook that measures it.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from functools import cache
+from typing import NamedTuple
 
 from dha_utils.datasets import DATASETS
 from dha_utils.formats import format_value as shown
 from dha_utils.inference import Interval
-from dha_utils.paper import CLAIMS, EQUIVALENT, KEEP, MARGIN
+from dha_utils.paper import EQUIVALENT, GAIN, KEEP, MARGIN, SAVED
 
 HOLDS, DOES_NOT_HOLD, UNDECIDED = "holds", "does not hold", "undecided"
 NOT_TESTABLE = "not testable here"
@@ -59,32 +62,74 @@ def share_outcome(claimed: float, shown: float, refuted: float) -> str:
     return DOES_NOT_HOLD if refuted > 1 - claimed else UNDECIDED
 
 
-def outcome_rows(results: Mapping[str, Mapping], dataset: str) -> list[dict]:
+class Part(NamedTuple):
+    """One way of asking a claim: what is asked, what was measured (a sentence), the outcome, and the interval behind it."""
+
+    part: str
+    measured: str
+    outcome: str
+    interval: Interval
+
+
+class Claim(NamedTuple):
+    """A published claim: where it stands, what it says, the notebook that measures it, its rule, and the data it is about."""
+
+    source: str
+    text: str
+    evidence: str
+    rule: Callable[[Mapping], Iterable[Part]]
+    about: str
+
+
+CLAIMS: dict[str, Claim] = {}
+"""The claims of the protocol (``book/protocol.md``), in its order."""
+
+
+def claim(name: str, source: str, text: str, evidence: str, about: str = "") -> Callable:
+    """Register a claim with its rule, which makes parts from the results file of the notebook that is the `evidence`.
+
+    Its outcome is that of its first part, which asks it as it was worded. Other data sets than those whose names begin with
+    `about` cannot test it.
+    """
+
+    def register(rule: Callable[[Mapping], Iterable[Part]]) -> Callable[[Mapping], Iterable[Part]]:
+        CLAIMS[name] = Claim(source, text, evidence, rule, about)
+        return rule
+
+    return register
+
+
+def outcome_rows(read: Callable[[str], Mapping], dataset: str) -> list[dict]:
     """Return the rows of the page of outcomes.
 
     Parameters
     ----------
-    results : dict of str to dict
-        Name of a results file -> its content: ensemble, computation, curves, tests, compensation.
+    read : callable
+        Name of a results file -> its content; asked for those that the rules of `CLAIMS` read.
     dataset : str
         Name of the data set.
 
     Returns
     -------
     list of dict
-        claim (its key in `dha_utils.paper.CLAIMS`), part, text and source of the claim, measured (a sentence), estimate, low,
-        high (fractions; None where there is none), outcome, on (what people call the data set), evidence (a notebook).
+        claim (its key in `CLAIMS`), part, text and source of the claim, measured (a sentence), estimate, low, high (fractions;
+        None where there is none), outcome, evidence (a notebook), on (what people call the data set).
     """
-    on = DATASETS[dataset].title if dataset in DATASETS else dataset
-    rows = [
-        *_cost(results["ensemble"]),
-        *_computation(results["computation"]),
-        *_selection(results["curves"]),
-        *_alike(results["tests"]),
-        *_pruning(results["compensation"]),
-        *_ensemble(results["ensemble"], dataset),
+    read = cache(read)
+    return [
+        {
+            "claim": name,
+            "part": part.part,
+            "text": claim.text,
+            "source": claim.source,
+            "measured": part.measured,
+        }
+        | part.interval._asdict()
+        | {"outcome": part.outcome if dataset.startswith(claim.about) else NOT_TESTABLE}
+        | {"evidence": claim.evidence, "on": DATASETS[dataset].title if dataset in DATASETS else dataset}
+        for name, claim in CLAIMS.items()
+        for part in claim.rule(read(claim.evidence.partition("_")[2]))
     ]
-    return [row | {"on": on} for row in rows]
 
 
 def claim_rows(rows: Sequence[Mapping]) -> list[dict]:
@@ -95,51 +140,42 @@ def claim_rows(rows: Sequence[Mapping]) -> list[dict]:
     rows : sequence of dict
         As `outcome_rows` returns them.
     """
-    first: dict[str, dict] = {}
+    first: dict[str, Mapping] = {}
     for row in rows:
-        first.setdefault(row["claim"], dict(row))
+        first.setdefault(row["claim"], row)
     return [
-        row
-        | {
-            "outcome": row["outcome"]
-            if row["outcome"] == NOT_TESTABLE
-            else f"{row['outcome']} on {row['on']}"
-        }
+        {**row, "outcome": row["outcome"] + ("" if row["outcome"] == NOT_TESTABLE else f" on {row['on']}")}
         for row in first.values()
     ]
 
 
-def _cost(ensemble: Mapping) -> list[dict]:
-    """Return claim 1: what ignoring costs in points, and relative to the accuracy with all maps beside it."""
+@claim("cost", "DHA, abstract", "Ignoring 89 % of the feature maps costs less than 3 %.", "03_ensemble")
+def _cost(ensemble: Mapping) -> Iterator[Part]:
+    """Ask what ignoring costs in points, and relative to the accuracy with all maps beside it."""
     cost = ensemble["cost"]
     change = Interval(cost["estimate"], cost["low"], cost["high"])
     relative = Interval(*(cost[f"relative_{end}"] for end in ("estimate", "low", "high")))
     # With another fraction than the paper's the claim is not the paper's.
     asked = abs(cost["ignored"] - (1 - KEEP)) < 0.01
     ignored = f"ignoring {shown(cost['ignored'], '.1%')} of the maps by ANOVA changes accuracy by"
-    return [
-        _row(
-            "cost",
-            "in points of accuracy",
-            f"{ignored} {points(change)}",
-            loss_outcome(change) if asked else NOT_TESTABLE,
-            "03_ensemble",
-            change,
-        ),
-        _row(
-            "cost",
-            "relative to the accuracy with all maps",
-            f"{ignored} {shown(relative.estimate, '+.2%')} of the accuracy with all maps "
-            f"[{shown(relative.low, '+.2%')}, {shown(relative.high, '+.2%')}]",
-            loss_outcome(relative) if asked else NOT_TESTABLE,
-            "03_ensemble",
-            relative,
-        ),
-    ]
+    yield Part(
+        "in points of accuracy",
+        f"{ignored} {points(change)}",
+        loss_outcome(change) if asked else NOT_TESTABLE,
+        change,
+    )
+    yield Part(
+        "relative to the accuracy with all maps",
+        f"{ignored} {shown(relative.estimate, '+.2%')} of the accuracy with all maps "
+        f"[{shown(relative.low, '+.2%')}, {shown(relative.high, '+.2%')}]",
+        loss_outcome(relative) if asked else NOT_TESTABLE,
+        relative,
+    )
 
 
-def _computation(computation: Mapping) -> list[dict]:
-    """Return claim 2: what ignoring saves, network, averages and classifiers counted, and what removing filters saves.
+@claim("computation", "DHA, abstract", "That saves 18 % of the computation.", "10_computation")
+def _computation(computation: Mapping) -> Iterator[Part]:
+    """Ask what ignoring saves, network, averages and classifiers counted, and what removing filters saves.
 
     Counts are exact: the claim holds where the saving is the paper's to the per cent.
     """
@@ -148,28 +184,22 @@ def _computation(computation: Mapping) -> list[dict]:
         "removing_union": "by removing the filters of conv3 to conv7 that ANOVA keeps at no tap",
         "psnet": "by removing the filters that p-Snet removes",
     }
-    claimed = CLAIMS["computation"].number
-    rows = []
     for name, part in ways.items():
         short, long = (computation["savings"][name][seconds] for seconds in ("5", "30"))
         # Of p-Snet's classifiers nothing is known: its network alone is counted.
         counted = "network" if short["all"] is None else "all"
-        rows.append(
-            _row(
-                "computation",
-                part,
-                f"{part} {shown(short[counted], '.1%')} is saved for clips of 5 s, {shown(long[counted], '.1%')} for 30 s"
-                + (" (network alone)" if counted == "network" else ""),
-                HOLDS if round(short[counted], 2) >= claimed else DOES_NOT_HOLD,
-                "10_computation",
-                estimate=short[counted],
-            )
+        yield Part(
+            part,
+            f"{part} {shown(short[counted], '.1%')} is saved for clips of 5 s, {shown(long[counted], '.1%')} for 30 s"
+            + (" (network alone)" if counted == "network" else ""),
+            HOLDS if round(short[counted], 2) >= SAVED else DOES_NOT_HOLD,
+            Interval(short[counted], None, None),
         )
-    return rows
 
 
-def _selection(curves: Mapping) -> list[dict]:
-    """Return claim 3: at every fraction together, then fraction by fraction, ANOVA against random maps."""
+@claim("selection", "DHA, poster", "The statistic finds the maps that matter.", "09_curves")
+def _selection(curves: Mapping) -> Iterator[Part]:
+    """Compare ANOVA with random maps, at every fraction together, then fraction by fraction."""
     compared = list(curves["random"].values())
     outcomes = [row["outcome"] for row in compared]
     if all(outcome == BETTER for outcome in outcomes):
@@ -179,102 +209,76 @@ def _selection(curves: Mapping) -> list[dict]:
         together = DOES_NOT_HOLD if refuted else UNDECIDED
     better = [f"{100 * row['keep']:g}" for row in compared if row["outcome"] == BETTER]
     found = f"better at {', '.join(better)} %" if better else "better at none"
-    rows = [
-        _row(
-            "selection",
-            "at every fraction",
-            f"ANOVA's maps against random ones at {len(compared)} fractions kept: {found}",
-            together,
-            "09_curves",
-        )
-    ]
+    yield Part(
+        "at every fraction",
+        f"ANOVA's maps against random ones at {len(compared)} fractions kept: {found}",
+        together,
+        Interval(None, None, None),
+    )
     for row in compared:
+        part = f"with {100 * row['keep']:g} % of the maps"
         difference = Interval(row["difference"], row["low"], row["high"])
-        rows.append(
-            _row(
-                "selection",
-                f"with {100 * row['keep']:g} % of the maps",
-                f"with {100 * row['keep']:g} % of the maps: accuracy {shown(row['accuracy'], '.2%')} against "
-                f"{shown(row['random'], '.2%')} with random maps (mean of {row['draws']}), {points(difference)}",
-                row["outcome"],
-                "09_curves",
-                difference,
-            )
+        yield Part(
+            part,
+            f"{part}: accuracy {shown(row['accuracy'], '.2%')} against {shown(row['random'], '.2%')} with random maps "
+            f"(mean of {row['draws']}), {points(difference)}",
+            row["outcome"],
+            difference,
         )
-    return rows
 
 
-def _alike(tests: Mapping) -> list[dict]:
-    """Return claim 4: the share of maps shown to respond alike within a margin, in both forms of the test."""
-    claimed, margin = CLAIMS["alike"].number, tests["margin"]
-    rows = []
+@claim("alike", "DHA, poster", "Redundant maps respond alike to the various classes.", "04_tests")
+def _alike(tests: Mapping) -> Iterator[Part]:
+    """Ask how many maps are shown to respond alike, in both forms of the test; claimed of all that are ignored."""
+    claimed, margin = 1 - KEEP, tests["margin"]
     for form, name in (("welch", "Welch form"), ("pooled", "pooled form")):
         at = tests["equivalence"][form]
         reached = at["margin_reaching"]
-        rows.append(
-            _row(
-                "alike",
-                f"within f = {margin:g}, {name}",
-                f"{shown(at['medium_adjusted'], '.1%')} of the maps are shown to respond alike within f = {margin:g} ({name}, "
-                f"adjusted) and {shown(at['medium_refuted'], '.1%')} to differ by more; "
-                + (
-                    f"{shown(claimed, '.0%')} within f = {reached:g}"
-                    if reached
-                    else f"{shown(claimed, '.0%')} within no margin tried"
-                ),
-                share_outcome(claimed, at["medium_adjusted"], at["medium_refuted"]),
-                "04_tests",
-                estimate=at["medium_adjusted"],
-            )
+        yield Part(
+            f"within f = {margin:g}, {name}",
+            f"{shown(at['medium_adjusted'], '.1%')} of the maps are shown to respond alike within f = {margin:g} ({name}, "
+            f"adjusted) and {shown(at['medium_refuted'], '.1%')} to differ by more; {shown(claimed, '.0%')} within "
+            + (f"f = {reached:g}" if reached else "no margin tried"),
+            share_outcome(claimed, at["medium_adjusted"], at["medium_refuted"]),
+            Interval(at["medium_adjusted"], None, None),
         )
-    return rows
 
 
-def _pruning(compensation: Mapping) -> list[dict]:
-    """Return claim 5: networks without some filters, at the paper's saving and as far as it goes."""
-    rows = []
+@claim("pruning", "DHA, poster", "CNNs can be pruned by redundant feature maps only.", "11_compensation")
+def _pruning(compensation: Mapping) -> Iterator[Part]:
+    """Ask what networks without some filters lose, at the paper's saving and as far as it goes."""
     for network in compensation["claim"].values():
         change = Interval(network["change"], network["low"], network["high"])
-        rows.append(
-            _row(
-                "pruning",
-                network["what"],
-                f"{network['what']}: {shown(1 - network['macs'], '.1%')} fewer multiply-accumulates, accuracy changes by "
-                f"{points(change)}",
-                loss_outcome(change),
-                "11_compensation",
-                change,
-            )
-        )
-    return rows
-
-
-def _ensemble(ensemble: Mapping, dataset: str) -> list[dict]:
-    """Return claim 6, about DCASE-16: elsewhere the gain over the best layer is an observation."""
-    *_, gain = ensemble["gains"]
-    change = Interval(gain["change"], gain["low"], gain["high"])
-    needed = gain["single"] * (1 + CLAIMS["ensemble"].number)
-    asked = dataset in CLAIMS["ensemble"].datasets and needed <= 1
-    relative = Interval(*(value / gain["single"] for value in change))
-    outcome = NOT_TESTABLE
-    if asked:
-        outcome = loss_outcome(Interval(*(value - CLAIMS["ensemble"].number for value in relative)), 0.0)
-    room = (
-        f"; {shown(CLAIMS['ensemble'].number, '.2%')} more would be {shown(needed, '.1%')}"
-        if needed > 1
-        else ""
-    )
-    return [
-        _row(
-            "ensemble",
-            "against the best tap, " + gain["tap"],
-            f"observed: the sum over taps changes accuracy by {points(change)} against a tap at "
-            f"{shown(gain['single'], '.2%')}{room}",
-            outcome,
-            "03_ensemble",
+        yield Part(
+            network["what"],
+            f"{network['what']}: {shown(1 - network['macs'], '.1%')} fewer multiply-accumulates, accuracy changes by "
+            f"{points(change)}",
+            loss_outcome(change),
             change,
         )
-    ]
+
+
+@claim(
+    "ensemble",
+    "EUSIPCO-18",
+    "The ensemble is 30.85 % (relative) better than its best layer.",
+    "03_ensemble",
+    about="dcase2016",
+)
+def _ensemble(ensemble: Mapping) -> Iterator[Part]:
+    """Compare with the best layer, on DCASE-16: elsewhere the gain over the best layer is an observation."""
+    *_, gain = ensemble["gains"]
+    change = Interval(gain["change"], gain["low"], gain["high"])
+    needed = gain["single"] * (1 + GAIN)
+    beyond = Interval(*(value / gain["single"] - GAIN for value in change))
+    room = f"; {shown(GAIN, '.2%')} more would be {shown(needed, '.1%')}" if needed > 1 else ""
+    yield Part(
+        "against the best tap, " + gain["tap"],
+        f"observed: the sum over taps changes accuracy by {points(change)} against a tap at "
+        f"{shown(gain['single'], '.2%')}{room}",
+        loss_outcome(beyond, 0.0) if needed <= 1 else NOT_TESTABLE,
+        change,
+    )
 
 
 def points(change: Interval) -> str:
@@ -285,17 +289,3 @@ def points(change: Interval) -> str:
     """
     estimate, low, high = (shown(value, "+.2p") for value in change)
     return f"{estimate} points [{low}, {high}]"
-
-
-def _row(
-    claim: str,
-    part: str,
-    measured: str,
-    outcome: str,
-    evidence: str,
-    interval: Interval | None = None,
-    estimate=None,
-) -> dict:
-    interval = interval or Interval(estimate, None, None)
-    row = {"claim": claim, "part": part, "text": CLAIMS[claim].text, "source": CLAIMS[claim].source}
-    return row | {"measured": measured} | interval._asdict() | {"outcome": outcome, "evidence": evidence}

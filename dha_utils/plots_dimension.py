@@ -1,6 +1,6 @@
 """Figures of effective dimension and of silence; conventions as in `dha_utils.plots`."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 
 import numpy as np
 import pandas as pd
@@ -55,22 +55,32 @@ def unexplained(table: pd.DataFrame) -> Figure:
     return figure
 
 
-def similarity(matrix: np.ndarray, taps: Sequence[str]) -> Figure:
-    """Draw how alike pairs of taps see the same clips (taps, taps), with the numbers; blank where there is none."""
-    size = max(4.0, 0.62 * len(taps))
+def similarity(matrix: pd.DataFrame) -> Figure:
+    """Draw how alike pairs of taps see the same clips (`dha_utils.dimension.cka_matrix`), with the numbers; blank where none."""
+    size = max(4.0, 0.62 * len(matrix))
     figure = Figure(figsize=(size + 1.2, size), layout="constrained")
     axis = figure.subplots()
     sns.heatmap(
-        matrix, vmin=0, vmax=1, cmap="viridis", annot=True, fmt=".2f", annot_kws={"fontsize": 9}, square=True,
-        xticklabels=list(taps), yticklabels=list(taps), cbar_kws={"label": "alignment (CKA)", "shrink": 0.8}, ax=axis,
+        matrix.to_numpy(), vmin=0, vmax=1, cmap="viridis", annot=True, fmt=".2f", annot_kws={"fontsize": 9}, square=True,
+        xticklabels=list(matrix), yticklabels=list(matrix), cbar_kws={"label": "alignment (CKA)", "shrink": 0.8}, ax=axis,
     )  # fmt: skip
     axis.tick_params(axis="x", rotation=60)
     axis.tick_params(axis="y", rotation=0)
     return figure
 
 
-def silence_by_class(shares: np.ndarray, labels: np.ndarray, order: Sequence[str]) -> Figure:
-    """Draw the share of silence of every clip, one row per class, in the given order from the top; a line marks the mean."""
+def silence_by_class(shares: np.ndarray, clips: pd.DataFrame, classes: pd.DataFrame) -> Figure:
+    """Draw the share of silence of every clip, one row per class; a line marks the mean.
+
+    Parameters
+    ----------
+    shares : ndarray, shape (clips,)
+    clips : DataFrame
+        Column label, in the order of the shares.
+    classes : DataFrame
+        Column label, in the order from the top (`dha_utils.silence.class_table`).
+    """
+    labels, order = clips["label"].to_numpy(), classes["label"]
     figure = Figure(figsize=(10, 0.45 * len(order) + 1.2), layout="constrained")
     axis = figure.subplots()
     rng = np.random.default_rng(0)
@@ -87,12 +97,21 @@ def silence_by_class(shares: np.ndarray, labels: np.ndarray, order: Sequence[str
     return figure
 
 
-def silence_by_tap(table: pd.DataFrame, columns: Mapping[str, str], ylabel: str) -> Figure:
-    """Draw columns of `dha_utils.silence.tap_table` (each from 0 to 1) tap by tap; `columns` maps name -> legend."""
+SILENCE = {
+    "kept": ("maps that ANOVA keeps", "correlation with silence (median |r|)"),
+    "all": ("all maps", "correlation with silence (median |r|)"),
+    "overlap": ("", "overlap of the kept maps"),
+}
+"""Legend and axis of the columns of `dha_utils.silence.tap_table`."""
+
+
+def silence_by_tap(table: pd.DataFrame, *columns: str) -> Figure:
+    """Draw columns of `dha_utils.silence.tap_table` (each from 0 to 1, of one kind) tap by tap."""
     figure = Figure(figsize=(10, 4.4), layout="constrained")
     axis = figure.subplots()
     styles = zip(("D", "o", "s"), (COLOURS[0], "0.45", COLOURS[1]), strict=True)
-    for (column, label), (marker, colour) in zip(columns.items(), styles, strict=False):
+    for column, (marker, colour) in zip(columns, styles, strict=False):
+        label, ylabel = SILENCE[column]
         axis.plot(range(len(table)), table[column], marker=marker, ms=7, lw=1.2, color=colour, label=label)
     axis.set_ylim(0, 1.02)
     axis.set_ylabel(ylabel)

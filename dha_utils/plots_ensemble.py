@@ -10,6 +10,7 @@ from matplotlib.ticker import PercentFormatter
 from scipy.cluster.hierarchy import leaves_list, linkage
 from scipy.spatial.distance import squareform
 
+from dha_utils.criteria import CRITERIA
 from dha_utils.paper import EQUIVALENT
 from dha_utils.plots import COLOURS, readable
 
@@ -129,15 +130,13 @@ def percent_axis(axis: Axes, keeps: Iterable[float], most: int = 7) -> None:
     axis.minorticks_off()
 
 
-def curves(table: pd.DataFrame, families: Mapping[str, str], full: float) -> Figure:
+def curves(table: pd.DataFrame, full: float) -> Figure:
     """Draw accuracy against the fraction of maps kept, one panel per family of criteria.
 
     Parameters
     ----------
     table : DataFrame
         Columns criterion, keep, accuracy; the rows of the criterion ``random`` make the band. The point at 1 is `full`.
-    families : dict of str to str
-        Criterion -> family.
     full : float
         Accuracy with all maps.
     """
@@ -145,7 +144,8 @@ def curves(table: pd.DataFrame, families: Mapping[str, str], full: float) -> Fig
     band = random.agg(["min", "max"])
     band.loc[1.0] = full  # where nothing is ignored there is nothing to select
     names = [name for name in table["criterion"].unique() if name != "random"]
-    panels = list(dict.fromkeys(families[name] for name in names))
+    families = {name: CRITERIA[name].family for name in names}
+    panels = list(dict.fromkeys(families.values()))
     figure = Figure(figsize=(10, 3.6 * -(-len(panels) // 2)), layout="constrained")
     axes = figure.subplots(-(-len(panels) // 2), 2, sharex=True, sharey=True, squeeze=False).flat
     for axis in axes[len(panels) :]:

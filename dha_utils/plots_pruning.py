@@ -1,15 +1,18 @@
 """Figures of smaller networks; the same conventions as `dha_utils.plots`."""
 
-from collections.abc import Mapping, Sequence
-
 import numpy as np
 import pandas as pd
 from matplotlib.figure import Figure
 from matplotlib.ticker import MultipleLocator, PercentFormatter
 
+from dha_utils.compensation import COMPENSATIONS
+from dha_utils.paper import SAVED
 from dha_utils.plots import COLOURS, readable
+from dha_utils.trials import PSNET_SIZE, SMALL
 
 MARKERS = "osD^vP"
+
+COSTS = {"macs": "multiply-accumulates", "parameters": "parameters", "time": "wall-clock"}
 
 CURVES = (0, 1, 5, 6, 7)
 """Colours of the curves of a frontier; 2 and 3 are the lines across it, 4 marks single points."""
@@ -31,22 +34,18 @@ def layer_costs(costs: pd.DataFrame) -> Figure:
     return figure
 
 
-def compensations(
-    trials: pd.DataFrame, sizes: Mapping[str, str], methods: Sequence[str], full: float
-) -> Figure:
-    """Draw accuracies by selection and compensation, one panel per size, with the range of random maps.
+def compensations(trials: pd.DataFrame, full: float) -> Figure:
+    """Draw accuracies by selection and compensation, at p-Snet's size and `SMALL`, with the range of random maps.
 
     Parameters
     ----------
     trials : DataFrame
         As `dha_utils.results_table` gives it; fine-tuned ones are left out.
-    sizes : dict of str to str
-        Size -> title of its panel.
-    methods : sequence of str
-        Compensations, from left to right.
     full : float
         Accuracy on the full network.
     """
+    sizes = {PSNET_SIZE: "p-Snet's numbers of maps", SMALL: f"{float(SMALL):.0%} of the computation"}
+    methods = list(COMPENSATIONS)
     trials = trials[trials["epochs"] == 0]
     figure = Figure(figsize=(10, 4.6), layout="constrained")
     axes = figure.subplots(1, len(sizes), sharey=True, squeeze=False)[0]
@@ -75,21 +74,19 @@ def compensations(
     return figure
 
 
-def frontier(
-    trials: pd.DataFrame, column: str, xlabel: str, full: float, marks: Mapping[str, tuple[float, float]]
-) -> Figure:
-    """Draw accuracy against a cost, as a fraction of the full network's.
+def frontier(trials: pd.DataFrame, column: str, full: float, published: pd.Series | None = None) -> Figure:
+    """Draw accuracy against a cost, as a fraction of the full network's; in ``macs`` with a line at the paper's saving.
 
     Parameters
     ----------
     trials : DataFrame
         Columns criterion, seed, accuracy, change, low, high and `column`; rows of ``random`` make the grey range.
-    column, xlabel : str
-        What the cost is.
+    column : str
+        The cost, one of `COSTS`.
     full : float
         Accuracy on the full network.
-    marks : dict of str to (float, float)
-        Text -> cost and accuracy of a point to be marked; NaN as accuracy marks the cost alone.
+    published : Series, optional
+        p-Snet's filters, which are marked: `column` and accuracy.
     """
     figure = Figure(figsize=(9, 4.6), layout="constrained")
     axis = figure.subplots()
@@ -116,15 +113,19 @@ def frontier(
             rows[column], rows["accuracy"], errors, marker=MARKERS[number], ms=5, lw=1.5, elinewidth=0.8,
             color=COLOURS[CURVES[number]], label=f"{readable(name)}, refitted",
         )  # fmt: skip
-    for number, (text, (cost, accuracy)) in enumerate(marks.items()):
-        if np.isnan(accuracy):
-            axis.axvline(cost, color="0.4", lw=1.2, ls=":", label=text)
-        else:
-            axis.plot(cost, accuracy, "*P"[number % 2], ms=13, color=COLOURS[4 + number], label=text)
+    if published is not None:
+        axis.plot(
+            published[column], published["accuracy"], "*", ms=13, color=COLOURS[4], label="p-Snet's filters, as published"
+        )  # fmt: skip
+    if column == "macs":
+        text = f"DHA: {100 * SAVED:.0f} % less computation"
+        axis.axvline(1 - SAVED, color="0.4", lw=1.2, ls=":", label=text)
     axis.xaxis.set_major_formatter(PercentFormatter(1, decimals=0))
     axis.yaxis.set_major_locator(MultipleLocator(0.05))
     axis.yaxis.set_major_formatter(PercentFormatter(1, decimals=0))
-    axis.set(xlabel=xlabel, ylabel="accuracy of the ensemble", xlim=(0, 1.02))
+    axis.set(
+        xlabel=f"{COSTS[column]}, of the full network's", ylabel="accuracy of the ensemble", xlim=(0, 1.02)
+    )
     axis.legend(fontsize=9, loc="lower right")
     return figure
 

@@ -125,10 +125,30 @@ def records(table: pd.DataFrame) -> list[dict]:
     return table.astype(object).where(table.notna(), None).to_dict(orient="records")
 
 
+def nested(table: pd.DataFrame) -> list[dict] | dict:
+    """Return a table for a results file: its rows under the names in its index, or as a list where they have no names.
+
+    >>> nested(pd.DataFrame({"share": [0.7, float("nan")]}, index=["anova", "welch"]))
+    {'anova': {'share': 0.7}, 'welch': {'share': None}}
+    >>> nested(pd.DataFrame({"tap": ["bn6", "bn7"], "maps": [512, 1024]}).set_index(["tap", "maps"], drop=False).tail(1))
+    {'bn7': {1024: {'tap': 'bn7', 'maps': 1024}}}
+    """
+    if not (isinstance(table.index, pd.MultiIndex) or pd.api.types.is_string_dtype(table.index)):
+        return records(table)
+    tree: dict = {}
+    for names, row in zip(table.index, records(table), strict=True):
+        *outer, last = names if isinstance(names, tuple) else (names,)
+        branch = tree
+        for name in outer:
+            branch = branch.setdefault(name, {})
+        branch[last] = row
+    return tree
+
+
 def _plain(value: object) -> object:
     """Return a NumPy number or array as Python's own, a table as a list of its rows."""
     if isinstance(value, pd.DataFrame):
-        return records(value)
+        return nested(value)
     if isinstance(value, np.generic | np.ndarray):
         return value.tolist()
     raise TypeError(f"{type(value).__name__} does not go into a results file")

@@ -14,7 +14,7 @@ import torch
 from sklearn.model_selection import GroupKFold
 
 from dha_utils.artifacts import key_of, load_json, obtain, places
-from dha_utils.compensation import compensate
+from dha_utils.compensation import RIDGE, compensate
 from dha_utils.compression import CompressionStudy, Compressor
 from dha_utils.network_base import Network
 from dha_utils.paths import atomic_write
@@ -119,7 +119,7 @@ def keep_ridge_errors(study: CompressionStudy, folder: Path) -> dict:
 def load_ridge_errors(
     responses: Responses, folder: Path, study: Callable[[], CompressionStudy]
 ) -> pd.DataFrame:
-    """Return `ridge_errors` as a table: bundled, kept in `folder`, or computed now from the audio, and kept there.
+    """Return the mean of `ridge_errors` over folds: bundled, kept in `folder`, or computed now from the audio, and kept there.
 
     Parameters
     ----------
@@ -128,6 +128,11 @@ def load_ridge_errors(
     folder : Path
     study : callable
         Returns the study; asked only if there is nothing else.
+
+    Returns
+    -------
+    DataFrame
+        Columns clips ("fitted" or "held out"), ridge, one per layer, and mean.
     """
     held, _ = obtain(
         _key(responses),
@@ -135,7 +140,24 @@ def load_ridge_errors(
         lambda path: (content := load_json(path, "errors"), content["key"]),
         lambda: keep_ridge_errors(study(), folder),
     )
-    return pd.DataFrame(held["errors"])
+    errors = pd.DataFrame(held["errors"])
+    table = errors.pivot_table("error", ["clips", "ridge"], "layer", sort=False)
+    return table.assign(mean=table.mean(axis=1)).rename_axis(columns=None).reset_index()
+
+
+def summary(errors: pd.DataFrame) -> dict[str, float]:
+    """Return the value that is used, the best one on held-out clips, and what they miss, by `load_ridge_errors`."""
+    table = errors.pivot(index="ridge", columns="clips", values="mean")
+    held_out = table["held out"]
+    return {
+        "used": RIDGE,
+        "used_held_out": held_out[RIDGE],
+        "used_fitted": table.loc[RIDGE, "fitted"],
+        "best": held_out.idxmin(),
+        "best_held_out": held_out.min(),
+        "weakest_held_out": held_out.iloc[0],
+        "strongest_held_out": held_out.iloc[-1],
+    }
 
 
 def _key(responses: Responses) -> dict:

@@ -16,6 +16,8 @@ DATASET = "esc10"
 """The data set of which the prose speaks; its numbers are the committed reference, whatever the notebook is run on."""
 
 COLUMNS = {
+    "all_high": "to: +.2p",
+    "all_low": "from: +.2p",
     "accuracy": "accuracy: .2%",
     "anova": "ANOVA: .2%",
     "as_good": "as good: .0%",
@@ -30,7 +32,16 @@ COLUMNS = {
     "low": "from: +.2p",
     "lowest": "lowest: .2%",
     "macs": "MACs: .1%",
+    "mean": "mean: .2%",
+    "parameters": "parameters: .1%",
+    "pc90": "90 %",
+    "pc90_rest": "90 % ",
+    "pc99": "99 %",
+    "pc99_rest": "99 % ",
+    "place": "size",
     "random": "random: .2%",
+    "ratio": "effective dimension: .1f",
+    "ratio_rest": "without dominant recordings: .1f",
 }
 """Header and format of columns that many tables have; the format is that of numbers in prose (`dha_utils.formats`)."""
 

@@ -5,7 +5,7 @@ silence* of a clip is that of its frames, from 0 to 1, shape (clips,).
 """
 
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -338,7 +338,7 @@ def _median(values: np.ndarray) -> float:
 
 
 def headline_table(
-    correct: Mapping[str, np.ndarray], draws: np.ndarray, recordings: np.ndarray
+    correct: Mapping[str, np.ndarray], draws: Sequence[np.ndarray], recordings: np.ndarray
 ) -> pd.DataFrame:
     """Return the accuracies of selections, what they lose against all maps, and what they gain over random ones.
 
@@ -346,7 +346,7 @@ def headline_table(
     ----------
     correct : dict of str to ndarray, shape (clips,), bool
         Selection -> which clips are right; the first is all maps.
-    draws : ndarray, shape (draws, clips), bool
+    draws : sequence of ndarray, shape (clips,), bool
         The same of random selections.
     recordings : ndarray, shape (clips,)
 
@@ -356,7 +356,7 @@ def headline_table(
         Columns selection, accuracy, change, change_low, change_high (against all maps), difference, low, high (against the mean
         over draws), with 95 % intervals; the last row is of the random selections, their mean.
     """
-    full = next(iter(correct.values()))
+    full, draws = next(iter(correct.values())), np.stack(draws)
     rows = []
     for name, right in correct.items():
         change = paired_difference(full, right, recordings)

@@ -214,7 +214,10 @@ class Study:
         return self.results.read(name, **self._parameters)
 
     def write(self, *parameters: str, **numbers: object) -> None:
-        """Keep the numbers of this notebook: first some of its parameters, by name; tables become lists of rows."""
+        """Keep the numbers of this notebook: first some of its parameters, by name (``"rate keep"``, or one by one).
+
+        Tables become lists of rows, or objects where their index has names (`dha_utils.results.nested`).
+        """
         names = " ".join(parameters).split()
         self.results.write(self.name, {name: self._parameters[name] for name in names} | numbers)
 

@@ -25,11 +25,11 @@ from dha_utils.criteria.released import METHODS as METHODS_RELEASED
 from dha_utils.errors import DataError
 from dha_utils.multiplicity import METHODS, adjust
 from dha_utils.responses import Responses
+from dha_utils.results import records
 from dha_utils.scores import FoldScores
 from dha_utils.selection import Selection, apply_rule, mean_jaccard, select
 from dha_utils.stability import nogueira
 from dha_utils.sweeps import Cell, selector
-from dha_utils.tables import records
 from dha_utils.work import in_order
 
 TESTS = {

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import numpy as np
 
-from dha_utils.criteria import MapScores
+from dha_utils.criteria import CRITERIA, MapScores
 from dha_utils.errors import DataError
 from dha_utils.evaluation import CrossValidation, Selector, cross_validate_many, fusions
 from dha_utils.networks import DEFAULT, outline
@@ -217,7 +217,7 @@ def describe_cell(cell: Cell, run: CrossValidation) -> dict:
     }
 
 
-def unpack_correct(result: dict, fusion: str) -> np.ndarray:
+def unpack_correct(result: dict, fusion: str = "all") -> np.ndarray:
     """Return which clips a cell's ensemble gets right, or one of its taps, shape (clips,), bool."""
     packed = np.frombuffer(bytes.fromhex(result["correct"][fusion]), np.uint8)
     return np.unpackbits(packed, count=result["clips"]).astype(bool)
@@ -237,6 +237,11 @@ def sample_cells(cells: Iterable[Cell], seed: int) -> list[Cell]:
         kinds.setdefault((cell.control, cell.criterion == "random", by_responses), []).append(cell)
     rng = np.random.default_rng(seed)
     return [kinds[kind][int(rng.integers(len(kinds[kind])))] for kind in sorted(kinds)]
+
+
+def named_criteria() -> list[str]:
+    """Return the criteria that cells can have, but for random maps: all that need no unpooled activations."""
+    return [name for name, known in CRITERIA.items() if name != "random" and known.needs != "activations"]
 
 
 def cells(

@@ -19,7 +19,6 @@ from dha_utils.inference import (
 from dha_utils.multiplicity import adjust
 from dha_utils.outcomes import random_outcome
 from dha_utils.responses import Responses
-from dha_utils.results import records
 from dha_utils.sweeps import unpack_correct
 
 
@@ -114,23 +113,6 @@ def comparison_table(full: CrossValidation, runs: Mapping[str, CrossValidation])
             row |= {f"{column}_{fusion}": number for column, number in numbers.items()}
         rows.append(row)
     return pd.DataFrame(rows)
-
-
-def formats(table: pd.DataFrame) -> dict:
-    """Return how the columns of a table of accuracies are shown: per cent, and differences in points with their sign.
-
-    >>> formats(pd.DataFrame(columns=["selection", "accuracy_all", "low"])).keys()
-    dict_keys(['accuracy_all', 'low'])
-    """
-    percent = {"accuracy", "random", "lowest", "highest", "single", "mean"}
-    signed = {"change", "difference", "low", "high"}
-    plain = {column: column.removesuffix("_all").removesuffix("_released") for column in table}
-    shown = {column: "{:.2%}" for column, name in plain.items() if name in percent}
-    return shown | {column: _signed_points for column, name in plain.items() if name in signed}
-
-
-def _signed_points(x: float) -> str:
-    return "" if pd.isna(x) else f"{100 * x:+.2f}"
 
 
 def cost(full: CrossValidation, run: CrossValidation) -> dict:
@@ -260,6 +242,14 @@ def describe_draws(results: Sequence[Mapping], fusion: str = "all") -> dict:
     return {"seeds": len(accuracies)} | spread
 
 
+def lead_table(swept: Mapping[str, Sequence[Mapping]], recordings: np.ndarray) -> pd.DataFrame:
+    """Return `control_table`, and how far the first cell of the first group is ahead of each other one: difference, low, high."""
+    correct = [np.stack([unpack_correct(cell) for cell in cells]) for cells in swept.values()]
+    ahead = [paired_random(correct[0][0], draws, recordings) for draws in correct[1:]]
+    columns = pd.DataFrame(ahead, index=range(1, len(correct))).rename(columns={"estimate": "difference"})
+    return control_table(swept).join(columns)
+
+
 def design_table(
     first: np.ndarray, second: np.ndarray, others: Sequence[np.ndarray], recordings: np.ndarray
 ) -> pd.DataFrame:
@@ -290,22 +280,14 @@ def design_table(
     return pd.DataFrame({"quantity": list(rows), "effect": list(rows.values()), "worth": worth})
 
 
-def by_name(table: pd.DataFrame, column: str) -> dict[str, dict]:
-    """Return the rows of a table for a results file, named by what stands in one of its columns.
+def by_fraction(table: pd.DataFrame, *outer: str) -> pd.DataFrame:
+    """Return a table for a results file, its rows named by the fraction kept in per cent, and by other columns before that.
 
-    >>> by_name(pd.DataFrame({"tap": ["bn6"], "maps": [512]}), "tap")
-    {'bn6': {'tap': 'bn6', 'maps': 512}}
-    """
-    return {row[column]: row for row in records(table)}
-
-
-def by_fraction(table: pd.DataFrame) -> dict[str, dict]:
-    """Return the rows of a table for a results file, named by the fraction kept in per cent.
-
-    >>> by_fraction(pd.DataFrame({"keep": [0.11], "random": [0.9]}))
+    >>> by_fraction(pd.DataFrame({"keep": [0.11], "random": [0.9]})).to_dict("index")
     {'11': {'keep': 0.11, 'random': 0.9}}
     """
-    return {f"{100 * row['keep']:g}": row for row in records(table)}
+    percent = pd.Index([f"{100 * keep:g}" for keep in table["keep"]])
+    return table.set_index([*outer, percent], drop=False)
 
 
 def tap_table(results: Iterable[Mapping], taps: Sequence[str], criterion: str = "anova") -> pd.DataFrame:

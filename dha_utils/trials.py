@@ -1,6 +1,6 @@
 """Trials: the ways to make the network smaller that the book compares, and the table of what came of them."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -13,7 +13,7 @@ from dha_utils.evaluation import CrossValidation, fusions
 from dha_utils.inference import Interval, paired_random, simultaneous_random
 from dha_utils.network_base import Network
 from dha_utils.networks import outline
-from dha_utils.outcomes import random_outcome
+from dha_utils.outcomes import loss_outcome, random_outcome
 from dha_utils.sweeps import unpack_correct
 
 PSNET_SIZE = "-".join(str(len(kept)) for kept in psnet_kept_filters().values())
@@ -188,6 +188,36 @@ def frontier_trials(seeds: int, budgets: Iterable[float] = BUDGETS) -> list[Tria
     return chosen + [random_trial(size, "refitted", seed) for seed in range(seeds) for size in sizes[::2]]
 
 
+def claim_table(table: pd.DataFrame) -> pd.DataFrame:
+    """Return a `dha_utils.results_table` of the networks of `CLAIM`, with name, what they are, outcome, and loss."""
+    changes = table[["change", "low", "high"]].itertuples(index=False)
+    return table.assign(
+        name=list(CLAIM),
+        what=[what for what, _ in CLAIM.values()],
+        outcome=[loss_outcome(Interval(*change)) for change in changes],
+        loss=-table["change"],
+    )
+
+
+def frontier_table(table: pd.DataFrame, results: Sequence[Mapping], full: CrossValidation) -> pd.DataFrame:
+    """Return a `dha_utils.results_table` with `simultaneous_changes` as intervals, but for random maps."""
+    chosen = table["criterion"] != "random"
+    together = simultaneous_changes([results[row] for row in np.flatnonzero(chosen)], full)
+    table = table.copy()
+    table.loc[chosen, ["low", "high"]] = [change[1:] for change in together]
+    return table
+
+
+def layer_widths(results: Iterable[Mapping], criteria: Sequence[str]) -> pd.DataFrame:
+    """Return how many maps each layer keeps in the first fold: a row per size, a column per criterion and layer."""
+    rows = {
+        (result["criterion"], result["size"]): result["layer_maps"][0]
+        for result in results
+        if result["criterion"] in criteria
+    }
+    return pd.DataFrame(rows, index=list(outline().widths)).T.unstack(0).swaplevel(axis=1)[list(criteria)]
+
+
 def simultaneous_changes(
     results: Iterable[Mapping], full: CrossValidation, fusion: str = "all"
 ) -> list[Interval]:
@@ -222,7 +252,7 @@ def random_table(results: Iterable[Mapping], recordings: np.ndarray, fusion: str
     DataFrame
         Columns criterion, size, compensation, widths, draws (how many), accuracy, random (mean accuracy of the draws),
         difference, low, high (clip by clip, over recordings and draws), all_low, all_high (the interval that holds for all
-        selections of the same place together) and outcome (of that one); fractions.
+        selections of the same place together), outcome (of that one) and place (size and widths in words); fractions.
     """
     places: dict[tuple, tuple[list, list]] = {}
     for result in results:
@@ -241,6 +271,7 @@ def random_table(results: Iterable[Mapping], recordings: np.ndarray, fusion: str
         "all_low",
         "all_high",
         "outcome",
+        "place",
     )
     rows = []
     for chosen, random in places.values():
@@ -256,15 +287,53 @@ def random_table(results: Iterable[Mapping], recordings: np.ndarray, fusion: str
                 | {"draws": len(draws), "accuracy": right.mean(), "random": draws.mean()}
                 | {"difference": alone.estimate, "low": alone.low, "high": alone.high}
                 | {"all_low": interval.low, "all_high": interval.high, "outcome": random_outcome(interval)}
+                | {"place": _place(result)}
             )
     return pd.DataFrame(rows, columns=columns)
+
+
+def _place(result: Mapping) -> str:
+    if result["size"] == PSNET_SIZE:
+        return "p-Snet's numbers"
+    return f"a third, widths: {result['widths'].replace('_', ' ')}"
+
+
+def by_place(table: pd.DataFrame) -> pd.DataFrame:
+    """Return a `random_table` for a results file: under ``psnet`` or ``small_WIDTHS``, compensation and criterion."""
+    places = np.where(table["size"] == PSNET_SIZE, "psnet", "small_" + table["widths"])
+    return table.set_index([pd.Index(places), "compensation", "criterion"], drop=False)
 
 
 def compensation_table(trials: pd.DataFrame, size: str) -> pd.DataFrame:
     """Return accuracies by selection (rows) and compensation (columns) at a size; random maps are averaged over seeds."""
     rows = trials[(trials["size"] == size) & (trials["epochs"] == 0)]
     table = rows.groupby(["criterion", "compensation"], sort=False)["accuracy"].mean().unstack()
-    return table[list(COMPENSATIONS)].sort_values("refitted", ascending=False)
+    return _unnamed(table[list(COMPENSATIONS)].sort_values("refitted", ascending=False))
+
+
+def _unnamed(table: pd.DataFrame) -> pd.DataFrame:
+    return table.rename_axis(index=None, columns=None)
+
+
+def random_accuracy(trials: pd.DataFrame, size: str) -> float:
+    """Return the mean accuracy of random maps at a size, refitted."""
+    refitted = trials[(trials["size"] == size) & (trials["compensation"] == "refitted")]
+    return refitted.loc[refitted["criterion"] == "random", "accuracy"].mean()
+
+
+def gains(table: pd.DataFrame) -> dict[str, dict | float]:
+    """Return what compensations bring, and choices, by a `compensation_table`, random maps left out.
+
+    Returns
+    -------
+    dict
+        Compensation -> low, high: by how much it is better than ``removed``, over selections; choice: between the best selection
+        and the worst, both refitted.
+    """
+    chosen = table.drop(index="random")
+    brought = chosen.drop(columns="removed").sub(chosen["removed"], axis=0)
+    ranges = {method: {"low": column.min(), "high": column.max()} for method, column in brought.items()}
+    return ranges | {"choice": chosen["refitted"].max() - chosen["refitted"].min()}
 
 
 def widths_table(trials: pd.DataFrame, size: str) -> pd.DataFrame:
@@ -279,7 +348,7 @@ def widths_table(trials: pd.DataFrame, size: str) -> pd.DataFrame:
     both = rows[own].assign(widths="explained_variance")
     rows = pd.concat([rows, both])
     table = rows.groupby(["criterion", "widths"], sort=False)["accuracy"].mean().unstack()
-    return table.sort_values("own", ascending=False)
+    return _unnamed(table.sort_values("own", ascending=False))
 
 
 def smallest_within(trials: pd.DataFrame, margin: float, column: str = "change") -> dict | None:
@@ -291,3 +360,43 @@ def smallest_within(trials: pd.DataFrame, margin: float, column: str = "change")
     within = trials[column] >= -margin - 1e-12
     rows = trials[within & (trials["criterion"] != "random")]
     return rows.loc[rows["macs"].idxmin()].to_dict() if len(rows) else None
+
+
+def operating_point(trials: pd.DataFrame) -> pd.Series:
+    """Return the row of a `frontier_table` at which compensations are compared: explained variance, the size nearest `SMALL`."""
+    rows = trials[trials["criterion"] == "explained_variance"]
+    return rows.loc[(rows["size"].astype(float) - float(SMALL)).abs().idxmin()]
+
+
+def smallest_table(trials: pd.DataFrame, full: float, margins: Iterable[int] = (1, 3)) -> pd.DataFrame:
+    """Return the smallest network of a `frontier_table` that loses less than a margin, by the estimate and as shown.
+
+    Parameters
+    ----------
+    trials : DataFrame
+    full : float
+        Accuracy of the full network, which is one of those to be picked.
+    margins : iterable of int
+        Points of accuracy.
+
+    Returns
+    -------
+    DataFrame
+        Columns margin (str), by ("estimate": the change is within the margin; "shown": its whole interval is), criterion,
+        macs, parameters, change, low, high, accuracy.
+    """
+    unpruned = {
+        "criterion": "full network",
+        "macs": 1.0,
+        "parameters": 1.0,
+        "change": 0.0,
+        "low": 0.0,
+        "high": 0.0,
+    }
+    unpruned["accuracy"] = full
+    candidates = pd.concat([trials[[*unpruned]], pd.DataFrame([unpruned])], ignore_index=True)
+    return pd.DataFrame(
+        {"margin": str(margin), "by": name} | smallest_within(candidates, margin / 100, column)
+        for margin in margins
+        for name, column in (("estimate", "change"), ("shown", "low"))
+    )

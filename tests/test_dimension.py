@@ -6,7 +6,6 @@ from sklearn.linear_model import Ridge
 
 from dha_utils.dimension import (
     better_table,
-    by_pair,
     cka_matrix,
     components_for,
     dimension_table,
@@ -175,6 +174,7 @@ def test_cka_matrix_is_symmetric(make_responses):
     matrix = cka_matrix(make_responses({"bn6": 10, "relu6": 10, "relu7": 8}))
     np.testing.assert_array_equal(matrix, matrix.T)
     np.testing.assert_allclose(np.diag(matrix), 1)
+    assert list(matrix) == list(matrix.index) == ["bn6", "relu6", "relu7"]
 
 
 def test_filters_are_counted_once_per_layer(selections):
@@ -217,10 +217,3 @@ def test_choices_are_compared(selections):
     other = unexplained_table(responses, chosen, 0.2, ridge=0.01)
     assert table.loc[3, ["taps", "of"]].tolist() == [(other["random"] < other["anova"]).sum(), 3]
     assert (table["every"] <= table["taps"]).all()
-
-
-def test_pairs_by_name():
-    assert by_pair(np.array([[1, np.nan], [0.5, 1]]), ["a", "b"]) == {
-        "a": {"a": 1.0, "b": None},
-        "b": {"a": 0.5, "b": 1.0},
-    }

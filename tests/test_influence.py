@@ -96,6 +96,10 @@ def test_leaving_out_in_turn(responses):
     folds = survey.training_folds(responses)
     alike = [equivalence_pvalues(t.matrix(), t.y, form="pooled") <= 0.05 for t in folds]
     assert table.loc[0, "pooled"] == pytest.approx(np.mean(alike))
+    found = influence.summary(0.5, first, table.reset_index())
+    assert (found["no_difference"], found["without_one"]) == (0.5, table.loc[1, "no_difference"])
+    assert found["others_least"] == first["all"][1]
+    assert found["without_three"] is None  # two were left out
 
 
 def test_leaving_out_ends_where_too_few_clips_are_left(make_responses):
@@ -148,7 +152,9 @@ def test_dominating_clips(responses):
 
 def test_kept_overlap(responses):
     name = wild_recording(responses)
-    overlap = influence.kept_overlap(responses, [name], 0.2)
+    overlap = influence.kept_overlap(responses, {"one": [name], "none": []}, 0.2)
+    assert (overlap["none"] == 1).all()
+    overlap = overlap["one"]
     assert overlap["relu6"] > 0.3
     pairs = [
         (

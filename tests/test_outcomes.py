@@ -5,6 +5,7 @@ import pytest
 from dha_utils.inference import Interval
 from dha_utils.outcomes import (
     BETTER,
+    CLAIMS,
     DOES_NOT_HOLD,
     EQUIVALENT_TO_RANDOM,
     HOLDS,
@@ -16,7 +17,7 @@ from dha_utils.outcomes import (
     outcome_rows,
     random_outcome,
 )
-from dha_utils.paper import CLAIMS, PROTOCOL
+from dha_utils.paper import PROTOCOL
 from dha_utils.paths import repository
 
 
@@ -86,14 +87,16 @@ def made_up(**changes):
 
 
 def outcomes(**changes):
-    return {row["claim"]: row["outcome"] for row in claim_rows(outcome_rows(made_up(**changes), "esc10"))}
+    return {row["claim"]: row["outcome"] for row in claim_rows(outcome_rows(made_up(**changes).get, "esc10"))}
 
 
 def test_every_claim_has_a_row_and_names_its_data():
-    rows = outcome_rows(made_up(), "esc10")
+    rows = outcome_rows(made_up().get, "esc10")
     assert {row["claim"] for row in rows} == set(CLAIMS)
     assert outcomes() == dict.fromkeys(CLAIMS, "holds on ESC-10") | {"ensemble": NOT_TESTABLE}
-    assert outcome_rows(made_up(), "my-sounds")[0]["on"] == "my-sounds"
+    assert outcome_rows(made_up().get, "my-sounds")[0]["on"] == "my-sounds"
+    notebooks = {path.stem for path in (repository() / "notebooks").glob("*.ipynb")}
+    assert {row["evidence"] for row in rows} <= notebooks
     assert len({(row["claim"], row["part"]) for row in rows}) == len(rows)
 
 
@@ -131,14 +134,14 @@ def test_the_gain_of_the_ensemble_is_testable_on_dcase2016_where_there_is_room()
     gains = {"tap": "best", "single": 0.7, "change": 0.25, "low": 0.22, "high": 0.28}
     (row,) = [
         row
-        for row in outcome_rows(made_up(ensemble__gains=[gains]), "dcase2016")
+        for row in outcome_rows(made_up(ensemble__gains=[gains]).get, "dcase2016")
         if row["claim"] == "ensemble"
     ]
     assert row["outcome"] == HOLDS
     gains |= {"single": 0.9}
     (row,) = [
         row
-        for row in outcome_rows(made_up(ensemble__gains=[gains]), "dcase2016")
+        for row in outcome_rows(made_up(ensemble__gains=[gains]).get, "dcase2016")
         if row["claim"] == "ensemble"
     ]
     assert row["outcome"] == NOT_TESTABLE  # 117.8 %

@@ -6,7 +6,7 @@ import pandas as pd
 import pytest
 from miniatures import make_dcase2016, write_clip
 
-from dha_utils.paper import CLAIMS
+from dha_utils.outcomes import CLAIMS
 from dha_utils.paths import repository
 from dha_utils.runner import run_notebooks
 

@@ -5,6 +5,7 @@ import pytest
 from matplotlib.figure import Figure
 
 from dha_utils import plots, plots_ensemble
+from dha_utils.criteria import CRITERIA
 
 
 @pytest.fixture(autouse=True)
@@ -157,9 +158,9 @@ def test_overlap_puts_like_beside_like():
 
 
 def test_curves():
-    families = {"anova": "tests", "l1": "filters", "random": "controls"}
-    figure = plots_ensemble.curves(sweep_rows(["anova", "l1"]), families, 0.9)
-    assert {"tests", "filters", "anova", "l1", "fraction of maps kept per tap", "100%"} <= texts(figure)
+    figure = plots_ensemble.curves(sweep_rows(["anova", "l1"]), 0.9)
+    families = {CRITERIA[name].family for name in ("anova", "l1")}
+    assert {*families, "anova", "l1", "fraction of maps kept per tap", "100%"} <= texts(figure)
     curve = figure.axes[0].lines[1].get_xydata()
     assert curve.tolist() == [[0.05, 0.8], [0.25, 0.8], [1, 0.9]]
     band = figure.axes[0].collections[0].get_paths()[0].vertices

@@ -2,8 +2,10 @@ import numpy as np
 import pandas as pd
 
 from dha_utils import plots_pruning
+from dha_utils.compensation import COMPENSATIONS
 from dha_utils.complexity import count_macs
 from dha_utils.soundnet import SoundNet
+from dha_utils.trials import PSNET_SIZE, SMALL
 
 
 def rows(criterion, size, macs, accuracy, seed=0, compensation="refitted"):
@@ -38,19 +40,24 @@ def test_layer_costs_sum_to_one():
 
 
 def test_compensations_draw_every_selection_and_the_random_range():
-    figure = plots_pruning.compensations(TRIALS, {"0.5": "half", "0.2": "fifth"}, ["refitted"], 0.9)
+    trials = TRIALS.replace({"size": {"0.5": PSNET_SIZE, "0.2": SMALL}})
+    figure = plots_pruning.compensations(trials, 0.9)
     first, second = figure.axes
-    assert [axis.get_title() for axis in figure.axes] == ["half", "fifth"]
+    assert [axis.get_title() for axis in figure.axes] == [
+        "p-Snet's numbers of maps",
+        "35% of the computation",
+    ]
     assert "l1" in labels(first)
-    (band,) = first.patches
+    band = first.patches[list(COMPENSATIONS).index("refitted")]
     assert (band.get_y(), band.get_y() + band.get_height()) == (0.7, 0.75)
-    assert second.lines[-1].get_ydata().tolist() == [0.8]
+    assert second.lines[-1].get_ydata()[list(COMPENSATIONS).index("refitted")] == 0.8
 
 
 def test_frontier_runs_from_small_to_large_and_marks_points():
-    marks = {"published": (0.8, 0.85), "claimed": (0.82, np.nan)}
-    (axis,) = plots_pruning.frontier(TRIALS, "macs", "MACs", 0.9, marks).axes
-    assert {"published", "claimed", "full network", "l1, refitted"} <= set(labels(axis))
+    published = pd.Series({"macs": 0.8, "accuracy": 0.85})
+    (axis,) = plots_pruning.frontier(TRIALS, "macs", 0.9, published).axes
+    marked = {"p-Snet's filters, as published", "DHA: 18 % less computation"}
+    assert {*marked, "full network", "l1, refitted"} <= set(labels(axis))
     curve = next(line for line in axis.lines if len(line.get_xdata()) == 2 and line.get_marker() == "o")
     assert curve.get_xdata().tolist() == [0.2, 0.5]
     assert curve.get_ydata().tolist() == [0.8, 0.88]

@@ -7,7 +7,7 @@ from dha_utils.compression import CompressionStudy, network_responses
 from dha_utils.network_base import layer_activations
 from dha_utils.pruning import prune_network
 from dha_utils.responses import Responses
-from dha_utils.ridge import layer_errors, load_ridge_errors, ridge_errors
+from dha_utils.ridge import layer_errors, load_ridge_errors, ridge_errors, summary
 
 RNG = np.random.default_rng(0)
 N = 40
@@ -75,11 +75,33 @@ def test_errors_of_a_fold_do_not_hang_on_its_test_clips(study, narrow_network):
     np.testing.assert_allclose(one, two, rtol=1e-6)
 
 
+def kept_errors(study):
+    """Return made-up errors: those of folds 1 and 2 are 0.4 and 0.5, twice that on held-out clips."""
+    return [
+        {
+            "fold": fold,
+            "ridge": ridge,
+            "clips": clips,
+            "layer": layer,
+            "error": factor * (0.3 + 0.1 * fold) + pull,
+        }
+        for fold in (1, 2)
+        for clips, factor in (("fitted", 1), ("held out", 2))
+        for ridge, pull in ((0.01, 0.1), (0.1, 0.0), (1.0, 0.2))
+        for layer in ("conv2", "conv3")
+    ]
+
+
 def test_kept_errors_are_read_again(study, tmp_path, monkeypatch):
-    monkeypatch.setattr("dha_utils.ridge.ridge_errors", lambda study: [{"fold": 1, "error": 0.5}])
+    monkeypatch.setattr("dha_utils.ridge.ridge_errors", kept_errors)
     first = load_ridge_errors(study.responses, tmp_path, lambda: study)
 
     def unasked():
         raise AssertionError("the errors are kept")
 
     pd.testing.assert_frame_equal(load_ridge_errors(study.responses, tmp_path, unasked), first)
+    assert list(first) == ["clips", "ridge", "conv2", "conv3", "mean"]
+    found = summary(first)
+    assert (found["used"], found["best"]) == (0.1, 0.1)
+    assert (found["used_fitted"], found["best_held_out"]) == pytest.approx((0.45, 0.9))
+    assert (found["weakest_held_out"], found["strongest_held_out"]) == pytest.approx((1.0, 1.1))

@@ -22,6 +22,7 @@ from dha_utils.tables import (
     design_table,
     gain_table,
     inference_table,
+    lead_table,
     random_table,
     rounding_table,
 )
@@ -109,7 +110,7 @@ def test_random_table():
     assert table.loc[0.1, "random"] == pytest.approx(draws.mean())
     assert (table.loc[0.1, "draws"], table.loc[0.1, "as_good"]) == (30, 1 / 31)
     assert table["outcome"].tolist() == ["better", "undecided"]
-    assert list(by_fraction(table.reset_index())) == ["10", "50"]
+    assert list(by_fraction(table.reset_index()).index) == ["10", "50"]
 
 
 def test_criteria_table_and_its_counts():
@@ -178,3 +179,6 @@ def test_control_table():
     table = control_table({"a": cells[:1], "b": cells[1:]}, "all").set_index("control")
     assert table.loc["b", "runs"] == 2
     assert table.loc["a", "mean"] == pytest.approx(56 / 60)
+    ahead = lead_table({"a": cells[:1], "b": cells[1:]}, np.arange(60))
+    assert np.isnan(ahead.loc[0, "difference"])
+    assert ahead.loc[1, "difference"] == pytest.approx(56 / 60 - ahead.loc[1, "mean"])

@@ -16,11 +16,16 @@ from dha_utils.trials import (
     Trial,
     compensation_table,
     compensation_trials,
+    frontier_table,
     frontier_trials,
+    gains,
+    layer_widths,
+    operating_point,
     paper_trials,
     parse_size,
     random_table,
     simultaneous_changes,
+    smallest_table,
     smallest_within,
     tuned_trials,
     widths_table,
@@ -153,3 +158,41 @@ def test_a_comparison_with_too_few_random_draws_is_an_empty_table():
     table = random_table([], np.arange(4))
     assert len(table) == 0
     assert {"size", "difference", "outcome"} <= set(table)
+
+
+def test_a_frontier_has_intervals_that_hold_together_and_a_smallest_network(make_responses):
+    full = cross_validate(make_responses({"relu6": 12, "relu7": 20}))
+    right = full.correct()
+    said = [
+        result(criterion, right ^ (np.arange(len(right)) < wrong), accuracy={"all": 0.0}, macs=macs, parameters=macs)
+        | {"size": size}
+        for criterion, size, wrong, macs in (
+            ("random", "0.3", 9, 0.3), ("explained_variance", "0.5", 1, 0.5), ("explained_variance", "0.3", 9, 0.3),
+        )
+    ]  # fmt: skip
+    alone = results_table(said, full)
+    table = frontier_table(alone, said, full)
+    assert table.loc[0].equals(alone.loc[0])
+    assert (table["high"] - table["low"])[1:].ge((alone["high"] - alone["low"])[1:]).all()
+    smallest = smallest_table(table[1:], full.accuracy(), margins=(3, 50)).set_index(["margin", "by"])
+    assert smallest.loc[("50", "shown"), "macs"] == 0.3
+    assert smallest.loc[("3", "estimate"), "macs"] == 0.5
+    assert operating_point(table)["size"] == "0.3"
+    assert smallest_table(table[2:], 1.0, margins=(1,))["criterion"].tolist() == ["full network"] * 2
+
+
+def test_gains_leave_random_maps_out():
+    table = pd.DataFrame(
+        {"removed": [0.5, 0.6, 0.1], "refitted": [0.9, 0.8, 0.9]}, index=["anova", "l1", "random"]
+    )
+    found = gains(table)
+    assert found["refitted"] == {"low": pytest.approx(0.2), "high": pytest.approx(0.4)}
+    assert found["choice"] == pytest.approx(0.1)
+
+
+def test_layer_widths_are_those_of_the_first_fold():
+    maps = [list(range(1, 8)), [9] * 7]
+    results = [result(name, np.ones(8, bool), maps=maps) for name in ("l1", "anova", "random")]
+    table = layer_widths(results, ["anova", "l1"])
+    assert table["anova"].loc["0.5"].tolist() == maps[0]
+    assert list(table.columns.get_level_values(0).unique()) == ["anova", "l1"]
