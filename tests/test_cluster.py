@@ -5,7 +5,6 @@ import os
 import signal
 import subprocess
 import sys
-import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
 
@@ -176,14 +175,21 @@ def test_killed_worker(fragile, tmp_path, capsys):
 
 
 def test_without_workers_it_says_so_and_waits_for_others(fragile, capsys, monkeypatch):
+    mention_lost = cluster._mention_lost
+
+    def mention_and_help(client, before, now):
+        mention_lost(client, before, now)
+        if before and not now:
+            fragile.add_worker()
+
     monkeypatch.setattr(cluster, "PATIENCE", 1)
+    monkeypatch.setattr(cluster, "_mention_lost", mention_and_help)
     only = fragile.add_worker()
     with workers(fragile.address) as client:
         client.run_on_scheduler(lambda dask_scheduler: setattr(dask_scheduler, "allowed_failures", 3))
         results = run_items(lambda item: time.sleep(0.05) or item, range(20))
         done = [next(results)[0]]
         only.kill()
-        threading.Timer(4, fragile.add_worker).start()
         done += [item for item, _ in results]
     assert sorted(done) == list(range(20))
     gone, waiting = capsys.readouterr().err.splitlines()[-2:]
