@@ -1,6 +1,7 @@
 """The notebooks as they are kept, and one run of all of them into a book."""
 
 import ast
+import re
 
 import nbformat
 import papermill
@@ -16,19 +17,71 @@ from dha_utils.runner import run_notebooks
 NOTEBOOKS = sorted((repository() / "notebooks").glob("*.ipynb"))
 
 
-@pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)
+each = pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)
+
+
+def code_cells(path):
+    """Return the cells of a notebook that hold code; those that start with ``%%say`` hold text."""
+    cells = nbformat.read(path, as_version=4).cells
+    return [cell for cell in cells if cell.cell_type == "code" and not cell.source.startswith("%%say")]
+
+
+def tags(cell):
+    return cell.metadata.get("tags", [])
+
+
+def code_lines(cell):
+    return [line for line in cell.source.splitlines() if line.strip() and not line.strip().startswith("#")]
+
+
+@each
 def test_kept_without_outputs_and_without_code_of_their_own(path):
     notebook = nbformat.read(path, as_version=4)
     nbformat.validate(notebook)
-    code = [cell for cell in notebook.cells if cell.cell_type == "code"]
-    assert all(not cell.outputs and cell.execution_count is None for cell in code)
-    tagged = [cell for cell in code if "parameters" in cell.metadata.get("tags", [])]
-    assert len(tagged) == 1
-    for cell in code:
-        definitions = (ast.FunctionDef, ast.ClassDef)
+    kept = [cell for cell in notebook.cells if cell.cell_type == "code"]
+    assert all(not cell.outputs and cell.execution_count is None for cell in kept)
+    definitions = (ast.FunctionDef, ast.ClassDef)
+    for cell in code_cells(path):
         assert not [node for node in ast.walk(ast.parse(cell.source)) if isinstance(node, definitions)]
-        assert len(cell.source.splitlines()) <= 60
+
+
+@each
+def test_begin_with_parameters_and_a_study(path):
+    first, second, *others = code_cells(path)
+    assert "parameters" in tags(first)
+    assert not [cell for cell in (second, *others) if "parameters" in tags(cell)]
     assert set(papermill.inspect_notebook(str(path))) <= set(PARAMETERS)
+    assert f'study = dha.begin("{path.stem}", globals())' in second.source
+
+
+@each
+def test_end_by_writing_what_they_found(path):
+    *others, last = code_cells(path)
+    assert "hide-input" in tags(last)
+    assert "study.write(" in last.source
+    assert not [cell for cell in others if "study.write(" in cell.source]
+
+
+@each
+def test_text_is_shown_alike_in_jupyterlab_and_in_the_book(path):
+    """Roles are Sphinx's; numbers in a cell that starts with ``%%say`` are put in by the package (`dha_utils.shown`)."""
+    for cell in nbformat.read(path, as_version=4).cells:
+        roles = set(re.findall(r"\{([a-z:]+)\}`", cell.source))
+        if cell.source.startswith("%%say"):
+            assert roles <= {"result"}
+            assert "remove-input" in tags(cell)
+            assert cell.metadata["jupyter"]["source_hidden"]
+        else:
+            assert not roles
+
+
+@each
+def test_code_is_short(path):
+    assert max(len(code_lines(cell)) for cell in code_cells(path)) <= 20
+
+
+def test_code_of_all_notebooks_is_short():
+    assert sum(len(code_lines(cell)) for path in NOTEBOOKS for cell in code_cells(path)) <= 800
 
 
 @pytest.fixture(scope="module")
