@@ -66,7 +66,7 @@ def test_prune_then_predict(sounds, narrow, tmp_path):
         (["-o", "small.bin"], "give a name that ends in .safetensors"),
         (["-o", "nowhere/small.safetensors"], "no such folder; make it first"),
         (["--compensation", "refited"], "unknown compensation 'refited' (did you mean 'refitted'?)"),
-        (["--criterion", "anvoa"], "unknown criterion for filters 'anvoa' (did you mean 'anova'?)"),
+        (["--criterion", "anvoa"], "unknown criterion 'anvoa' (did you mean 'anova'?)"),
         (["--criterion", "psnet"], "criterion 'psnet' names 16-32-41-56-88-235-59 maps, not 0.35"),
     ],
 )
@@ -87,7 +87,7 @@ def test_no_audio(tmp_path, monkeypatch):
 
 
 def test_predict_without_classifiers(random_network, tmp_path):
-    from dha_utils.deploy import save_network
+    from dha_utils.networks import save_network
 
     save_network(tmp_path / "a.safetensors", random_network, {})
     done = call("predict", tmp_path / "a.safetensors", "x.wav")

@@ -1,9 +1,13 @@
+import json
+from pathlib import Path
+
 import numpy as np
 import pandas as pd
 import pytest
 import soundfile
 import torch
 from torch import nn
+from torch.nn import functional as F
 from torch.utils.flop_counter import FlopCounterMode
 
 import dha_utils as dha
@@ -16,10 +20,11 @@ from dha_utils.compression import Compressor, network_responses
 from dha_utils.datasets import load_clips
 from dha_utils.errors import DataError, ParameterError
 from dha_utils.evaluation import cross_validate
-from dha_utils.extraction import extract_responses
+from dha_utils.extraction import extract_responses, pool_maps
 from dha_utils.maps import iterate_maps
 from dha_utils.network_base import Network, layer_activations, mean_over_positions, windows
 from dha_utils.networks import NETWORKS, Entry, load_network, outline, read_network, save_network
+from dha_utils.provenance import weights_sha256
 from dha_utils.pruning import prune_network
 from dha_utils.scores import compute_scores
 from dha_utils.selection import order_filters, select
@@ -105,6 +110,50 @@ def test_soundnet_is_what_it_was():
     )
     names = [name for n in range(1, 8) for name in (f"conv{n}.weight", f"conv{n}.bias", f"bn{n}.weight")]
     assert [name for name, _ in model.named_parameters() if name in names] == names
+
+
+def patterned():
+    """A SoundNet whose weights are the same numbers on every machine: whole numbers, over 1009."""
+    model = SoundNet()
+    for name, tensor in model.state_dict().items():
+        if tensor.ndim:
+            pattern = (torch.arange(tensor.numel()) * 7_919 % 1_009).view(tensor.shape) / 1_009
+            kernel = name.startswith("conv") and tensor.ndim == 3
+            tensor.copy_((pattern - 0.5) / tensor.shape[2] if kernel else pattern + 0.1)
+    return model.eval().requires_grad_(False)
+
+
+@pytest.mark.parametrize("case", ["full", "some", "all"])
+def test_soundnet_whole_and_pruned_gives_what_it_gave_before(case):
+    """Weights bit for bit, costs, and responses up to rounding; recorded while pruning was written for SoundNet alone."""
+    before = json.loads((Path(__file__).parent / "made_before" / "soundnet.json").read_text())[case]
+    small = prune_network(patterned(), before["keep"])
+    assert weights_sha256(small) == before["weights_sha256"]
+    for n_samples, macs in before["macs"].items():
+        table = count_macs(small, int(n_samples), heads=True)
+        assert table["macs"].tolist() == macs
+        assert table["parameters"].tolist() == before["parameters"]
+    sound = 0.1 * ((torch.arange(2 * 9_000) * 7_919 % 1_009).view(2, -1) / 1_009 - 0.5).numpy()
+    pooled = pool_maps(small.features, list(sound))
+    assert list(pooled) == list(before["responses"])
+    for tap, means in before["responses"].items():
+        np.testing.assert_allclose(pooled[tap].mean(axis=1), means, rtol=1e-4)
+
+
+def test_taps_are_bit_for_bit_those_of_plain_functions(random_network):
+    weights, x = random_network.state_dict(), torch.sin(torch.arange(2 * 9_000.0)).view(2, -1)
+    maps, expected = 256 * x[:, None], {}
+    for number, (kernel, pool) in enumerate(
+        zip((64, 32, 16, 8, 4, 4, 4), (8, 8, 0, 0, 4, 0, 0), strict=True), 1
+    ):
+        conv, bn = f"conv{number}.", f"bn{number}."
+        maps = F.conv1d(maps, weights[conv + "weight"], weights[conv + "bias"], 2, kernel // 2)
+        statistics = (weights[bn + name] for name in ("running_mean", "running_var", "weight", "bias"))
+        expected[f"bn{number}"] = maps = F.batch_norm(maps, *statistics)
+        expected[f"relu{number}"] = maps = F.relu(maps)
+        expected[f"pool{number}"] = maps = F.max_pool1d(maps, pool) if pool else maps
+    for tap, got in random_network.features(x):
+        assert torch.equal(got, expected[tap]), tap
 
 
 def test_shapes_are_those_of_the_maps(toy, random_network):
