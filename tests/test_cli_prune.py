@@ -67,7 +67,10 @@ def test_prune_then_predict(sounds, narrow, tmp_path):
         (["-o", "nowhere/small.safetensors"], "no such folder; make it first"),
         (["--compensation", "refited"], "unknown compensation 'refited' (did you mean 'refitted'?)"),
         (["--criterion", "anvoa"], "unknown criterion 'anvoa' (did you mean 'anova'?)"),
-        (["--criterion", "psnet"], "criterion 'psnet' names 16-32-41-56-88-235-59 maps, not 0.35"),
+        (
+            ["--criterion", "psnet"],
+            "p-Snet's filters are channels of SoundNet-8, not of a conv3 with 16 maps",
+        ),
     ],
 )
 def test_one_line_for_what_is_wrong(sounds, narrow, tmp_path, monkeypatch, arguments, message):
