@@ -26,10 +26,8 @@ from typing import TypeVar
 import pandas as pd
 
 from dha_utils.errors import DataError
-from dha_utils.hashing import hash_arrays, hash_json
-from dha_utils.networks import network_behind
+from dha_utils.hashing import hash_json
 from dha_utils.paths import bundled
-from dha_utils.responses import Responses
 
 A = TypeVar("A")
 
@@ -110,20 +108,6 @@ def make_key(kind: str, table: pd.DataFrame, provenance: Mapping, **own: object)
     rows = hash_rows(table, provenance.get("cut"))
     weights = provenance.get("weights_sha256")
     return {"kind": kind, "versions": versions, **rows, "weights": weights, "parameters": counted}
-
-
-def key_of(kind: str, responses: Responses, **own: object) -> dict:
-    """Return the key of an artifact that is made from responses; arguments as in `make_key`.
-
-    Where the sound behind responses is not known, their values stand for it.
-    """
-    network = network_behind(responses.provenance)
-    if responses.taps not in (network and network.taps, ("mfcc",)):
-        own["taps"] = list(responses.taps)
-    key = make_key(kind, responses.table, responses.provenance, **own)
-    if key["sound"] is None:
-        key["sound"] = hash_arrays(responses.arrays.items())
-    return key
 
 
 def short(key: Mapping) -> str:

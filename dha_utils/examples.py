@@ -10,12 +10,12 @@ from pathlib import Path
 
 import numpy as np
 
-from dha_utils.artifacts import key_of, obtain, places
+from dha_utils.artifacts import obtain, places
 from dha_utils.datasets.clips import Clips
 from dha_utils.maps import how_made, iterate_maps
 from dha_utils.network_base import Network
 from dha_utils.networks import load_network
-from dha_utils.provenance import clips_of, extraction_provenance
+from dha_utils.provenance import clips_of, extraction_provenance, key_of
 from dha_utils.responses import Responses
 from dha_utils.tensor_files import load_tensors, save_tensors
 

@@ -15,7 +15,6 @@ import numpy as np
 import pandas as pd
 import torch
 
-from dha_utils.artifacts import key_of
 from dha_utils.datasets.clips import Clips
 from dha_utils.errors import DataError, ParameterError
 from dha_utils.hardware import choose_device, choose_precision, one_core
@@ -23,7 +22,7 @@ from dha_utils.inspection import identify
 from dha_utils.network_base import Network, Taps, mean_over_positions
 from dha_utils.networks import load_network
 from dha_utils.paths import probe_folder
-from dha_utils.provenance import extraction_provenance
+from dha_utils.provenance import extraction_provenance, key_of
 from dha_utils.responses import Responses
 from dha_utils.sound_files import Cut
 from dha_utils.store import MANIFEST, ResponseStore

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pandas as pd
 
-from dha_utils.artifacts import key_of, make_key
+from dha_utils.artifacts import make_key
 from dha_utils.datasets import default_duration
 from dha_utils.datasets.clips import Clips
 from dha_utils.datasets.given import clips_at_hand
@@ -19,7 +19,7 @@ from dha_utils.errors import DataError, ParameterError, choose
 from dha_utils.inputs import compute_inputs, load_inputs
 from dha_utils.inspection import usable_clips
 from dha_utils.networks import load_network
-from dha_utils.provenance import extraction_provenance
+from dha_utils.provenance import extraction_provenance, key_of
 from dha_utils.responses import Responses
 from dha_utils.results import Results
 from dha_utils.scores import load_fold_scores

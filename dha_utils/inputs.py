@@ -13,7 +13,6 @@ from pathlib import Path
 
 import numpy as np
 
-from dha_utils.artifacts import key_of
 from dha_utils.datasets import DATASETS, default_duration
 from dha_utils.datasets.clips import Clips, check_folds
 from dha_utils.datasets.given import clips_at_hand
@@ -22,6 +21,7 @@ from dha_utils.extraction import extract_mfcc, extract_responses
 from dha_utils.inspection import identify, usable_clips
 from dha_utils.networks import load_network, outline
 from dha_utils.paths import bundled
+from dha_utils.provenance import key_of
 from dha_utils.responses import Responses
 from dha_utils.tensor_files import load_tensors, save_tensors
 from dha_utils.views import log_mel

@@ -10,7 +10,6 @@ from pathlib import Path
 
 import numpy as np
 
-from dha_utils.artifacts import key_of
 from dha_utils.datasets.clips import Clips
 from dha_utils.evaluation import cross_validate_many
 from dha_utils.extraction import extract_responses
@@ -18,6 +17,7 @@ from dha_utils.inference import paired_difference
 from dha_utils.networks import outline
 from dha_utils.paper import KEEP
 from dha_utils.paths import atomic_write
+from dha_utils.provenance import key_of
 from dha_utils.responses import Responses
 from dha_utils.selection import select
 

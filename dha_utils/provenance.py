@@ -9,12 +9,13 @@ from pathlib import Path
 
 import soundfile
 
-from dha_utils.artifacts import OF_A_CLIP, VERSIONS
+from dha_utils.artifacts import OF_A_CLIP, VERSIONS, make_key
 from dha_utils.datasets import DATASETS, load_clips
 from dha_utils.datasets.clips import Clips
 from dha_utils.errors import DataError
 from dha_utils.hashing import hash_arrays, hash_names
 from dha_utils.inspection import identify
+from dha_utils.networks import network_behind
 from dha_utils.responses import Responses
 
 PACKAGES = ("librosa", "numpy", "scipy", "soundfile", "soxr", "torch")
@@ -72,6 +73,20 @@ def extraction_provenance(clips: Clips, parameters: dict, model=None, kind: str 
         "weights_sha256": None if model is None else weights_sha256(model),
         "versions": dict(versions()),
     } | {key: value for key, value in further.items() if value}
+
+
+def key_of(kind: str, responses: Responses, **own: object) -> dict:
+    """Return the key of an artifact that is made from responses; arguments as in `dha_utils.artifacts.make_key`.
+
+    Where the sound behind responses is not known, their values stand for it.
+    """
+    network = network_behind(responses.provenance)
+    if responses.taps not in (network and network.taps, ("mfcc",)):
+        own["taps"] = list(responses.taps)
+    key = make_key(kind, responses.table, responses.provenance, **own)
+    if key["sound"] is None:
+        key["sound"] = hash_arrays(responses.arrays.items())
+    return key
 
 
 def clips_of(responses: Responses, dataset: str | Path, root: str | Path | None = None) -> Clips:

@@ -13,11 +13,12 @@ import pandas as pd
 import torch
 from sklearn.model_selection import GroupKFold
 
-from dha_utils.artifacts import key_of, load_json, obtain, places
+from dha_utils.artifacts import load_json, obtain, places
 from dha_utils.compensation import RIDGE, compensate
 from dha_utils.compression import CompressionStudy, Compressor
 from dha_utils.network_base import Network
 from dha_utils.paths import atomic_write
+from dha_utils.provenance import key_of
 from dha_utils.responses import Responses
 from dha_utils.trials import SMALL, Trial
 

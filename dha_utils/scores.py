@@ -13,7 +13,7 @@ from pathlib import Path
 
 import numpy as np
 
-from dha_utils.artifacts import key_of, load_json, obtain, places
+from dha_utils.artifacts import load_json, obtain, places
 from dha_utils.criteria import CRITERIA, MapScores
 from dha_utils.criteria.filters import layer_weights
 from dha_utils.criteria.released import METHODS, score_released
@@ -25,7 +25,7 @@ from dha_utils.network_base import Network
 from dha_utils.networks import load_network
 from dha_utils.paper import KEEP
 from dha_utils.paths import atomic_write
-from dha_utils.provenance import clips_of, extraction_provenance
+from dha_utils.provenance import clips_of, extraction_provenance, key_of
 from dha_utils.responses import Responses
 from dha_utils.selection import keep_best, mean_jaccard, n_to_keep, score_maps
 from dha_utils.tensor_files import load_tensors, save_tensors

@@ -17,7 +17,7 @@ from sklearn.linear_model import LogisticRegression
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
-from dha_utils.artifacts import VERSIONS, key_of, load_json, obtain, places
+from dha_utils.artifacts import VERSIONS, load_json, obtain, places
 from dha_utils.criteria import CRITERIA, MapScores
 from dha_utils.datasets.clips import Clips
 from dha_utils.errors import DataError
@@ -28,7 +28,7 @@ from dha_utils.inference import paired_difference, paired_random
 from dha_utils.networks import load_network
 from dha_utils.paper import KEEP
 from dha_utils.paths import atomic_write
-from dha_utils.provenance import clips_of, extraction_provenance
+from dha_utils.provenance import clips_of, extraction_provenance, key_of
 from dha_utils.responses import Responses
 from dha_utils.selection import Selection, apply_rule, mean_jaccard
 from dha_utils.sweeps import Cell, cells, sweep

@@ -14,9 +14,10 @@ from pathlib import Path
 from typing import TypeVar
 
 from dha_utils.announcements import announce, duration
-from dha_utils.artifacts import key_of, short
+from dha_utils.artifacts import short
 from dha_utils.errors import DataError
 from dha_utils.paths import STORE, atomic_write, bundled
+from dha_utils.provenance import key_of
 from dha_utils.responses import Responses
 from dha_utils.work import progress_bar
 

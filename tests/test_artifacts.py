@@ -10,12 +10,12 @@ import pytest
 from miniatures import make_sounds, write_clip
 
 from dha_utils import artifacts, cli_prune, grid, runner, sweeps
-from dha_utils.artifacts import hash_rows, key_of, load_json, obtain, short
+from dha_utils.artifacts import hash_rows, load_json, obtain, short
 from dha_utils.datasets import esc, load_clips, sound
 from dha_utils.datasets.sound import hash_sound
 from dha_utils.errors import DataError
 from dha_utils.inspection import identify
-from dha_utils.provenance import clips_of
+from dha_utils.provenance import clips_of, key_of
 from dha_utils.responses import Responses
 from dha_utils.scores import load_fold_scores
 from dha_utils.sweeps import Cell

@@ -13,7 +13,6 @@ from torch.utils.flop_counter import FlopCounterMode
 import dha_utils as dha
 from dha_utils import networks
 from dha_utils.allocation import allocate
-from dha_utils.artifacts import key_of
 from dha_utils.compensation import COMPENSATIONS, compensate
 from dha_utils.complexity import count_macs, needed_filters, pooling_additions
 from dha_utils.compression import Compressor, network_responses
@@ -24,7 +23,7 @@ from dha_utils.extraction import extract_responses, pool_maps
 from dha_utils.maps import iterate_maps
 from dha_utils.network_base import Network, layer_activations, mean_over_positions, windows
 from dha_utils.networks import NETWORKS, Entry, load_network, outline, read_network, save_network
-from dha_utils.provenance import weights_sha256
+from dha_utils.provenance import key_of, weights_sha256
 from dha_utils.pruning import prune_network
 from dha_utils.scores import compute_scores
 from dha_utils.selection import order_filters, select

@@ -2,8 +2,8 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from dha_utils.artifacts import key_of
 from dha_utils.errors import DataError
+from dha_utils.provenance import key_of
 from dha_utils.responses import Responses
 from dha_utils.tensor_files import load_tensors, save_tensors
 
