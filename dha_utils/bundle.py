@@ -1,6 +1,5 @@
 """All artifacts of a data set that are committed under ``data/DATASET``, made from its audio."""
 
-from dha_utils.compression import load_study
 from dha_utils.datasets import load_clips
 from dha_utils.datasets.clips import Clips
 from dha_utils.examples import keep_examples
@@ -11,6 +10,7 @@ from dha_utils.paths import atomic_write, bundled
 from dha_utils.ridge import keep_ridge_errors
 from dha_utils.scores import keep_scores, keep_slips
 from dha_utils.silence import keep_silence
+from dha_utils.trials import load_study
 
 
 def make_bundle(dataset: str, root: str | None = None) -> Clips:

@@ -43,8 +43,8 @@ def prune(
     the frontier. Writes NAME.safetensors (network), NAME.skops (classifiers), NAME.pt2 and NAME.onnx (network, checked).
     """
     check_value("rate", rate)
+    from dha_utils.compression import Trial
     from dha_utils.product import make_product
-    from dha_utils.trials import Trial
 
     trial = Trial(criterion, keep, compensation, seed)
     lines = make_product(trial, dataset, output, root=root, rate=rate, force=force)

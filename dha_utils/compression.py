@@ -1,40 +1,99 @@
-"""The ensemble on smaller networks: selection, removal and compensation inside each training fold, evaluated on the other.
+"""A trial: one way to make the network smaller, and what makes it so on some training clips.
 
-For every fold of a trial (`dha_utils.trials`), filters are selected, and what is left is fitted, on the
-clips of the other folds; then all clips run through the small network, and the classifiers are trained anew on what it says of
-the training clips. Results are kept by `dha_utils.sweep_store`.
+Filters are selected, removed, and what is left is fitted, on the training clips alone; what the small network then says of all
+clips are responses like any other.
 """
 
-import math
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Sequence
+from dataclasses import dataclass
 from functools import cache, cached_property
-from pathlib import Path
 
 import numpy as np
 import torch
 
 from dha_utils.allocation import allocate
-from dha_utils.announcements import announce
 from dha_utils.compensation import compensate
-from dha_utils.complexity import count_macs
+from dha_utils.criteria.filters import psnet_kept_filters
 from dha_utils.criteria.unpooled import LayerStatistics, gather_statistics
 from dha_utils.datasets.clips import Clips
 from dha_utils.errors import ParameterError
-from dha_utils.evaluation import CrossValidation, cross_validate_networks
 from dha_utils.extraction import BATCH_SIZE, pool_maps
 from dha_utils.finetuning import fine_tune
 from dha_utils.hardware import one_core
 from dha_utils.network_base import Network, layer_activations
-from dha_utils.networks import load_behind
-from dha_utils.paths import data_dir
-from dha_utils.provenance import clips_of
+from dha_utils.networks import outline
 from dha_utils.responses import Responses
 from dha_utils.selection import FilterOrder, find_criterion, order_filters
-from dha_utils.sweep_store import committed_file, evaluate
-from dha_utils.sweeps import describe_cell
-from dha_utils.trials import Trial, parse_size
 from dha_utils.waveforms import load_audio
 from dha_utils.work import in_order
+
+PSNET_SIZE = "-".join(str(len(kept)) for kept in psnet_kept_filters().values())
+"""p-Snet's numbers of maps, conv1 to conv7."""
+
+
+@dataclass(frozen=True)
+class Trial:
+    """One way to make the network smaller.
+
+    Attributes
+    ----------
+    criterion : str
+        What orders the filters, see `dha_utils.selection.order_filters`.
+    size : str
+        How many maps each layer keeps: a budget of multiply-accumulates as a fraction of the full network's ("0.4"), or seven
+        numbers ("16-32-41-56-88-235-59").
+    compensation : str
+        One of `dha_utils.compensation.COMPENSATIONS`.
+    seed : int
+        Of criteria that draw, and of fine-tuning.
+    epochs : int
+        Of fine-tuning, which uses labels and gradients; 0 means none.
+    widths : str
+        What divides a budget among the layers (`dha_utils.allocation`): ``own``, how much a layer loses of what the criterion
+        itself measures, or another criterion by name, to compare selections at the same numbers of maps.
+    classifier : str
+        What is trained on the small network's responses, see `dha_utils.cross_validate`.
+    """
+
+    criterion: str
+    size: str
+    compensation: str = "refitted"
+    seed: int = 0
+    epochs: int = 0
+    widths: str = "own"
+    classifier: str = "converging"
+
+
+def parse_size(size: str, network: Network | None = None) -> float | dict[str, int]:
+    """Return a budget, or the number of maps of every layer of a network, by default SoundNet-8.
+
+    Raises
+    ------
+    ParameterError
+        If it is neither.
+
+    Examples
+    --------
+    >>> parse_size("0.4"), list(parse_size("8-24-48-96-128-256-256").values())[:2]
+    (0.4, [8, 24])
+    """
+    widths = (network or outline()).widths
+    try:
+        if "-" not in size:
+            budget = float(size)
+            if 0 < budget <= 1:
+                return budget
+        else:
+            counts = [int(part) for part in size.split("-")]
+            if all(1 <= count <= full for count, full in zip(counts, widths.values(), strict=True)):
+                return dict(zip(widths, counts, strict=True))
+    except ValueError:
+        pass
+    full = "-".join(map(str, widths.values()))
+    raise ParameterError(
+        f"size is {size!r}, expected a fraction of the computation in (0, 1], such as 0.4, or the maps of the "
+        f"{len(widths)} layers, at most {full}"
+    )
 
 
 def load_waveforms(clips: Clips, rate: int, duration: float, *, channel: str = "mean") -> np.ndarray:
@@ -144,105 +203,3 @@ def network_responses(model: Network, waveforms: np.ndarray, like: Responses) ->
     parts = in_order(batch, range(0, len(waveforms), BATCH_SIZE))
     arrays = {tap: np.concatenate([part[tap] for part in parts]) for tap in model.taps}
     return Responses(arrays, like.table, like.provenance)
-
-
-class CompressionStudy:
-    """Trials of a data set, cross-validated.
-
-    Parameters
-    ----------
-    model : Network
-    waveforms : ndarray, shape (clips, samples), float32
-        Of all clips, in the order of `responses`.
-    responses : Responses
-        Of all clips to the full network.
-    """
-
-    def __init__(self, model: Network, waveforms: np.ndarray, responses: Responses):
-        self.model, self.waveforms, self.responses = model, waveforms, responses
-        self.folds = responses.test_folds
-        self.activations = layer_activations(model, waveforms)
-        self.compressor = cache(self._compressor)
-
-    def _compressor(self, fold: int) -> Compressor:
-        training = self.responses.folds != fold
-        return Compressor(self.model, self.waveforms, self.responses, self.activations, training, fold)
-
-    def networks(self, trial: Trial) -> dict[int, Network]:
-        """Return the smaller network of every test fold, made on the other folds."""
-        return {fold: self.compressor(fold).small_network(trial) for fold in self.folds}
-
-    def run(self, trial: Trial) -> tuple[CrossValidation, dict[int, Network]]:
-        """Return what the ensemble says of every clip, and the network of every fold."""
-        networks = self.networks(trial)
-        responses = {
-            fold: network_responses(small, self.waveforms, self.responses) for fold, small in networks.items()
-        }
-        run = cross_validate_networks(responses, classifier=trial.classifier)
-        return run, networks
-
-    def describe(self, trial: Trial) -> dict:
-        """Return a trial with what was measured, in JSON types.
-
-        As for a cell of a sweep, and ``macs`` and ``parameters``, of all layers, as fractions of the full network's, the
-        mean over folds, and ``layer_maps``, the maps of every layer in every fold.
-        """
-        run, networks = self.run(trial)
-        n_samples = self.waveforms.shape[1]
-        full = count_macs(self.model, n_samples)
-        costs = [count_macs(network, n_samples) for network in networks.values()]
-        cost = {
-            kind: math.fsum(int(table[kind].sum()) for table in costs) / len(costs) / int(full[kind].sum())
-            for kind in ("macs", "parameters")
-        }
-        return describe_cell(trial, run) | cost | {"layer_maps": [t["maps_out"].tolist() for t in costs]}
-
-
-def has_audio(root: str | Path | None) -> bool:
-    """Return whether the user has said where audio is; without it, trials can only be read, not computed."""
-    return root is not None or data_dir() is not None
-
-
-def load_study(responses: Responses, dataset: str, root: str | Path | None = None) -> CompressionStudy:
-    """Return the study of a data set from its audio, decoded as for `responses`.
-
-    Raises
-    ------
-    DataError
-        If there is no audio, or it is not that of the responses.
-    """
-    clips = clips_of(responses, dataset, root)
-    parameters = responses.provenance["parameters"]
-    announce("trials: decoding the audio and running it through the full network")
-    waveforms = load_waveforms(
-        clips, parameters["rate"], parameters["duration"], channel=parameters.get("channel", "mean")
-    )
-    return CompressionStudy(load_behind(responses.provenance), waveforms, responses)
-
-
-def run_trials(
-    trials: Iterable[Trial],
-    responses: Responses,
-    study: Callable[[], CompressionStudy],
-    **options,
-) -> list[dict]:
-    """Return the result of every trial: bundled, kept in a store, or computed now.
-
-    Parameters
-    ----------
-    trials : iterable of Trial
-    responses : Responses
-        Of all clips to the full network.
-    study : callable
-        Returns the study; asked only if a trial has to be computed, since that needs the audio.
-    **options
-        ``full`` and ``store``, as in `dha_utils.sweep_store.evaluate`.
-    """
-    get = cache(study)
-    return evaluate(
-        trials,
-        lambda missing: ((trial, get().describe(trial)) for trial in missing),
-        responses,
-        committed=committed_file("trials", responses),
-        **options,
-    )

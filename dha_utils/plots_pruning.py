@@ -6,9 +6,10 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import MultipleLocator, PercentFormatter
 
 from dha_utils.compensation import COMPENSATIONS
+from dha_utils.compression import PSNET_SIZE
 from dha_utils.paper import SAVED
 from dha_utils.plots import COLOURS, readable
-from dha_utils.trials import PSNET_SIZE, SMALL
+from dha_utils.trials import SMALL
 
 MARKERS = "osD^vP"
 

@@ -5,7 +5,7 @@ from functools import partial
 from pathlib import Path
 
 from dha_utils.complexity import count_macs, saving
-from dha_utils.compression import Compressor, load_waveforms, network_responses
+from dha_utils.compression import Compressor, Trial, load_waveforms, network_responses, parse_size
 from dha_utils.datasets import default_duration, load_clips
 from dha_utils.deploy import export_onnx, export_torch, save_ensemble
 from dha_utils.ensemble import LayerEnsemble
@@ -16,7 +16,6 @@ from dha_utils.networks import load_network, save_network
 from dha_utils.provenance import extraction_provenance
 from dha_utils.responses import Responses
 from dha_utils.selection import find_filter_criterion
-from dha_utils.trials import Trial, parse_size
 
 COMPANIONS = (".skops", ".pt2", ".onnx")
 """Endings of the files beside the network's: classifiers, and the network in two formats of others."""

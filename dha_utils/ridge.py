@@ -15,12 +15,12 @@ from sklearn.model_selection import GroupKFold
 
 from dha_utils.artifacts import load_json, obtain, places
 from dha_utils.compensation import RIDGE, compensate
-from dha_utils.compression import CompressionStudy, Compressor
+from dha_utils.compression import Compressor, Trial
 from dha_utils.network_base import Network
 from dha_utils.paths import atomic_write
 from dha_utils.provenance import key_of
 from dha_utils.responses import Responses
-from dha_utils.trials import SMALL, Trial
+from dha_utils.trials import SMALL, CompressionStudy
 
 RIDGES = (0.01, 0.03, 0.1, 0.3, 1.0)
 """Values that are compared, see `dha_utils.compensation.RIDGE`."""
@@ -71,7 +71,7 @@ def ridge_errors(study: CompressionStudy, ridges: Sequence[float] = RIDGES, size
     study : CompressionStudy
     ridges : sequence of float
     size : str
-        As in `dha_utils.trials.Trial`.
+        As in `dha_utils.compression.Trial`.
 
     Returns
     -------

@@ -17,7 +17,7 @@ from IPython import get_ipython
 from IPython.display import HTML, Markdown, display
 from matplotlib.figure import Figure
 
-from dha_utils import compression
+from dha_utils.compression import Trial
 from dha_utils.evaluation import CrossValidation, Selector, cross_validate, cross_validate_many
 from dha_utils.inputs import Inputs, load_inputs, start_from
 from dha_utils.networks import outline
@@ -31,7 +31,7 @@ from dha_utils.selection import find_criterion
 from dha_utils.shown import quote
 from dha_utils.sweeps import Cell, cells, sweep
 from dha_utils.tables import random_table, results_table
-from dha_utils.trials import Trial
+from dha_utils.trials import CompressionStudy, has_audio, load_study, run_trials
 from dha_utils.work import workers
 
 _BEGUN = ExitStack()
@@ -191,17 +191,17 @@ class Study:
         return random_table(records, self.recordings, fusion, **options)
 
     @cached_property
-    def compression(self) -> compression.CompressionStudy:
+    def compression(self) -> CompressionStudy:
         """Audio and activations in the full network, from which smaller networks are made; needs the audio."""
-        return compression.load_study(self.responses, self.dataset, self.root)
+        return load_study(self.responses, self.dataset, self.root)
 
     def trials(self, trials: Iterable[Trial]) -> list[dict]:
         """Evaluate smaller networks, those that are not kept; one record each."""
-        return compression.run_trials(
+        return run_trials(
             trials,
             self.responses,
             lambda: self.compression,
-            full=self.anew and compression.has_audio(self.root),
+            full=self.anew and has_audio(self.root),
             store=self.results.folder,
         )
 

@@ -60,7 +60,7 @@ def results_table(results: Iterable[Mapping], full: CrossValidation, fusion: str
     Parameters
     ----------
     results : iterable of dict
-        What `dha_utils.sweep` or `dha_utils.compression.run_trials` returns.
+        What `dha_utils.sweep` or `dha_utils.trials.run_trials` returns.
     full : CrossValidation
         On the full network, with all maps.
     fusion : str

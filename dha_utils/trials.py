@@ -1,89 +1,30 @@
-"""Trials: the ways to make the network smaller that the book compares, and the table of what came of them."""
+"""Trials: the ways to make the network smaller that the book compares, each evaluated on the folds it was not made on.
 
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+For every fold of a trial (`dha_utils.compression.Trial`) the network is made smaller on the clips of the other folds; then all
+clips run through it, and the classifiers are trained anew on what it says of the training clips. Results are kept by
+`dha_utils.sweep_store`.
+"""
+
+import math
+from collections.abc import Callable, Iterable
+from dataclasses import replace
+from functools import cache
+from pathlib import Path
 
 import numpy as np
-import pandas as pd
 
+from dha_utils.announcements import announce
 from dha_utils.compensation import COMPENSATIONS
-from dha_utils.criteria.filters import psnet_kept_filters
-from dha_utils.errors import ParameterError
-from dha_utils.evaluation import CrossValidation, fusions
-from dha_utils.inference import Interval, paired_random, simultaneous_random
-from dha_utils.network_base import Network
-from dha_utils.networks import outline
-from dha_utils.outcomes import loss_outcome, random_outcome
-from dha_utils.sweeps import unpack_correct
-
-PSNET_SIZE = "-".join(str(len(kept)) for kept in psnet_kept_filters().values())
-"""p-Snet's numbers of maps, conv1 to conv7."""
-
-
-@dataclass(frozen=True)
-class Trial:
-    """One way to make the network smaller.
-
-    Attributes
-    ----------
-    criterion : str
-        What orders the filters, see `dha_utils.selection.order_filters`.
-    size : str
-        How many maps each layer keeps: a budget of multiply-accumulates as a fraction of the full network's ("0.4"), or seven
-        numbers ("16-32-41-56-88-235-59").
-    compensation : str
-        One of `dha_utils.compensation.COMPENSATIONS`.
-    seed : int
-        Of criteria that draw, and of fine-tuning.
-    epochs : int
-        Of fine-tuning, which uses labels and gradients; 0 means none.
-    widths : str
-        What divides a budget among the layers (`dha_utils.allocation`): ``own``, how much a layer loses of what the criterion
-        itself measures, or another criterion by name, to compare selections at the same numbers of maps.
-    classifier : str
-        What is trained on the small network's responses, see `dha_utils.cross_validate`.
-    """
-
-    criterion: str
-    size: str
-    compensation: str = "refitted"
-    seed: int = 0
-    epochs: int = 0
-    widths: str = "own"
-    classifier: str = "converging"
-
-
-def parse_size(size: str, network: Network | None = None) -> float | dict[str, int]:
-    """Return a budget, or the number of maps of every layer of a network, by default SoundNet-8.
-
-    Raises
-    ------
-    ParameterError
-        If it is neither.
-
-    Examples
-    --------
-    >>> parse_size("0.4"), list(parse_size("8-24-48-96-128-256-256").values())[:2]
-    (0.4, [8, 24])
-    """
-    widths = (network or outline()).widths
-    try:
-        if "-" not in size:
-            budget = float(size)
-            if 0 < budget <= 1:
-                return budget
-        else:
-            counts = [int(part) for part in size.split("-")]
-            if all(1 <= count <= full for count, full in zip(counts, widths.values(), strict=True)):
-                return dict(zip(widths, counts, strict=True))
-    except ValueError:
-        pass
-    full = "-".join(map(str, widths.values()))
-    raise ParameterError(
-        f"size is {size!r}, expected a fraction of the computation in (0, 1], such as 0.4, or the maps of the "
-        f"{len(widths)} layers, at most {full}"
-    )
-
+from dha_utils.complexity import count_macs
+from dha_utils.compression import PSNET_SIZE, Compressor, Trial, load_waveforms, network_responses
+from dha_utils.evaluation import CrossValidation, cross_validate_networks
+from dha_utils.network_base import Network, layer_activations
+from dha_utils.networks import load_behind
+from dha_utils.paths import data_dir
+from dha_utils.provenance import clips_of
+from dha_utils.responses import Responses
+from dha_utils.sweep_store import committed_file, evaluate
+from dha_utils.sweeps import describe_cell
 
 SELECTIONS = ("explained_variance", "next_layer", "pivoted_qr_unpooled", "anova", "l1")
 """Criteria that are compared: three of unpooled activations, the best known class-wise one, the best known of weights."""
@@ -188,215 +129,103 @@ def frontier_trials(seeds: int, budgets: Iterable[float] = BUDGETS) -> list[Tria
     return chosen + [random_trial(size, "refitted", seed) for seed in range(seeds) for size in sizes[::2]]
 
 
-def claim_table(table: pd.DataFrame) -> pd.DataFrame:
-    """Return a `dha_utils.results_table` of the networks of `CLAIM`, with name, what they are, outcome, and loss."""
-    changes = table[["change", "low", "high"]].itertuples(index=False)
-    return table.assign(
-        name=list(CLAIM),
-        what=[what for what, _ in CLAIM.values()],
-        outcome=[loss_outcome(Interval(*change)) for change in changes],
-        loss=-table["change"],
-    )
-
-
-def frontier_table(table: pd.DataFrame, results: Sequence[Mapping], full: CrossValidation) -> pd.DataFrame:
-    """Return a `dha_utils.results_table` with `simultaneous_changes` as intervals, but for random maps."""
-    chosen = table["criterion"] != "random"
-    together = simultaneous_changes([results[row] for row in np.flatnonzero(chosen)], full)
-    table = table.copy()
-    table.loc[chosen, ["low", "high"]] = [change[1:] for change in together]
-    return table
-
-
-def layer_widths(results: Iterable[Mapping], criteria: Sequence[str]) -> pd.DataFrame:
-    """Return how many maps each layer keeps in the first fold: a row per size, a column per criterion and layer."""
-    rows = {
-        (result["criterion"], result["size"]): result["layer_maps"][0]
-        for result in results
-        if result["criterion"] in criteria
-    }
-    return pd.DataFrame(rows, index=list(outline().widths)).T.unstack(0).swaplevel(axis=1)[list(criteria)]
-
-
-def simultaneous_changes(
-    results: Iterable[Mapping], full: CrossValidation, fusion: str = "all"
-) -> list[Interval]:
-    """Return the change of every trial against the full network, with intervals that hold for all of them together.
-
-    So they hold as well for one that is picked because it looks good. Arguments as in `dha_utils.results_table`; max-T, as in
-    `dha_utils.inference.simultaneous_random`, the full network in the place of random maps.
-    """
-    correct = np.stack([unpack_correct(result, fusion) for result in results])
-    whole = full.correct(fusions(full.taps, single=False)[fusion])
-    return simultaneous_random(correct, whole[None], full.recordings)
-
-
-LEAST_DRAWS = 10
-"""With fewer random selections nothing is compared."""
-
-
-def random_table(results: Iterable[Mapping], recordings: np.ndarray, fusion: str = "all") -> pd.DataFrame:
-    """Return how selections compare with random maps in the same numbers per layer, mended in the same way.
+class CompressionStudy:
+    """Trials of a data set, cross-validated.
 
     Parameters
     ----------
-    results : iterable of dict
-        What `dha_utils.compression.run_trials` returns, random trials included; selections that have fewer than `LEAST_DRAWS`
-        of them to stand beside are left out, and so are fine-tuned ones.
-    recordings : ndarray, shape (clips,)
-    fusion : str
-        The sum of taps that is compared.
-
-    Returns
-    -------
-    DataFrame
-        Columns criterion, size, compensation, widths, draws (how many), accuracy, random (mean accuracy of the draws),
-        difference, low, high (clip by clip, over recordings and draws), all_low, all_high (the interval that holds for all
-        selections of the same place together), outcome (of that one) and place (size and widths in words); fractions.
+    model : Network
+    waveforms : ndarray, shape (clips, samples), float32
+        Of all clips, in the order of `responses`.
+    responses : Responses
+        Of all clips to the full network.
     """
-    places: dict[tuple, tuple[list, list]] = {}
-    for result in results:
-        if not result["epochs"]:
-            place = (result["compensation"], str(result["layer_maps"]))
-            places.setdefault(place, ([], []))[result["criterion"] == "random"].append(result)
-    what = ("criterion", "size", "compensation", "widths")
-    columns = (
-        *what,
-        "draws",
-        "accuracy",
-        "random",
-        "difference",
-        "low",
-        "high",
-        "all_low",
-        "all_high",
-        "outcome",
-        "place",
+
+    def __init__(self, model: Network, waveforms: np.ndarray, responses: Responses):
+        self.model, self.waveforms, self.responses = model, waveforms, responses
+        self.folds = responses.test_folds
+        self.activations = layer_activations(model, waveforms)
+        self.compressor = cache(self._compressor)
+
+    def _compressor(self, fold: int) -> Compressor:
+        training = self.responses.folds != fold
+        return Compressor(self.model, self.waveforms, self.responses, self.activations, training, fold)
+
+    def networks(self, trial: Trial) -> dict[int, Network]:
+        """Return the smaller network of every test fold, made on the other folds."""
+        return {fold: self.compressor(fold).small_network(trial) for fold in self.folds}
+
+    def run(self, trial: Trial) -> tuple[CrossValidation, dict[int, Network]]:
+        """Return what the ensemble says of every clip, and the network of every fold."""
+        networks = self.networks(trial)
+        responses = {
+            fold: network_responses(small, self.waveforms, self.responses) for fold, small in networks.items()
+        }
+        run = cross_validate_networks(responses, classifier=trial.classifier)
+        return run, networks
+
+    def describe(self, trial: Trial) -> dict:
+        """Return a trial with what was measured, in JSON types.
+
+        As for a cell of a sweep, and ``macs`` and ``parameters``, of all layers, as fractions of the full network's, the
+        mean over folds, and ``layer_maps``, the maps of every layer in every fold.
+        """
+        run, networks = self.run(trial)
+        n_samples = self.waveforms.shape[1]
+        full = count_macs(self.model, n_samples)
+        costs = [count_macs(network, n_samples) for network in networks.values()]
+        cost = {
+            kind: math.fsum(int(table[kind].sum()) for table in costs) / len(costs) / int(full[kind].sum())
+            for kind in ("macs", "parameters")
+        }
+        return describe_cell(trial, run) | cost | {"layer_maps": [t["maps_out"].tolist() for t in costs]}
+
+
+def has_audio(root: str | Path | None) -> bool:
+    """Return whether the user has said where audio is; without it, trials can only be read, not computed."""
+    return root is not None or data_dir() is not None
+
+
+def load_study(responses: Responses, dataset: str, root: str | Path | None = None) -> CompressionStudy:
+    """Return the study of a data set from its audio, decoded as for `responses`.
+
+    Raises
+    ------
+    DataError
+        If there is no audio, or it is not that of the responses.
+    """
+    clips = clips_of(responses, dataset, root)
+    parameters = responses.provenance["parameters"]
+    announce("trials: decoding the audio and running it through the full network")
+    waveforms = load_waveforms(
+        clips, parameters["rate"], parameters["duration"], channel=parameters.get("channel", "mean")
     )
-    rows = []
-    for chosen, random in places.values():
-        if len(random) < LEAST_DRAWS or not chosen:
-            continue
-        draws = np.stack([unpack_correct(result, fusion) for result in random])
-        correct = np.stack([unpack_correct(result, fusion) for result in chosen])
-        together = simultaneous_random(correct, draws, recordings)
-        for result, right, interval in zip(chosen, correct, together, strict=True):
-            alone = paired_random(right, draws, recordings)
-            rows.append(
-                {column: result[column] for column in what}
-                | {"draws": len(draws), "accuracy": right.mean(), "random": draws.mean()}
-                | {"difference": alone.estimate, "low": alone.low, "high": alone.high}
-                | {"all_low": interval.low, "all_high": interval.high, "outcome": random_outcome(interval)}
-                | {"place": _place(result)}
-            )
-    return pd.DataFrame(rows, columns=columns)
+    return CompressionStudy(load_behind(responses.provenance), waveforms, responses)
 
 
-def _place(result: Mapping) -> str:
-    if result["size"] == PSNET_SIZE:
-        return "p-Snet's numbers"
-    return f"a third, widths: {result['widths'].replace('_', ' ')}"
-
-
-def by_place(table: pd.DataFrame) -> pd.DataFrame:
-    """Return a `random_table` for a results file: under ``psnet`` or ``small_WIDTHS``, compensation and criterion."""
-    places = np.where(table["size"] == PSNET_SIZE, "psnet", "small_" + table["widths"])
-    return table.set_index([pd.Index(places), "compensation", "criterion"], drop=False)
-
-
-def compensation_table(trials: pd.DataFrame, size: str) -> pd.DataFrame:
-    """Return accuracies by selection (rows) and compensation (columns) at a size; random maps are averaged over seeds."""
-    rows = trials[(trials["size"] == size) & (trials["epochs"] == 0)]
-    table = rows.groupby(["criterion", "compensation"], sort=False)["accuracy"].mean().unstack()
-    return _unnamed(table[list(COMPENSATIONS)].sort_values("refitted", ascending=False))
-
-
-def _unnamed(table: pd.DataFrame) -> pd.DataFrame:
-    return table.rename_axis(index=None, columns=None)
-
-
-def random_accuracy(trials: pd.DataFrame, size: str) -> float:
-    """Return the mean accuracy of random maps at a size, refitted."""
-    refitted = trials[(trials["size"] == size) & (trials["compensation"] == "refitted")]
-    return refitted.loc[refitted["criterion"] == "random", "accuracy"].mean()
-
-
-def gains(table: pd.DataFrame) -> dict[str, dict | float]:
-    """Return what compensations bring, and choices, by a `compensation_table`, random maps left out.
-
-    Returns
-    -------
-    dict
-        Compensation -> low, high: by how much it is better than ``removed``, over selections; choice: between the best selection
-        and the worst, both refitted.
-    """
-    chosen = table.drop(index="random")
-    brought = chosen.drop(columns="removed").sub(chosen["removed"], axis=0)
-    ranges = {method: {"low": column.min(), "high": column.max()} for method, column in brought.items()}
-    return ranges | {"choice": chosen["refitted"].max() - chosen["refitted"].min()}
-
-
-def widths_table(trials: pd.DataFrame, size: str) -> pd.DataFrame:
-    """Return refitted accuracies at a size by selection (rows) and by what divided the budget (columns).
-
-    Random maps are averaged over seeds; NaN where a pair was not tried.
-    """
-    chosen = trials[(trials["size"] == size) & (trials["epochs"] == 0)]
-    rows = chosen[chosen["compensation"] == "refitted"].copy()
-    # Its own division and that of explained variance are the same thing for explained variance.
-    own = (rows["criterion"] == "explained_variance") & (rows["widths"] == "own")
-    both = rows[own].assign(widths="explained_variance")
-    rows = pd.concat([rows, both])
-    table = rows.groupby(["criterion", "widths"], sort=False)["accuracy"].mean().unstack()
-    return _unnamed(table.sort_values("own", ascending=False))
-
-
-def smallest_within(trials: pd.DataFrame, margin: float, column: str = "change") -> dict | None:
-    """Return the row of the fewest multiply-accumulates whose `column` is above -`margin`; None if there is none.
-
-    With ``change`` it is picked by its accuracy on the test clips, so that its accuracy is an optimistic estimate. With the lower
-    end of `simultaneous_changes` it may be picked: the interval allows for that.
-    """
-    within = trials[column] >= -margin - 1e-12
-    rows = trials[within & (trials["criterion"] != "random")]
-    return rows.loc[rows["macs"].idxmin()].to_dict() if len(rows) else None
-
-
-def operating_point(trials: pd.DataFrame) -> pd.Series:
-    """Return the row of a `frontier_table` at which compensations are compared: explained variance, the size nearest `SMALL`."""
-    rows = trials[trials["criterion"] == "explained_variance"]
-    return rows.loc[(rows["size"].astype(float) - float(SMALL)).abs().idxmin()]
-
-
-def smallest_table(trials: pd.DataFrame, full: float, margins: Iterable[int] = (1, 3)) -> pd.DataFrame:
-    """Return the smallest network of a `frontier_table` that loses less than a margin, by the estimate and as shown.
+def run_trials(
+    trials: Iterable[Trial],
+    responses: Responses,
+    study: Callable[[], CompressionStudy],
+    **options,
+) -> list[dict]:
+    """Return the result of every trial: bundled, kept in a store, or computed now.
 
     Parameters
     ----------
-    trials : DataFrame
-    full : float
-        Accuracy of the full network, which is one of those to be picked.
-    margins : iterable of int
-        Points of accuracy.
-
-    Returns
-    -------
-    DataFrame
-        Columns margin (str), by ("estimate": the change is within the margin; "shown": its whole interval is), criterion,
-        macs, parameters, change, low, high, accuracy.
+    trials : iterable of Trial
+    responses : Responses
+        Of all clips to the full network.
+    study : callable
+        Returns the study; asked only if a trial has to be computed, since that needs the audio.
+    **options
+        ``full`` and ``store``, as in `dha_utils.sweep_store.evaluate`.
     """
-    unpruned = {
-        "criterion": "full network",
-        "macs": 1.0,
-        "parameters": 1.0,
-        "change": 0.0,
-        "low": 0.0,
-        "high": 0.0,
-    }
-    unpruned["accuracy"] = full
-    candidates = pd.concat([trials[[*unpruned]], pd.DataFrame([unpruned])], ignore_index=True)
-    return pd.DataFrame(
-        {"margin": str(margin), "by": name} | smallest_within(candidates, margin / 100, column)
-        for margin in margins
-        for name, column in (("estimate", "change"), ("shown", "low"))
+    get = cache(study)
+    return evaluate(
+        trials,
+        lambda missing: ((trial, get().describe(trial)) for trial in missing),
+        responses,
+        committed=committed_file("trials", responses),
+        **options,
     )

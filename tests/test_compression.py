@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from dha_utils.allocation import allocate
-from dha_utils.compression import CompressionStudy, Compressor, load_study, network_responses, run_trials
+from dha_utils.compression import PSNET_SIZE, Compressor, Trial, network_responses
 from dha_utils.errors import ParameterError
 from dha_utils.finetuning import fine_tune
 from dha_utils.paths import data_dir
@@ -12,11 +12,12 @@ from dha_utils.pruning import prune_network
 from dha_utils.responses import Responses
 from dha_utils.sweep_store import committed_file, load_results
 from dha_utils.trials import (
-    PSNET_SIZE,
-    Trial,
+    CompressionStudy,
     compensation_trials,
     frontier_trials,
+    load_study,
     paper_trials,
+    run_trials,
     tuned_trials,
     widths_trials,
 )

@@ -15,7 +15,7 @@ from dha_utils import networks
 from dha_utils.allocation import allocate
 from dha_utils.compensation import COMPENSATIONS, compensate
 from dha_utils.complexity import count_macs, needed_filters, pooling_additions
-from dha_utils.compression import Compressor, network_responses
+from dha_utils.compression import Compressor, Trial, network_responses
 from dha_utils.datasets import load_clips
 from dha_utils.errors import DataError, ParameterError
 from dha_utils.evaluation import cross_validate
@@ -29,7 +29,6 @@ from dha_utils.scores import compute_scores
 from dha_utils.selection import order_filters, select
 from dha_utils.soundnet import TAP_MAPS, TAPS, SoundNet
 from dha_utils.sweeps import Cell, sweep
-from dha_utils.trials import Trial
 
 RATE, N_SAMPLES = 8_000, 4_000
 

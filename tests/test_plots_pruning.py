@@ -4,8 +4,9 @@ import pandas as pd
 from dha_utils import plots_pruning
 from dha_utils.compensation import COMPENSATIONS
 from dha_utils.complexity import count_macs
+from dha_utils.compression import PSNET_SIZE
 from dha_utils.soundnet import SoundNet
-from dha_utils.trials import PSNET_SIZE, SMALL
+from dha_utils.trials import SMALL
 
 
 def rows(criterion, size, macs, accuracy, seed=0, compensation="refitted"):

@@ -3,11 +3,12 @@ import pandas as pd
 import pytest
 
 from dha_utils.compensation import compensate
-from dha_utils.compression import CompressionStudy, network_responses
+from dha_utils.compression import network_responses
 from dha_utils.network_base import layer_activations
 from dha_utils.pruning import prune_network
 from dha_utils.responses import Responses
 from dha_utils.ridge import layer_errors, load_ridge_errors, ridge_errors, summary
+from dha_utils.trials import CompressionStudy
 
 RNG = np.random.default_rng(0)
 N = 40

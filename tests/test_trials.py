@@ -2,33 +2,33 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from dha_utils.compression import PSNET_SIZE, Trial, parse_size
 from dha_utils.errors import ParameterError
 from dha_utils.evaluation import cross_validate
 from dha_utils.inference import paired_difference
+from dha_utils.smaller import (
+    LEAST_DRAWS,
+    compensation_table,
+    frontier_table,
+    gains,
+    layer_widths,
+    operating_point,
+    random_table,
+    simultaneous_changes,
+    smallest_table,
+    smallest_within,
+    widths_table,
+)
 from dha_utils.sweeps import describe_cell, unpack_correct
 from dha_utils.tables import results_table
 from dha_utils.trials import (
     CLAIM,
     FEW,
-    LEAST_DRAWS,
-    PSNET_SIZE,
     SMALL,
-    Trial,
-    compensation_table,
     compensation_trials,
-    frontier_table,
     frontier_trials,
-    gains,
-    layer_widths,
-    operating_point,
     paper_trials,
-    parse_size,
-    random_table,
-    simultaneous_changes,
-    smallest_table,
-    smallest_within,
     tuned_trials,
-    widths_table,
     widths_trials,
 )
 
