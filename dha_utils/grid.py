@@ -16,7 +16,7 @@ from dha_utils.datasets import default_duration
 from dha_utils.datasets.clips import Clips
 from dha_utils.datasets.given import clips_at_hand
 from dha_utils.errors import DataError, ParameterError, choose
-from dha_utils.inputs import compute_inputs, load_inputs
+from dha_utils.inputs import compute_inputs, load_inputs, responses_file
 from dha_utils.inspection import usable_clips
 from dha_utils.networks import load_network
 from dha_utils.provenance import extraction_provenance, key_of
@@ -148,7 +148,7 @@ def _responses(
     audio, what was left is all there is.
     """
     try:
-        held = Responses.load(place.responses_file(rate))
+        held = Responses.load(responses_file(place.folder, rate))
         parameters = held.provenance["parameters"]
         duration, channel = parameters["duration"], parameters.get("channel", "mean")
         skip_bad = skip_bad or "left_out" in held.provenance

@@ -16,7 +16,7 @@ from matplotlib.figure import Figure
 
 from dha_utils.datasets.given import name_of
 from dha_utils.errors import DataError
-from dha_utils.inputs import is_bundled, responses_file
+from dha_utils.inputs import is_bundled
 from dha_utils.paths import atomic_write, repository
 
 SHARED = ("rate", "keep", "alpha", "classifier")
@@ -41,10 +41,6 @@ class Results:
 
     def __init__(self, dataset: str, results: str | Path | None = None):
         self.folder = Path(results or repository() / "results").resolve() / name_of(dataset)
-
-    def responses_file(self, rate: int) -> Path:
-        """Return where notebook 01 puts the responses at a rate (Hz)."""
-        return responses_file(self.folder, rate)
 
     def write(self, name: str, numbers: dict) -> None:
         """Write ``NAME.json``; NumPy numbers and arrays are converted, and NaN is refused, which JSON does not know."""

@@ -25,7 +25,6 @@ from dha_utils.criteria.released import METHODS as METHODS_RELEASED
 from dha_utils.errors import DataError
 from dha_utils.multiplicity import METHODS, adjust
 from dha_utils.responses import Responses
-from dha_utils.results import records
 from dha_utils.scores import FoldScores
 from dha_utils.selection import Selection, apply_rule, mean_jaccard, select
 from dha_utils.stability import nogueira
@@ -45,35 +44,6 @@ TESTS = {
 def training_folds(responses: Responses) -> list[Responses]:
     """Return, for every fold that is tested, the responses outside it."""
     return [responses.take(responses.folds != fold) for fold in responses.test_folds]
-
-
-def nested(table: pd.DataFrame, keys: Sequence[str]) -> dict:
-    """Return the rows of a table under the values of some of its columns, so that a results file names what it holds.
-
-    Parameters
-    ----------
-    table : DataFrame
-    keys : sequence of str
-        Columns, the outermost first.
-
-    Returns
-    -------
-    dict
-        Value of the first key -> value of the second -> ... -> {column: value}; None where there is no number.
-
-    Examples
-    --------
-    >>> nested(pd.DataFrame({"test": ["anova", "welch"], "share": [0.7, float("nan")]}), ["test"])
-    {'anova': {'share': 0.7}, 'welch': {'share': None}}
-    """
-    tree: dict = {}
-    for row in records(table):
-        *outer, last = (row.pop(key) for key in keys)
-        branch = tree
-        for key in outer:
-            branch = branch.setdefault(key, {})
-        branch[last] = row
-    return tree
 
 
 def unit_length(responses: Responses) -> Responses:

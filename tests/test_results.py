@@ -3,6 +3,7 @@ import pytest
 from matplotlib.figure import Figure
 
 from dha_utils.errors import DataError
+from dha_utils.inputs import responses_file
 from dha_utils.paths import bundled, repository
 from dha_utils.responses import Responses
 from dha_utils.results import Results
@@ -45,7 +46,7 @@ def test_the_reference_stands_in_where_it_belongs_to_what_is_at_hand(tmp_path, c
     assert capsys.readouterr().out.startswith("predictions.json: from results/reference/esc10; ")
     with pytest.raises(DataError, match=r"reference are for keep 0\.11; run .*`dha run -p keep 0\.25`"):
         results.read("predictions", rate=22_050, keep=0.25)
-    file = results.responses_file(22_050)
+    file = responses_file(results.folder, 22_050)
     responses = Responses.load(bundled("esc10") / file.name)
     responses.save(file)
     assert results.read("predictions")["clips"]
