@@ -16,11 +16,11 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import Normalizer
 from threadpoolctl import threadpool_limits
 
-from dha_utils.ensemble import layer_classifier
-from dha_utils.paths import bundled
-from dha_utils.responses import Responses
-from dha_utils.selection import select
-from dha_utils.soundnet import KERNELS
+from dha_utils.core.paths import bundled
+from dha_utils.criteria.selection import select
+from dha_utils.evaluation.ensemble import layer_classifier
+from dha_utils.networks.soundnet import KERNELS
+from dha_utils.responses.table import Responses
 
 REPEATS = 3
 

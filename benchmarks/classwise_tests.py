@@ -11,7 +11,7 @@ import time
 import numpy as np
 
 import dha_utils as dha
-from dha_utils.paths import bundled
+from dha_utils.core.paths import bundled
 
 
 def main():

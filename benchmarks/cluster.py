@@ -21,8 +21,8 @@ import numpy as np
 import soundfile
 
 import dha_utils as dha
-from dha_utils.inspection import inspect_clips
-from dha_utils.paths import atomic_write, bundled
+from dha_utils.audio.inspection import inspect_clips
+from dha_utils.core.paths import atomic_write, bundled
 
 WORKERS = (1, 2)
 MILLION = 1_000_000

@@ -7,12 +7,12 @@ all taking turns in one run. ``--bundle`` keeps the times for the book.
 import json
 import sys
 
-from dha_utils.compression import Trial
-from dha_utils.paths import bundled
-from dha_utils.responses import Responses
-from dha_utils.speed import speed_table, time_networks
-from dha_utils.sweep_store import committed_file, load_results
-from dha_utils.trials import BUDGETS
+from dha_utils.core.paths import bundled
+from dha_utils.pruning.compressor import Trial
+from dha_utils.pruning.speed import speed_table, time_networks
+from dha_utils.responses.table import Responses
+from dha_utils.studies.sweep_store import committed_file, load_results
+from dha_utils.studies.trials import BUDGETS
 
 folder = bundled("esc10")
 responses = Responses.load(folder / "responses_22050.safetensors")

@@ -9,14 +9,14 @@ import time
 
 import numpy as np
 
-from dha_utils.compensation import compensate
-from dha_utils.compression import Compressor, Trial, load_waveforms
+from dha_utils.core.paths import bundled
 from dha_utils.datasets import load_clips
-from dha_utils.network_base import layer_activations, windows
-from dha_utils.paths import bundled
-from dha_utils.responses import Responses
-from dha_utils.soundnet import load_soundnet
-from dha_utils.trials import SMALL
+from dha_utils.networks.base import layer_activations, windows
+from dha_utils.networks.soundnet import load_soundnet
+from dha_utils.pruning.compensation import compensate
+from dha_utils.pruning.compressor import Compressor, Trial, load_waveforms
+from dha_utils.responses.table import Responses
+from dha_utils.studies.trials import SMALL
 
 clips = load_clips("esc10")
 training = clips.folds != 1

@@ -26,7 +26,7 @@ from threadpoolctl import threadpool_limits
 import dha_utils as dha
 from dha_utils.criteria import CRITERIA
 from dha_utils.criteria.released import MENDED, METHODS
-from dha_utils.maps import iterate_maps, selection_clips
+from dha_utils.responses.maps import iterate_maps, selection_clips
 
 WHOLE = ("bn3", "pool5")
 SAMPLE = 4

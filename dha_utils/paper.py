@@ -1,4 +1,4 @@
-"""What has been published: the numbers that stand beside ours, with their sources. The claims: `dha_utils.outcomes`."""
+"""What has been published: the numbers that stand beside ours, with their sources. The claims: `dha_utils.findings.outcomes`."""
 
 PROTOCOL = {"commit": "3b9e815", "date": "2026-11-25"}
 """The commit that fixed the protocol, in the history of this repository."""

@@ -5,10 +5,10 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from dha_utils.paths import bundled
-from dha_utils.responses import Responses
-from dha_utils.soundnet import SoundNet
-from dha_utils.work import workers
+from dha_utils.core.paths import bundled
+from dha_utils.core.work import workers
+from dha_utils.networks.soundnet import SoundNet
+from dha_utils.responses.table import Responses
 
 LONGEST = ("test_notebooks.py", "test_pipeline.py")
 """Files that take minutes."""
@@ -72,7 +72,7 @@ def output_padded_network(random_network):
 @pytest.fixture(scope="session")
 def narrow_network(random_network):
     """The same with few maps in the upper layers, so that fitting them takes no time."""
-    from dha_utils.pruning import prune_network
+    from dha_utils.pruning.surgery import prune_network
 
     narrow = {"conv3": 24, "conv4": 16, "conv5": 16, "conv6": 12, "conv7": 10}
     return prune_network(random_network, {layer: np.arange(n) for layer, n in narrow.items()})

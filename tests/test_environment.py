@@ -6,7 +6,7 @@ import tomllib
 import yaml
 from packaging.requirements import Requirement
 
-from dha_utils.paths import repository
+from dha_utils.core.paths import repository
 
 PROJECT = tomllib.loads((repository() / "pyproject.toml").read_text())["project"]
 REQUIREMENTS = [

@@ -6,9 +6,9 @@ import pandas as pd
 import pytest
 from miniatures import make_dcase2016, write_clip
 
-from dha_utils.outcomes import CLAIMS
-from dha_utils.paths import repository
-from dha_utils.runner import run_notebooks
+from dha_utils.book.runner import run_notebooks
+from dha_utils.core.paths import repository
+from dha_utils.findings.outcomes import CLAIMS
 
 QUICK = {"rates": [22_050], "duration": 0.5, "workers": 1}
 """Parameters that make a run short; the sounds are short as well, and processes take longer to start than to work."""

@@ -1,6 +1,6 @@
 """Numbers in the prose come from results files: the role ``result`` and the directive ``result-table``.
 
-References, keys and formats are those of `dha_utils.formats`; the file is looked for in ``RESULTS/DATASET/``, then among the
+References, keys and formats are those of `dha_utils.core.formats`; the file is looked for in ``RESULTS/DATASET/``, then among the
 bundled artifacts of the data set (what benchmarks have measured).
 Whatever cannot be shown is a Sphinx warning that names the page, the file and the key, so that ``-W`` fails.
 """
@@ -17,7 +17,7 @@ from sphinx.environment import BuildEnvironment
 from sphinx.util import logging
 from sphinx.util.docutils import SphinxDirective, SphinxRole
 
-from dha_utils.formats import REFERENCE, ResultError, format_value, lookup
+from dha_utils.core.formats import REFERENCE, ResultError, format_value, lookup
 
 FIELD = re.compile(r"\{(?P<key>[^{}:]+)(?::(?P<format>[^{}]*))?\}")
 

@@ -2,7 +2,7 @@
 
 Conventions: a *score* is a float per map and **higher means keep**; a map that cannot be scored (constant,
 undefined) has score ``-inf`` and p-value 1, so it is the first to be ignored; ties are broken by the lower
-channel number (`dha_utils.selection` sorts stably).
+channel number (`dha_utils.criteria.selection` sorts stably).
 """
 
 from collections.abc import Callable

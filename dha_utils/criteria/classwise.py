@@ -9,6 +9,7 @@ import numpy as np
 from scipy import special, stats
 from statsmodels.stats.oneway import equivalence_oneway_generic
 
+from dha_utils.core.errors import choose
 from dha_utils.criteria.base import MapScores, criterion
 from dha_utils.criteria.groups import (
     is_constant,
@@ -18,7 +19,6 @@ from dha_utils.criteria.groups import (
     varies_within_classes,
     where_defined,
 )
-from dha_utils.errors import choose
 
 EQUIVALENCE_MARGIN = 0.25
 """Largest difference that still counts as "alike": the effect size f, the standard deviation of the class means

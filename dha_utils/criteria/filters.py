@@ -13,9 +13,9 @@ from pathlib import Path
 import numpy as np
 from scipy.spatial.distance import cdist
 
+from dha_utils.core.errors import DataError
 from dha_utils.criteria.base import MapScores, criterion
-from dha_utils.errors import DataError
-from dha_utils.network_base import Network
+from dha_utils.networks.base import Network
 
 
 @dataclass(frozen=True)

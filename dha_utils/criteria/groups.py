@@ -17,8 +17,8 @@ from typing import NamedTuple
 
 import numpy as np
 
+from dha_utils.core.errors import DataError
 from dha_utils.criteria.base import MapScores
-from dha_utils.errors import DataError
 
 MIN_CLIPS = 2
 """Fewest clips per class: a variance needs two."""

@@ -5,10 +5,10 @@ from typing import NamedTuple
 import numpy as np
 from scipy import stats
 
+from dha_utils.core.errors import DataError
 from dha_utils.criteria.base import MapScores, criterion
 from dha_utils.criteria.classwise import degrees_of_freedom, eta_squared
 from dha_utils.criteria.groups import is_constant, split_by_class, varies, where_defined
-from dha_utils.errors import DataError
 
 PERMUTATIONS = 99
 """Permutations of the criterion: the smallest p-value is 0.01."""

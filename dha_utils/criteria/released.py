@@ -29,12 +29,12 @@ from scipy.spatial.distance import pdist, squareform
 from scipy.special import digamma, fdtrc, gammaln
 from threadpoolctl import threadpool_limits
 
+from dha_utils.core.errors import DataError, choose
 from dha_utils.criteria.base import MapScores, criterion
 from dha_utils.criteria.classwise import anova
 from dha_utils.criteria.kl_stop import kl_curve, prefix_histograms, settled_at
 from dha_utils.criteria.slips import SLIPS
 from dha_utils.criteria.standardise import standardise_maps, standardise_released
-from dha_utils.errors import DataError, choose
 
 NEIGHBOURS = 10
 """k of the nearest-neighbour entropy."""

@@ -3,7 +3,7 @@
 Conventions: what is looked at is a layer's output as the next layer sees it (after ReLU and pooling): every position of every
 training clip is an observation. No label is asked for. Maps are taken one by one, the one to keep longest first; the score of a
 map is how many come after it. With it goes what of the measured quantity is lost when only the first k maps are kept, by which
-`dha_utils.allocation` divides a budget among the layers.
+`dha_utils.pruning.allocation` divides a budget among the layers.
 """
 
 from collections.abc import Sequence
@@ -13,7 +13,7 @@ import numpy as np
 import torch
 
 from dha_utils.criteria.base import MapScores, criterion
-from dha_utils.network_base import Network, windows
+from dha_utils.networks.base import Network, windows
 
 TINY = 1e-9
 """A map whose unexplained variance is below this share of the largest map's variance counts as explained."""
@@ -45,7 +45,7 @@ def gather_statistics(network: Network, activations: Sequence[torch.Tensor]) -> 
     ----------
     network : Network
     activations : sequence of Tensor
-        Of the training clips, as `dha_utils.network_base.layer_activations` gives them.
+        Of the training clips, as `dha_utils.networks.base.layer_activations` gives them.
 
     Returns
     -------

@@ -6,8 +6,8 @@ What reads them is imported by the function that needs it: the names alone cost 
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from dha_utils.core.errors import DataError, closest
 from dha_utils.datasets.registry import DATASETS
-from dha_utils.errors import DataError, closest
 
 if TYPE_CHECKING:
     from dha_utils.datasets.clips import Clips

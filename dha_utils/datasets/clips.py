@@ -12,7 +12,7 @@ from typing import Self
 import numpy as np
 import pandas as pd
 
-from dha_utils.errors import DataError
+from dha_utils.core.errors import DataError
 
 COLUMNS = ["clip", "path", "label", "fold", "recording"]
 

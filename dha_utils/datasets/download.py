@@ -13,7 +13,7 @@ import pooch
 import requests
 from tqdm import tqdm
 
-from dha_utils.errors import FetchError
+from dha_utils.core.errors import FetchError
 
 ATTEMPTS = 4
 """How often a connection that breaks is made anew before the user is asked to."""

@@ -15,9 +15,9 @@ from pathlib import Path
 
 import pandas as pd
 
+from dha_utils.core.errors import DataError, NoAudioError
+from dha_utils.core.paths import data_dir
 from dha_utils.datasets.clips import COLUMNS, Clips
-from dha_utils.errors import DataError, NoAudioError
-from dha_utils.paths import data_dir
 
 SOURCES = (
     "run `dha fetch esc10`, or unpack https://github.com/karolpiczak/ESC-10/archive/553c8f1.zip (40 MB) "

@@ -16,12 +16,12 @@ from urllib.parse import urlsplit
 
 from tqdm import tqdm
 
+from dha_utils.core.errors import DataError, FetchError, choose
+from dha_utils.core.hashing import hash_file
+from dha_utils.core.paths import atomic_write, fetch_dir
 from dha_utils.datasets.download import disk_fault, download
 from dha_utils.datasets.registry import DATASETS, Archive, Published
 from dha_utils.datasets.unpack import check_space, unpack
-from dha_utils.errors import DataError, FetchError, choose
-from dha_utils.hashing import hash_file
-from dha_utils.paths import atomic_write, fetch_dir
 
 RECORD = ".dha-fetched.json"
 LOCK = ".dha-fetch.lock"
@@ -59,7 +59,7 @@ def fetch_dataset(name: str, root: Path | None = None) -> list[Path]:
     name : str
         One of `fetchable`.
     root : Path, optional
-        By default `dha_utils.paths.fetch_dir`.
+        By default `dha_utils.core.paths.fetch_dir`.
 
     Raises
     ------

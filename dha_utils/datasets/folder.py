@@ -4,9 +4,9 @@ from pathlib import Path
 
 import pandas as pd
 
+from dha_utils.core.errors import DataError
 from dha_utils.datasets.clips import COLUMNS, Clips
 from dha_utils.datasets.folds import make_folds
-from dha_utils.errors import DataError
 
 SUFFIXES = (".wav", ".flac", ".ogg", ".opus", ".mp3", ".aif", ".aiff")
 """The files that are taken for sound, whatever the case of their letters; libsndfile reads these."""

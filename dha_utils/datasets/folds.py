@@ -4,7 +4,7 @@ import numpy as np
 import pandas as pd
 from sklearn.model_selection import StratifiedGroupKFold
 
-from dha_utils.errors import DataError
+from dha_utils.core.errors import DataError
 
 MAX_FOLDS = 5
 

@@ -3,11 +3,11 @@
 import os
 from pathlib import Path
 
+from dha_utils.core.errors import DataError, NoAudioError
+from dha_utils.core.paths import bundled, data_dir
 from dha_utils.datasets import DATASETS, load_clips
 from dha_utils.datasets.clips import Clips
 from dha_utils.datasets.table import SEPARATORS
-from dha_utils.errors import DataError, NoAudioError
-from dha_utils.paths import bundled, data_dir
 
 
 def name_of(dataset: str) -> str:

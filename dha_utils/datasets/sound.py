@@ -2,8 +2,8 @@
 
 from pathlib import Path
 
+from dha_utils.core.hashing import hash_file
 from dha_utils.datasets.esc import published_wavs
-from dha_utils.hashing import hash_file
 
 
 def hash_sound(path: str | Path) -> str:

@@ -5,9 +5,9 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
+from dha_utils.core.errors import DataError, closest
 from dha_utils.datasets.clips import COLUMNS, Clips
 from dha_utils.datasets.folds import make_folds
-from dha_utils.errors import DataError, closest
 
 SEPARATORS = {".csv": ",", ".tsv": "\t"}
 """What separates the columns, by the suffix of the file."""

@@ -15,9 +15,9 @@ from typing import NamedTuple
 
 import pandas as pd
 
+from dha_utils.core.errors import DataError, NoAudioError
+from dha_utils.core.paths import data_dir
 from dha_utils.datasets.clips import ALWAYS_TRAINED, COLUMNS, Clips
-from dha_utils.errors import DataError, NoAudioError
-from dha_utils.paths import data_dir
 
 DEVELOPMENT, EVALUATION = "TUT-acoustic-scenes-2016-development", "TUT-acoustic-scenes-2016-evaluation"
 PUBLISHED = {DEVELOPMENT: 1170, EVALUATION: 390}

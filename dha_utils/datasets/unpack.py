@@ -14,10 +14,10 @@ from pathlib import Path, PurePosixPath
 
 from tqdm import tqdm
 
+from dha_utils.core.errors import FetchError
+from dha_utils.core.hashing import hash_file
+from dha_utils.core.paths import atomic_write
 from dha_utils.datasets.download import disk_fault
-from dha_utils.errors import FetchError
-from dha_utils.hashing import hash_file
-from dha_utils.paths import atomic_write
 
 MAX_MEMBERS = 100_000
 

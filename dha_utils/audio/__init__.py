@@ -1,0 +1,1 @@
+"""From a file to a waveform, to what can be seen of it, and to what is wrong with it."""

@@ -1,0 +1,164 @@
+"""Sound files to waveforms, whole or in pieces: one decoder, one resampler.
+
+Conventions: a waveform is float32, shape ``(n_samples,)``, mono, full scale is 1 (the decoder of a lossy
+format may overshoot a little; that is legal, and so is silence). Rates are in Hz, durations in seconds.
+"""
+
+import math
+from collections.abc import Iterable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from itertools import chain, islice
+from pathlib import Path
+
+import librosa
+import numpy as np
+import soxr
+
+from dha_utils.audio.files import FRAMES, WHOLE, Cut, check_request, mono_pieces, open_sound
+from dha_utils.datasets.clips import Clips
+
+RESAMPLER = "soxr_hq"
+"""The resampler that every waveform goes through; named, so that no new default changes results."""
+
+
+def load_audio(
+    path: str | Path,
+    rate: float,
+    duration: float | None = None,
+    *,
+    channel: str = "mean",
+    cut: Cut = (),
+) -> np.ndarray:
+    """Return the sound of a file as a mono waveform at a given rate.
+
+    With a `duration`, the sound is padded with zeros or cut at its own rate, before it
+    is resampled: a clip that was stored without its trailing silence then gives the very waveform of one that
+    was stored with it (the two layouts of ESC-10 differ in this).
+
+    Parameters
+    ----------
+    path : str or Path
+        A file in a format of libsndfile: WAV, FLAC, Ogg Vorbis, Opus, MP3, AIFF and more.
+    rate : float
+        Sampling rate of the result in Hz.
+    duration : float, optional
+        Length of the result in seconds; by default the file's own.
+    channel : {"mean", "left", "right"}
+        What several channels become: their average, the first, or the second. A mono file has only one.
+    cut : sequence of (start, end)
+        Seconds of the file that are left out, before it is padded or cut to `duration`.
+
+    Returns
+    -------
+    ndarray, shape (n_samples,), float32
+        With a `duration`, ``n_samples == round(duration * rate)``.
+
+    Raises
+    ------
+    AudioError
+        The file is missing, a folder, empty, not audio, truncated, without samples, or holds NaN or infinite
+        samples, or none outside `cut`; or rate or duration is not a positive number, or the channel unknown.
+    """
+    # In one go: the decoder of MP3 rounds anew where reading starts anew.
+    return np.concatenate(list(stream_audio(path, rate, duration, WHOLE, channel=channel, cut=cut)))
+
+
+def clip_waveforms(
+    clips: Clips, rate: float, duration: float | None, channel: str = "mean"
+) -> Iterator[np.ndarray]:
+    """Yield the waveform of every clip, without its erroneous seconds; arguments and errors as in `load_audio`."""
+    for path, cut in zip(clips.table["path"], clips.cuts, strict=True):
+        yield load_audio(path, rate, duration, channel=channel, cut=cut)
+
+
+def stream_audio(
+    path: str | Path,
+    rate: float,
+    duration: float | None = None,
+    frames: int = FRAMES,
+    *,
+    channel: str = "mean",
+    cut: Cut = (),
+) -> Iterator[np.ndarray]:
+    """Yield piece by piece what `load_audio` returns as a whole; from MP3, up to rounding.
+
+    Parameters
+    ----------
+    path, rate, duration, channel, cut
+        As there. With a `duration`, what lies behind it is not read.
+    frames : int
+        Frames read at a time.
+
+    Yields
+    ------
+    ndarray, shape (n_samples,), float32
+        Of any length above zero.
+
+    Raises
+    ------
+    AudioError
+        As there; a fault that only decoding shows comes when it is reached.
+    """
+    path = Path(path)
+    check_request(path, rate, duration, channel)
+    with open_sound(path) as file:
+        own_rate = file.samplerate
+        pieces = mono_pieces(path, file, frames, channel, cut)
+        if duration is not None:
+            pieces = _fit_pieces(pieces, max(1, round(duration * own_rate)), frames)
+        if own_rate != rate:
+            pieces = _resample_pieces(pieces, own_rate, rate)
+        if duration is not None:
+            pieces = _fit_pieces(pieces, round(duration * rate), frames)
+        yield from pieces
+
+
+def _fit_pieces(pieces: Iterable[np.ndarray], n: int, frames: int) -> Iterator[np.ndarray]:
+    """Cut at the end, or pad there with zeros, to `n` samples in all."""
+    left = n
+    for piece in pieces:
+        piece = piece[:left]
+        left -= len(piece)
+        if len(piece):
+            yield piece
+        if not left:
+            return
+    while left:
+        yield np.zeros(min(left, frames), np.float32)
+        left -= min(left, frames)
+
+
+def _resample_pieces(pieces: Iterable[np.ndarray], own_rate: float, rate: float) -> Iterator[np.ndarray]:
+    """Resample as `librosa.resample` does; one state over all pieces, or one call, which is faster, for a single one."""
+    pieces = iter(pieces)
+    ahead = list(islice(pieces, 2))
+    if len(ahead) == 1:
+        whole = soxr.resample(ahead[0], own_rate, rate, quality=RESAMPLER)
+        yield librosa.util.fix_length(whole, size=_resampled_length(len(ahead[0]), own_rate, rate))
+        return
+    resampler = soxr.ResampleStream(own_rate, rate, 1, dtype="float32", quality=RESAMPLER)
+    n_in = n_out = 0
+    for piece in chain(ahead, pieces):
+        n_in += len(piece)
+        resampled = resampler.resample_chunk(piece)
+        n_out += len(resampled)
+        if len(resampled):
+            yield resampled
+    rest = resampler.resample_chunk(np.empty(0, np.float32), last=True)
+    n_left = _resampled_length(n_in, own_rate, rate) - n_out
+    if n_left > 0:
+        yield librosa.util.fix_length(rest, size=n_left)
+
+
+def _resampled_length(n: int, own_rate: float, rate: float) -> int:
+    """Return librosa's length of the whole, which may be a sample more than the resampler's."""
+    return math.ceil(n * (float(rate) / own_rate))
+
+
+def one_ahead(pieces: Iterator[np.ndarray]) -> Iterator[np.ndarray]:
+    """Yield the same pieces, each made in a thread of its own while the one before is used."""
+    with ThreadPoolExecutor(1) as thread:
+        coming = thread.submit(next, pieces, None)
+        while (piece := coming.result()) is not None:
+            coming = thread.submit(next, pieces, None)
+            yield piece

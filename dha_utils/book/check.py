@@ -1,0 +1,231 @@
+"""Do the numbers still come out? The notebooks, run on the bundled artifacts, against a committed reference.
+
+The notebooks read long sweeps from the bundled file, so a sample of its cells is computed anew besides.
+
+Results are JSON files of the notebooks; a number is named by its file, relative to ``results/DATASET``, and a
+dotted key into it (``taps.pool5.accuracy``, see `dha_utils.core.formats`). Tolerances are absolute, in the number's
+own unit.
+"""
+
+import json
+import os
+import tempfile
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from dha_utils.book.headlines import HEADLINES, POINT, STOPPED_POINTS, Headline
+from dha_utils.book.parameters import DATASET
+from dha_utils.book.runner import run_notebooks
+from dha_utils.core.errors import DataError
+from dha_utils.core.formats import ResultError, lookup
+from dha_utils.core.paths import STORE, atomic_write, bundled, repository
+from dha_utils.responses.table import Responses
+from dha_utils.studies.inputs import responses_file
+from dha_utils.studies.scores import load_fold_scores
+from dha_utils.studies.sweep_store import load_results
+from dha_utils.studies.sweeps import Cell, sample_cells, sweep
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """A headline number, or an outcome, in the reference and now; None where it is missing."""
+
+    headline: Headline
+    reference: float | str | None
+    now: float | str | None
+
+    @property
+    def holds(self) -> bool:
+        """Whether both are there and no further apart than the tolerance (NaN never holds); an outcome must be the same."""
+        if self.reference is None or self.now is None:
+            return False
+        if isinstance(self.reference, str) or isinstance(self.now, str):
+            return self.reference == self.now
+        return abs(self.now - self.reference) <= self.headline.tolerance + 1e-12  # 0.0325 - 0.0225 > 0.01
+
+
+def check(write_reference: bool = False) -> bool:
+    """Run all notebooks afresh from the bundled artifacts, compare the headline numbers, print what moved.
+
+    Parameters
+    ----------
+    write_reference : bool
+        Make this run the reference instead of comparing with it.
+
+    Returns
+    -------
+    bool
+        Whether every number is there and within its tolerance.
+
+    Raises
+    ------
+    DataError
+        If there is no reference, or nothing to compare or to keep.
+    DhaError
+        If a notebook fails.
+    """
+    reference = repository() / "results" / "reference" / DATASET
+    if not write_reference and not any(reference.glob("**/*.json")):
+        raise DataError(f"no reference numbers in {reference}: `dha check --write-reference` makes them")
+    if not write_reference and not HEADLINES:
+        raise DataError("no headline numbers to compare: fill HEADLINES in dha_utils/book/headlines.py")
+    with tempfile.TemporaryDirectory(prefix="dha-check-") as folder, _without_audio():
+        results = Path(folder, "results")
+        run_notebooks({"dataset": DATASET, "results": str(results)}, executed=Path(folder, "executed"))
+        if write_reference:
+            _copy(results / DATASET, reference)
+            quote_headline(repository() / "README.md", reference)
+            return True
+        comparisons = compare(reference, results / DATASET, HEADLINES) + recompute_cells()
+        comparisons += compare_outcomes(reference, results / DATASET)
+    moved = [comparison for comparison in comparisons if not comparison.holds]
+    print(format_table(moved) if moved else f"{len(comparisons)} numbers and outcomes as they were")
+    return not moved
+
+
+def compare_outcomes(reference: Path, now: Path) -> list[Comparison]:
+    """Return the outcome of every part of every claim in two results folders; None where one is not there."""
+    before, after = (_read_outcomes(folder) for folder in (reference, now))
+    return [
+        Comparison(Headline("outcomes.json", key, 0, "outcome"), before.get(key), after.get(key))
+        for key in dict.fromkeys([*before, *after])
+    ]
+
+
+def _read_outcomes(folder: Path) -> dict[str, str]:
+    try:
+        rows = json.loads((folder / "outcomes.json").read_text("utf-8"))["parts"]
+        return {f"{row['claim']}, {row['part']}": row["outcome"] for row in rows}
+    except (OSError, ValueError, LookupError, TypeError):
+        return {}
+
+
+def read_number(folder: Path, file: str, key: str) -> float:
+    """Return a number from a results file.
+
+    Parameters
+    ----------
+    folder : Path
+        The results folder of a data set, or the reference.
+    file : str
+        A JSON file in it.
+    key : str
+        Dotted path to the number.
+
+    Raises
+    ------
+    DataError
+        If the file or the key is missing, or what is there is not a number.
+    """
+    path = Path(folder, file)
+    try:
+        value = lookup(json.loads(path.read_text("utf-8")), key)
+    except (OSError, ValueError, ResultError) as error:
+        raise DataError(f"no number {key} in {path}: run the notebooks again with `dha run`") from error
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        raise DataError(f"{key} in {path} is not a number but {value!r}")
+    return float(value)
+
+
+def quote_headline(readme: Path, reference: Path) -> None:
+    """Write the claims of the reference with their outcomes between the ``headline`` marks of the README."""
+    outcomes = json.loads((reference / "outcomes.json").read_text("utf-8"))
+    rows = [f"| {row['text']} | {row['outcome']} | {row['measured']} |" for row in outcomes["table"]]
+    table = "\n".join([f"| claim | outcome | measured on {outcomes['on']} |", "| --- | --- | --- |", *rows])
+    before, start, rest = readme.read_text("utf-8").partition("<!-- headline -->\n")
+    _, end, after = rest.partition("<!-- /headline -->\n")
+    with atomic_write(readme) as part:
+        part.write_text(f"{before}{start}{table}\n{end}{after}", encoding="utf-8")
+
+
+def compare(reference: Path, now: Path, headlines: Sequence[Headline]) -> list[Comparison]:
+    """Return every headline number of two results folders; one that cannot be read is None."""
+    return [
+        Comparison(headline, _number_or_none(reference, headline), _number_or_none(now, headline))
+        for headline in headlines
+    ]
+
+
+def recompute_cells(seed: int = 0) -> list[Comparison]:
+    """Compute a sample of the bundled sweep anew, about a minute's worth, and compare the accuracies.
+
+    Parameters
+    ----------
+    seed : int
+        Of the draw of cells; see `dha_utils.studies.sweeps.sample_cells`.
+
+    Returns
+    -------
+    list of Comparison
+        Named by the sweep file and the cell; the reference is what the file holds.
+    """
+    folder = bundled(DATASET)
+    comparisons = []
+    for file in sorted(folder.glob(f"sweep_*{STORE}")):
+        responses = Responses.load(responses_file(folder, int(file.stem.split("_")[1])))
+        stored = load_results(file, Cell, responses)
+        cells = sample_cells(stored, seed)
+        scores, _, _ = load_fold_scores(responses, folder)
+        for cell, now in zip(cells, sweep(responses, cells, fold_scores=scores, full=True), strict=True):
+            name = " ".join(filter(None, map(str, vars(cell).values())))
+            tolerance = POINT if cell.classifier == "converging" else STOPPED_POINTS
+            headline = Headline(file.name, name, tolerance, "accuracy")
+            before, after = stored[cell]["accuracy"]["all"], now["accuracy"]["all"]
+            comparisons.append(Comparison(headline, before, after))
+    return comparisons
+
+
+def format_table(comparisons: Sequence[Comparison]) -> str:
+    """Return a text table: number, reference, now, difference, tolerance, unit."""
+    rows = [("number", "reference", "now", "difference", "tolerance", "unit")]
+    for comparison in comparisons:
+        headline, before, now = comparison.headline, comparison.reference, comparison.now
+        numbers = all(isinstance(value, int | float) for value in (before, now))
+        moved = f"{now - before:+.3g}" if numbers else ""
+        texts = ["missing" if value is None else _text(value) for value in (before, now)]
+        name = f"{headline.file}:{headline.key}"
+        rows.append((name, *texts, moved, f"{headline.tolerance:.3g}", headline.unit))
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    lines = ["  ".join(f"{cell:<{width}}" for cell, width in zip(row, widths, strict=True)) for row in rows]
+    return "\n".join(line.rstrip() for line in lines)
+
+
+def _text(value: float | str) -> str:
+    return value if isinstance(value, str) else f"{value:.6g}"
+
+
+def _number_or_none(folder: Path, headline: Headline) -> float | None:
+    try:
+        return read_number(folder, headline.file, headline.key)
+    except DataError:
+        return None
+
+
+def _copy(results: Path, reference: Path) -> None:
+    """Replace the reference by the JSON files of a results folder."""
+    files = {path.relative_to(results) for path in results.rglob("*.json")}
+    if not files:
+        raise DataError("the notebooks wrote no JSON file: there is nothing to keep as reference")
+    for name in files:
+        with atomic_write(reference / name) as part:
+            part.write_bytes((results / name).read_bytes())
+    for path in reference.rglob("*.json"):
+        if path.relative_to(reference) not in files:
+            path.unlink()
+    print(f"{len(files)} files written to {reference}")
+
+
+@contextmanager
+def _without_audio() -> Iterator[None]:
+    """Hide the user's audio from this process and the kernels it starts, which then use the artifacts."""
+    audio = os.environ.get("DHA_DATA")
+    os.environ["DHA_DATA"] = ""  # not unset: then what was fetched would be found
+    try:
+        yield
+    finally:
+        if audio is None:
+            del os.environ["DHA_DATA"]
+        else:
+            os.environ["DHA_DATA"] = audio

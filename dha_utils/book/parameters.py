@@ -1,0 +1,219 @@
+"""The notebooks' parameters: names, types and limits, in the one place that knows them.
+
+papermill injects whatever it is given: it only logs an unknown name, never checks a type, and reads ``1e-3``
+as text. So each notebook calls `check_parameters` in the cell after its parameters, and ``dha run`` makes the
+same checks before it starts a kernel. Rates are in Hz, durations in seconds.
+"""
+
+import reprlib
+from collections.abc import Callable, Iterable, Mapping, MutableMapping
+from dataclasses import dataclass
+from decimal import Decimal, InvalidOperation
+from types import ModuleType, NoneType, SimpleNamespace
+
+from dha_utils.core.errors import ParameterError, choose
+from dha_utils.datasets import DATASETS
+
+
+@dataclass(frozen=True)
+class Parameter:
+    """What a parameter may be.
+
+    Attributes
+    ----------
+    types : tuple of type
+        Types of an acceptable value; bool never counts as a number, int counts as float.
+    valid : callable
+        value of one of `types` -> whether it is within the limits.
+    expected : str
+        The limits in words; completes "expected ...".
+    help : str
+        What the parameter sets.
+    """
+
+    types: tuple[type, ...]
+    valid: Callable[[object], bool]
+    expected: str
+    help: str
+
+
+def _is_rate(value: object) -> bool:
+    return isinstance(value, int) and not isinstance(value, bool) and 8000 <= value <= 192_000
+
+
+def _is_fraction(value: object) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool) and 0 < value <= 1
+
+
+def _none_or_text(value: object) -> bool:
+    return value is None or bool(value.strip())
+
+
+DATASET = "esc10"
+"""The data set that notebooks declare; its artifacts are bundled, and the book's prose speaks of it."""
+
+PARAMETERS: Mapping[str, Parameter] = {
+    "dataset": Parameter(
+        (str,),
+        lambda value: bool(value.strip()),
+        "the name of a data set, a folder with one subfolder per class, or a CSV or TSV table",
+        f"Data set: {', '.join(DATASETS)}, a folder with one subfolder per class, or a CSV/TSV table",
+    ),
+    "root": Parameter(
+        (str, NoneType),
+        _none_or_text,
+        "a folder or None",
+        "Folder that holds the audio; None: $DHA_DATA, and without it the bundled artifacts",
+    ),
+    "rate": Parameter(
+        (int,), _is_rate, "a whole number in [8000, 192000]", "Sampling rate in Hz (SoundNet's own is 22050)"
+    ),
+    "rates": Parameter(
+        (list, tuple),
+        lambda values: len(values) > 0 and all(map(_is_rate, values)),
+        "a list of whole numbers in [8000, 192000]",
+        "Sampling rates in Hz that are compared",
+    ),
+    "fractions": Parameter(
+        (list, tuple),
+        lambda values: len(values) > 0 and all(_is_fraction(value) for value in values),
+        "a list of numbers in (0, 1]",
+        "Fractions of the maps kept per tap that are compared",
+    ),
+    "budgets": Parameter(
+        (list, tuple),
+        lambda values: len(values) > 0 and all(_is_fraction(value) for value in values),
+        "a list of numbers in (0, 1]",
+        "Fractions of the computation that smaller networks may take",
+    ),
+    "duration": Parameter(
+        (int, float, NoneType),
+        lambda value: value is None or 0 < value <= 3600,
+        "a number in (0, 3600] or None",
+        "Seconds that every clip is padded or cut to; None: 30 for DCASE-16, else 5",
+    ),
+    "channel": Parameter(
+        (str,),
+        lambda value: value in ("mean", "left", "right"),
+        "'mean', 'left' or 'right'",
+        "What clips of two channels are brought down to",
+    ),
+    "skip_bad": Parameter(
+        (bool,),
+        lambda value: True,
+        "True or False",
+        "Leave out clips that cannot be used, and list them in the results, instead of stopping",
+    ),
+    "keep": Parameter(
+        (int, float), lambda value: 0 < value <= 1, "a number in (0, 1]", "Fraction of the maps kept per tap"
+    ),
+    "alpha": Parameter(
+        (int, float), lambda value: 0 < value < 1, "a number in (0, 1)", "False discovery rate of the tests"
+    ),
+    "seeds": Parameter(
+        (int,), lambda value: value >= 2, "a whole number >= 2", "Number of random repetitions"
+    ),
+    "classifier": Parameter(
+        (str,),
+        lambda value: value in ("converging", "released", "released_probability"),
+        "'converging', 'released' or 'released_probability'",
+        "Classifier of each tap",
+    ),
+    "full": Parameter(
+        (bool,),
+        lambda value: True,
+        "True or False",
+        "Compute sweeps anew, also where they are bundled (an hour and a half)",
+    ),
+    "workers": Parameter(
+        (int, NoneType),
+        lambda value: value is None or value >= 1,
+        "a whole number >= 1 or None",
+        "Worker processes; None: one per core. Never changes a result",
+    ),
+    "scheduler": Parameter(
+        (str, NoneType),
+        _none_or_text,
+        "the address of a Dask scheduler, such as 'tcp://node1:8786', 'local' or None",
+        "Address of a Dask scheduler whose workers extract and sweep; None: this machine. Never changes a result",
+    ),
+    "results": Parameter(
+        (str, NoneType),
+        _none_or_text,
+        "a folder or None",
+        "Folder to write to; None: the repository's results/",
+    ),
+}
+
+# Set in the notebook's globals by the first check: when the cell is run again by hand, the notebook's
+# own variables are there too and cannot be told from injected ones.
+_CHECKED = "_dha_parameters_checked"
+
+
+def check_parameters(namespace: MutableMapping[str, object], names: Iterable[str]) -> SimpleNamespace:
+    """Check a notebook's parameters; call it in the first cell after the parameters cell.
+
+    Parameters
+    ----------
+    namespace : dict
+        The notebook's ``globals()``. Right after the parameters cell it holds the parameters, modules,
+        callables and IPython's own names, so anything else is a parameter that the notebook does not take.
+    names : iterable of str
+        The parameters that the notebook takes.
+
+    Returns
+    -------
+    SimpleNamespace
+        The checked values by name; whole numbers given for real ones are float.
+
+    Raises
+    ------
+    ParameterError
+        If a name is unknown or missing, or a value has the wrong type or is outside its limits.
+
+    Examples
+    --------
+    >>> check_parameters({"keep": 1, "seeds": 20}, ["keep", "seeds"])
+    namespace(keep=1.0, seeds=20)
+    """
+    names = list(names)
+    if _CHECKED not in namespace:
+        for name, value in namespace.items():
+            ours = name in names or name.startswith("_") or name in ("In", "Out")
+            if not ours and not callable(value) and not isinstance(value, ModuleType):
+                choose("parameter", name, names)
+    for name in names:
+        if name not in namespace:
+            raise ParameterError(f"parameter {name} is missing: set it in the cell tagged 'parameters'")
+    checked = SimpleNamespace(**{name: check_value(name, namespace[name]) for name in names})
+    namespace[_CHECKED] = True
+    return checked
+
+
+def check_value(name: str, value: object) -> object:
+    """Return `value` if parameter `name` may have it, whole numbers as float where the parameter is real.
+
+    Raises
+    ------
+    ParameterError
+        If there is no such parameter, or the value has the wrong type or is outside its limits.
+    """
+    parameter = PARAMETERS[choose("parameter", name, PARAMETERS)]
+    fits = isinstance(value, parameter.types) and isinstance(value, bool) == (bool in parameter.types)
+    if not fits or not parameter.valid(value):
+        hint = _as_number(value) if int in parameter.types else ""
+        got = f"{reprlib.repr(value)} ({type(value).__name__})"
+        raise ParameterError(f"parameter {name}: expected {parameter.expected}, got {got}{hint}")
+    if float in parameter.types and value is not None:
+        return float(value)
+    return list(value) if list in parameter.types else value
+
+
+def _as_number(value: object) -> str:
+    """Say how a number that arrived as text is to be written (papermill's ``-p`` reads 1e-3 as text)."""
+    try:
+        number = Decimal(value) if isinstance(value, str) else Decimal("nan")
+    except InvalidOperation:
+        return ""
+    # The bound keeps '1e-999999' from being spelled out.
+    return f": write {number:f}" if number.is_finite() and abs(number.adjusted()) < 20 else ""

@@ -1,0 +1,298 @@
+"""The notebooks in order through papermill, each kept only if every cell of it completed.
+
+A failed or half-run notebook renders without any warning, so this module is the gate: a notebook is executed
+in ``book/executed/DATASET/.failed/`` and moves one folder up once it has proved complete. With it go a
+fingerprint of all it depends on and the hashes of the results it wrote; while both hold, it is not run again.
+"""
+
+import fcntl
+import json
+import logging
+import os
+import signal
+import tempfile
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, suppress
+from pathlib import Path
+
+import nbformat
+import papermill
+from jupyter_client import AsyncKernelManager
+from jupyter_client.kernelspec import KernelSpecManager
+from papermill.exceptions import PapermillExecutionError
+from traitlets.config import Config
+
+from dha_utils.book.fingerprint import fingerprint_inputs, list_files
+from dha_utils.book.parameters import DATASET, check_value
+from dha_utils.core.announcements import PREFIX
+from dha_utils.core.errors import DhaError, ParameterError, choose
+from dha_utils.core.hashing import hash_files, hash_json
+from dha_utils.core.paths import STORE, repository
+from dha_utils.datasets.clips import check_folds
+from dha_utils.datasets.given import clips_at_hand, name_of
+
+# papermill logs what the errors below say; without a handler Python would print it on stderr as well.
+logging.getLogger("papermill").addHandler(logging.NullHandler())
+
+
+class InterpreterKernel(AsyncKernelManager):
+    """The kernel of the running interpreter, whatever kernelspecs the user or the system has installed."""
+
+    latest: "InterpreterKernel | None" = None  # nbclient makes the manager and keeps it to itself
+
+    def __init__(self, **kwargs):
+        # With nowhere to look, "python3" is the running interpreter with its own ipykernel.
+        super().__init__(kernel_spec_manager=KernelSpecManager(kernel_dirs=[]), **kwargs)
+        InterpreterKernel.latest = self
+
+    async def _async_interrupt_kernel(self) -> None:
+        # Called before a shutdown only. An idle kernel may take the signal for an error, say so on stderr and
+        # miss the request to stop; a busy one gets SIGTERM when it has not obeyed that request for 2.5 s.
+        pass
+
+    def kill(self) -> None:
+        """End what nbclient leaves: workers of a kernel that died, or all if Ctrl-C hit its event loop."""
+        if self.has_kernel:
+            with suppress(ProcessLookupError):
+                os.killpg(self.provisioner.pid, signal.SIGKILL)
+            self.provisioner.process.wait()
+
+
+def run_notebooks(
+    parameters: dict,
+    *,
+    only: Sequence[str] = (),
+    force: bool = False,
+    executed: Path | None = None,
+) -> list[Path]:
+    """Run ``notebooks/NN_*.ipynb`` in order, those that are out of date, and print one line for each.
+
+    Parameters
+    ----------
+    parameters : dict
+        Parameter name -> value; each notebook gets those that it declares in its parameters cell.
+    only : sequence of str
+        Numbers ("03") or names ("03_ensemble") of the notebooks to run; empty: all. The first one, from which all others
+        start, is run as well if it is out of date.
+    force : bool
+        Run also what is up to date.
+    executed : Path, optional
+        Folder of the executed notebooks; default ``book/executed/DATASET``.
+
+    Returns
+    -------
+    list of Path
+        The executed notebooks, in order.
+
+    Raises
+    ------
+    ParameterError
+        If no notebook to be run takes a parameter, or a value is wrong; nothing has run then.
+    DataError
+        If the sounds cannot be used, as far as a look at their names tells; nothing has run then.
+    DhaError
+        If a notebook fails. It stays in ``executed/.failed`` and the ones after it are not run.
+    """
+    dataset = parameters.get("dataset", DATASET)
+    folder = repository() / "notebooks"
+    sources = sorted(folder.glob("[0-9][0-9]_*.ipynb"))
+    if not sources:
+        raise DhaError(f"no notebooks NN_*.ipynb in {folder}: install from a clone with `pip install -e .`")
+    chosen = _choose(sources, only)
+    takes = {source: papermill.inspect_notebook(str(source)) for source in sources}
+    for name, value in parameters.items():
+        _check_taken(name, chosen, takes)
+        check_value(name, value)
+    if "dataset" in takes[sources[0]]:
+        clips = clips_at_hand(
+            dataset, parameters.get("root"), allow_missing=parameters.get("skip_bad", False)
+        )
+        if clips is not None:
+            check_folds(clips.table["label"], clips.folds)
+    executed = Path(executed or repository() / "book" / "executed" / name_of(dataset))
+
+    results = Path(parameters.get("results") or repository() / "results").resolve()
+    with _alone(executed):
+        first = sources[0]
+        if first not in chosen:
+            # What the first one was told holds for those that start from what it left.
+            parameters = _parameters_of(executed / first.name, parameters) | parameters
+        inputs = fingerprint_inputs(parameters)
+        given = {
+            source: {name: value for name, value in parameters.items() if name in names}
+            for source, names in takes.items()
+        }
+
+        def fingerprint(source: Path, earlier: list[dict]) -> str:
+            # Who does the work never changes a result, so it is no reason to run again.
+            decisive = {
+                name: value for name, value in given[source].items() if name not in ("workers", "scheduler")
+            }
+            return hash_json([inputs, source.read_text("utf-8"), decisive, str(results), *earlier])
+
+        stale = not _is_fresh(_record(executed / first.name), fingerprint(first, []), results)
+        if stale and first not in chosen:
+            print(f"{first.stem} is out of date and is run as well: the others start from it", flush=True)
+            chosen = [first, *chosen]
+        width = max(len(source.stem) for source in chosen)
+        # Notebooks exchange files: what the first one and the one before last produced are inputs of the next, also with `only`.
+        earlier: list[dict] = []
+        for source in sources:
+            output = executed / source.name
+            if source in chosen:
+                current = fingerprint(source, earlier)
+                print(f"{source.stem:<{width}}  ... ", end="", flush=True)
+                if not force and _is_fresh(_record(output), current, results):
+                    print("unchanged", flush=True)
+                else:
+                    start = time.perf_counter()
+                    _run(source, output, given[source], current, results)
+                    print(f"{time.perf_counter() - start:.1f} s", flush=True)
+            earlier = [*earlier[:1], _record(output)]
+    return [executed / source.name for source in chosen]
+
+
+@contextmanager
+def _alone(executed: Path) -> Iterator[None]:
+    """Hold the folder of executed notebooks: two runs at once would write over one another's results."""
+    executed.mkdir(parents=True, exist_ok=True)
+    with (executed / ".lock").open("w") as file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError as error:
+            raise DhaError(f"another run is at work in {executed}; wait until it has ended") from error
+        yield
+
+
+def _choose(sources: list[Path], only: Sequence[str]) -> list[Path]:
+    chosen = set()
+    for wanted in only:
+        found = [source for source in sources if wanted == source.stem or wanted.zfill(2) == source.stem[:2]]
+        if not found:
+            raise DhaError(f"no notebook {wanted!r}; there are: {', '.join(path.stem for path in sources)}")
+        chosen.update(found)
+    return [source for source in sources if source in chosen or not only]
+
+
+def _check_taken(name: str, chosen: list[Path], takes: dict[Path, dict]) -> None:
+    """Raise unless one of the chosen notebooks takes a parameter."""
+    choose("parameter", name, dict.fromkeys(known for names in takes.values() for known in names))
+    if not any(name in takes[source] for source in chosen):
+        these = ", ".join(source.stem for source in chosen)
+        takers = ", ".join(source.stem for source, names in takes.items() if name in names)
+        raise ParameterError(f"parameter {name} is not taken by {these}; taken by {takers}")
+
+
+def _record(output: Path) -> dict:
+    """Return what `_run` stored in an executed notebook: its fingerprint and the files that it wrote."""
+    try:
+        return json.loads(output.read_text("utf-8"))["metadata"]["dha"]
+    except (OSError, ValueError, KeyError):
+        return {}
+
+
+def _parameters_of(output: Path, parameters: dict) -> dict:
+    """Return the parameters that an executed notebook was given; none if it was run on another data set than is asked for."""
+    try:
+        given = json.loads(output.read_text("utf-8"))["metadata"]["papermill"]["parameters"]
+    except (OSError, ValueError, KeyError):
+        return {}
+    same = all(given.get(name) == parameters.get(name) for name in ("dataset", "results"))
+    return given if same else {}
+
+
+def _is_fresh(record: dict, fingerprint: str, results: Path) -> bool:
+    files = record.get("files", {})
+    return record.get("fingerprint") == fingerprint and files == hash_files(
+        map(results.joinpath, files), results
+    )
+
+
+def _run(source: Path, output: Path, given: dict, fingerprint: str, results: Path) -> None:
+    """Execute one notebook and, once it has proved complete, move it to `output`."""
+    unfinished = output.parent / ".failed" / output.name
+    unfinished.parent.mkdir(parents=True, exist_ok=True)
+    before = list_files(results)
+    try:
+        notebook = _execute(source, unfinished, given)
+        fault = "" if _is_complete(notebook) else "the notebook ended before its last cell"
+    except PapermillExecutionError as error:
+        fault = f"{error.ename}: {error.evalue}"
+    except (RuntimeError, TimeoutError) as error:  # the kernel died or no longer answers
+        fault = f"{error} (too little memory?)"
+    except KeyboardInterrupt:
+        unfinished.unlink(missing_ok=True)
+        raise
+    if fault:
+        print("failed", flush=True)
+        raise _failure(unfinished, fault)
+
+    after = list_files(results)
+    changed = [name for name, stat in after.items() if before.get(name) != stat and not name.endswith(STORE)]
+    written = [results / name for name in changed]
+    notebook.metadata["dha"] = {"fingerprint": fingerprint, "files": hash_files(written, results)}
+    # Names instead of absolute paths: the executed notebook is published with the book.
+    notebook.metadata["papermill"].update(input_path=source.name, output_path=output.name)
+    nbformat.write(notebook, unfinished)
+    os.replace(unfinished, output)
+    with suppress(OSError):  # other notebooks may have failed before
+        unfinished.parent.rmdir()
+
+
+class _Announcements:
+    """Passes on what a notebook says of long work (`dha_utils.core.announcements`), and nothing else that it prints."""
+
+    def write(self, text: str) -> None:
+        for line in text.splitlines():
+            if line.startswith(PREFIX):
+                print(f"\n    {line.removeprefix(PREFIX)} ... ", end="", flush=True)
+
+    def flush(self) -> None:
+        """Do nothing: papermill asks for it."""
+
+
+def _execute(source: Path, output: Path, given: dict) -> nbformat.NotebookNode:
+    """Run a notebook in a kernel that talks through sockets in a private folder: no ports, no other users."""
+    # Not in $TMPDIR: a socket's path has at most 107 characters.
+    with tempfile.TemporaryDirectory(prefix="dha-", dir="/tmp", ignore_cleanup_errors=True) as folder:
+        connection = {"transport": "ipc", "ip": f"{folder}/k", "connection_file": f"{folder}/k.json"}
+        try:
+            return papermill.execute_notebook(
+                str(source),
+                str(output),
+                given,
+                kernel_name="python3",
+                progress_bar=False,
+                stdout_file=_Announcements(),
+                kernel_manager_class=InterpreterKernel,
+                config=Config(InterpreterKernel=connection),
+                # The user's IPython start-up files must not take part in the results.
+                extra_arguments=[f"--ipython-dir={folder}"],
+                # Default 4 s: too short for the outputs of a large cell on a busy machine.
+                iopub_timeout=60,
+            )
+        finally:
+            if InterpreterKernel.latest:
+                InterpreterKernel.latest.kill()
+
+
+def _is_complete(notebook: nbformat.NotebookNode) -> bool:
+    # papermill takes sys.exit() for success and marks cells "completed" that never ran: see the counts.
+    state = notebook.metadata["papermill"]
+    cells = [(cell.execution_count, cell.metadata["papermill"]["status"]) for cell in _code_cells(notebook)]
+    ran = all(count and status == "completed" for count, status in cells)
+    return ran and state["end_time"] is not None and not state["exception"]
+
+
+def _failure(unfinished: Path, fault: str) -> DhaError:
+    """Return the one line for a failed notebook; the cell is the last one that was started."""
+    cells = _code_cells(nbformat.read(unfinished, as_version=4))
+    number = sum(cell.metadata["papermill"]["start_time"] is not None for cell in cells)
+    line = next(iter(fault.strip().splitlines()), "")
+    return DhaError(f"{unfinished.name}, cell In [{number}]: {line}; the failed notebook is {unfinished}")
+
+
+def _code_cells(notebook: nbformat.NotebookNode) -> list[nbformat.NotebookNode]:
+    """Return the cells that a kernel executes and counts."""
+    return [cell for cell in notebook.cells if cell.cell_type == "code" and cell.source.strip()]

@@ -1,0 +1,231 @@
+"""What a notebook begins with: its parameters, checked, and one data set with its responses, sweeps and results.
+
+Every member of `Study` is one call into the package; what takes time is made when it is first asked for, and kept.
+"""
+
+import ast
+import atexit
+import json
+from collections.abc import Iterable, Mapping, MutableMapping
+from contextlib import ExitStack
+from functools import cached_property
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+from IPython import get_ipython
+from IPython.display import HTML, Markdown, display
+from matplotlib.figure import Figure
+
+from dha_utils.book.parameters import check_parameters
+from dha_utils.book.shown import quote
+from dha_utils.core.paths import repository
+from dha_utils.core.work import workers
+from dha_utils.criteria.selection import find_criterion
+from dha_utils.evaluation.crossvalidation import (
+    CrossValidation,
+    Selector,
+    cross_validate,
+    cross_validate_many,
+)
+from dha_utils.figures.maps import set_style
+from dha_utils.findings.tables import random_table, results_table
+from dha_utils.networks.registry import outline
+from dha_utils.pruning.compressor import Trial
+from dha_utils.responses.table import Responses
+from dha_utils.studies.inputs import Inputs, load_inputs, start_from
+from dha_utils.studies.results import Results
+from dha_utils.studies.scores import FoldScores, load_fold_scores
+from dha_utils.studies.sweeps import Cell, cells, sweep
+from dha_utils.studies.trials import CompressionStudy, has_audio, load_study, run_trials
+
+_BEGUN = ExitStack()
+"""Who does the work of the notebook, until it ends."""
+
+atexit.register(_BEGUN.close)
+
+
+def begin(name: str, namespace: MutableMapping[str, object]) -> "Study":
+    """Check a notebook's parameters, put the checked values back, and return its study.
+
+    Says in one line where the numbers come from. Until the notebook ends its work is done by the workers that its parameters name
+    (`dha_utils.workers`). From here on, cells that start with ``%%say`` show their text with the
+    numbers that it refers to.
+
+    Parameters
+    ----------
+    name : str
+        Name of the notebook, such as ``09_curves``.
+    namespace : dict
+        The notebook's ``globals()``.
+
+    Raises
+    ------
+    ParameterError
+        If a parameter is unknown, missing or wrong.
+    """
+    declared = declared_parameters(repository() / "notebooks" / f"{name}.ipynb")
+    given = vars(check_parameters(namespace, declared))
+    namespace |= given
+    set_style()
+    if shell := get_ipython():
+        shell.register_magic_function(lambda line, cell: display(Markdown(quote(cell))), "cell", "say")
+    _BEGUN.close()  # where the cell is run again
+    _BEGUN.enter_context(workers(given.pop("scheduler", None), given.pop("workers", None)))
+    study = Study(name.partition("_")[2], **given)
+    print(study.inputs.source if {"rate", "rates"} & given.keys() else study.read("responses")["source"])
+    return study
+
+
+def declared_parameters(notebook: Path) -> list[str]:
+    """Return the names that the cell tagged ``parameters`` of a notebook sets."""
+    cells = json.loads(notebook.read_text(encoding="utf-8"))["cells"]
+    tagged = (cell for cell in cells if "parameters" in cell["metadata"].get("tags", []))
+    return [node.targets[0].id for cell in tagged for node in ast.parse("".join(cell["source"])).body]
+
+
+class Study:
+    """A data set as the notebooks look at it.
+
+    Parameters
+    ----------
+    name : str
+        What the results file of the notebook is called.
+    dataset, root, rate, results, full, classifier
+        As in `dha_utils.book.parameters`; those that a notebook does not take have their usual values.
+    **others
+        Parameters that concern the notebook alone.
+    """
+
+    def __init__(
+        self,
+        name: str,
+        *,
+        dataset: str,
+        root: str | None = None,
+        rate: int | None = None,
+        results: str | None = None,
+        full: bool = False,
+        classifier: str = "converging",
+        **others: object,
+    ):
+        self.name, self.dataset, self.root, self.anew = name, dataset, root, full
+        self.rate = rate or next(iter(others.get("rates", ())), outline().rate)
+        self.results, self.classifier = Results(dataset, results), classifier
+        self.others = others
+
+    @cached_property
+    def inputs(self) -> Inputs:
+        """All that is taken from audio, made by the first notebook and found by the others."""
+        if "duration" not in self.others:
+            rates = sorted({self.rate, *self.others.get("rates", ())})
+            return start_from(self.dataset, rates, self.root, self.results.folder)
+        inputs = load_inputs(
+            self.dataset,
+            root=self.root,
+            folder=self.results.folder,
+            **self.others,
+        )
+        inputs.save(self.results.folder)
+        return inputs
+
+    @property
+    def responses(self) -> Responses:
+        """Pooled responses at the rate of the notebook."""
+        return self.inputs.responses[self.rate]
+
+    @cached_property
+    def _scores(self) -> tuple[FoldScores, list[dict], str]:
+        found = load_fold_scores(self.responses, self.results.folder, dataset=self.dataset, root=self.root)
+        print(found[2])
+        return found
+
+    @property
+    def scores(self) -> FoldScores:
+        """Scores of the criteria that need full maps or weights."""
+        return self._scores[0]
+
+    @property
+    def slips(self) -> list[dict]:
+        """Effects of the slips of the released code (`dha_utils.studies.scores.slip_effects`)."""
+        return self._scores[1]
+
+    @cached_property
+    def whole(self) -> CrossValidation:
+        """The ensemble with all maps."""
+        return self.cross_validate()
+
+    @property
+    def recordings(self) -> np.ndarray:
+        """The recording of every clip that is tested, shape (clips,)."""
+        return self.responses.tested().recordings
+
+    def cross_validate(self, select: Selector | None = None, *, rate: int | None = None) -> CrossValidation:
+        """Return a run of the ensemble, at another rate (Hz) if that is given."""
+        if select is None and rate == self.rate:
+            return self.whole
+        responses = self.inputs.responses[rate or self.rate]
+        return cross_validate(responses, select, classifier=self.classifier)
+
+    def cross_validate_many(self, selectors: Mapping[str, Selector | None]) -> dict[str, CrossValidation]:
+        """Return a run of the ensemble for every way to select maps."""
+        return cross_validate_many(self.responses, selectors, classifier=self.classifier)
+
+    def cells(self, criteria: str | Iterable[str], keep: float | Iterable[float], **options) -> list[Cell]:
+        """Return cells with the classifier of the notebook; arguments as in `dha_utils.cells`."""
+        return cells(criteria, keep, **{"classifier": self.classifier} | options)
+
+    def sweep(self, cells: Iterable[Cell]) -> list[dict]:
+        """Evaluate cells, those that are not kept; one record each."""
+        wanted = list(cells)
+        computed = all(find_criterion(cell.criterion).needs == "responses" for cell in wanted)
+        return sweep(
+            self.responses,
+            wanted,
+            fold_scores=None if computed else self.scores,
+            full=self.anew,
+            store=self.results.folder,
+        )
+
+    def table(self, records: list[dict]) -> pd.DataFrame:
+        """Return records of sweeps or of trials beside the ensemble with all maps, one row each."""
+        return results_table(records, self.whole)
+
+    def against_random(self, records: list[dict], fusion: str = "all", **options) -> pd.DataFrame:
+        """Return what a criterion is worth against random maps (`dha_utils.findings.tables.random_table`)."""
+        return random_table(records, self.recordings, fusion, **options)
+
+    @cached_property
+    def compression(self) -> CompressionStudy:
+        """Audio and activations in the full network, from which smaller networks are made; needs the audio."""
+        return load_study(self.responses, self.dataset, self.root)
+
+    def trials(self, trials: Iterable[Trial]) -> list[dict]:
+        """Evaluate smaller networks, those that are not kept; one record each."""
+        return run_trials(
+            trials,
+            self.responses,
+            lambda: self.compression,
+            full=self.anew and has_audio(self.root),
+            store=self.results.folder,
+        )
+
+    def figure(self, name: str, figure: Figure, alt: str) -> HTML:
+        """Keep a figure and show it; `alt` says what it shows to those who do not see it."""
+        return self.results.save_figure(name, figure, alt)
+
+    def read(self, name: str) -> dict:
+        """Return the numbers of a notebook."""
+        return self.results.read(name, **self._parameters)
+
+    def write(self, *parameters: str, **numbers: object) -> None:
+        """Keep the numbers of this notebook: first some of its parameters, by name (``"rate keep"``, or one by one).
+
+        Tables become lists of rows, or objects where their index has names (`dha_utils.studies.results.nested`).
+        """
+        names = " ".join(parameters).split()
+        self.results.write(self.name, {name: self._parameters[name] for name in names} | numbers)
+
+    @property
+    def _parameters(self) -> dict[str, object]:
+        return {"dataset": self.dataset, "rate": self.rate, "classifier": self.classifier} | self.others

@@ -1,0 +1,5 @@
+"""The command `dha`."""
+
+from dha_utils.cli.main import app
+
+__all__ = ["app"]

@@ -1,0 +1,72 @@
+"""Where things are (cache, audio, this repository), and how files are written so that none is half-made."""
+
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from uuid import uuid4
+
+import platformdirs
+
+STORE = ".jsonl"
+"""Ending of a file that several notebooks add to: none of them is out of date because another did."""
+
+
+def cache_dir() -> Path:
+    """Return the folder for downloads (absolute): ``$DHA_CACHE``, or the platform's user cache."""
+    return Path(os.environ.get("DHA_CACHE") or platformdirs.user_cache_dir("dha")).expanduser().resolve()
+
+
+def data_dir() -> Path | None:
+    """Return the folder that holds audio data sets, or None: ``$DHA_DATA`` (absolute; empty: none at all).
+
+    Where that is not set, it is `fetch_dir`, if something was fetched into it.
+    """
+    value = os.environ.get("DHA_DATA")
+    if value is None:
+        return fetch_dir() if fetch_dir().is_dir() else None
+    return Path(value).expanduser().resolve() if value else None
+
+
+def fetch_dir() -> Path:
+    """Return where data sets are fetched to: ``$DHA_DATA``, or ``dha`` in the platform's folder for user data."""
+    return Path(os.environ.get("DHA_DATA") or platformdirs.user_data_dir("dha")).expanduser().resolve()
+
+
+def repository() -> Path:
+    """Return the folder of ``notebooks/``, ``book/`` and ``data/`` (the package is installed in place)."""
+    return Path(__file__).resolve().parents[2]
+
+
+def bundled(dataset: str) -> Path:
+    """Return the folder of the committed artifacts of a data set."""
+    return repository() / "data" / Path(dataset).name
+
+
+def probe_folder(folder: Path) -> None:
+    """Make a folder, and write to it: an OSError is wanted before hours of work are done for it, not after."""
+    folder.mkdir(parents=True, exist_ok=True)
+    with atomic_write(folder / ".probe") as probe:
+        probe.write_bytes(b"probe")
+    (folder / ".probe").unlink()
+
+
+@contextmanager
+def atomic_write(path: str | os.PathLike) -> Iterator[Path]:
+    """Yield a temporary path beside `path`; move it there on success, remove it on any error.
+
+    A reader therefore sees the old file or the new one, never half of one, and a full disk or a kill
+    leaves nothing under the final name.
+    """
+    path = Path(path)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    # Every writer has a name of its own, so that two at once do not share a file.
+    temporary = path.with_name(f".{path.name}.{uuid4().hex}.part")
+    try:
+        temporary.touch(exist_ok=False)
+        rights = temporary.stat().st_mode
+        yield temporary
+        temporary.chmod(rights)  # safetensors takes them from everyone but the owner
+        os.replace(temporary, path)
+    finally:
+        temporary.unlink(missing_ok=True)

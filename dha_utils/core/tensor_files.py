@@ -1,0 +1,55 @@
+"""Files of named arrays with one JSON header (safetensors): no pickle, and either whole or not there."""
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+
+import numpy as np
+from safetensors import SafetensorError, safe_open
+from safetensors.numpy import save_file
+
+from dha_utils.core.errors import DataError
+from dha_utils.core.paths import atomic_write
+
+
+def save_tensors(path: str | Path, arrays: Mapping[str, np.ndarray], header: Mapping | None = None) -> None:
+    """Write arrays and, if there is one, a header in JSON types, atomically.
+
+    The file has one key of metadata only: with several their order, and so the file's bytes, would vary between runs.
+    """
+    with atomic_write(Path(path)) as temporary:
+        metadata = {"dha": json.dumps(header, ensure_ascii=False)} if header else None
+        save_file(dict(arrays), temporary, metadata=metadata)
+
+
+def load_tensors(
+    path: str | Path, kind: str, advice: str, *needed: str
+) -> tuple[dict, dict[str, np.ndarray]]:
+    """Return the header and the arrays of a file written by `save_tensors`.
+
+    Parameters
+    ----------
+    path : path
+    kind : str
+        What it should hold, for the message of the error.
+    advice : str
+        What to do where there is no such file, likewise.
+    *needed : str
+        What the header must have.
+
+    Raises
+    ------
+    DataError
+        If the file is missing, damaged or of another kind.
+    """
+    if not Path(path).is_file():
+        raise DataError(f"{path}: no such file; {advice}")
+    try:
+        with safe_open(path, "numpy") as file:
+            header = json.loads((file.metadata() or {}).get("dha", "{}"))
+            arrays = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
+        if absent := {*needed} - {*header}:
+            raise LookupError(f"no {min(absent)} in its header")
+        return header, arrays
+    except (SafetensorError, OSError, LookupError, TypeError, ValueError) as error:
+        raise DataError(f"{path}: not a file of {kind}, or damaged ({error}); make it again") from error

@@ -1,0 +1,1 @@
+"""From responses and keep masks to accuracies, their intervals and comparisons."""

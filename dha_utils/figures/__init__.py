@@ -1,0 +1,62 @@
+"""The figures of the book, one function each."""
+
+from dha_utils.figures.dimension import dimensions, silence_by_class, silence_by_tap, similarity, unexplained
+from dha_utils.figures.ensemble import (
+    against_random,
+    cost_of_ignoring,
+    curves,
+    forest,
+    overlap,
+    percent_axis,
+    tap_accuracies,
+    tap_curves,
+    tap_differences,
+    with_all_maps,
+)
+from dha_utils.figures.maps import (
+    carried_variance,
+    class_means,
+    effect_sizes,
+    example_maps,
+    margin_curves,
+    pair_counts,
+    readable,
+    set_style,
+    shares,
+    spectrograms,
+    without_each_recording,
+)
+from dha_utils.figures.pruning import compensations, frontier, layer_costs, speeds
+
+__all__ = [
+    "against_random",
+    "carried_variance",
+    "class_means",
+    "compensations",
+    "cost_of_ignoring",
+    "curves",
+    "dimensions",
+    "effect_sizes",
+    "example_maps",
+    "forest",
+    "frontier",
+    "layer_costs",
+    "margin_curves",
+    "overlap",
+    "pair_counts",
+    "percent_axis",
+    "readable",
+    "set_style",
+    "shares",
+    "silence_by_class",
+    "silence_by_tap",
+    "similarity",
+    "spectrograms",
+    "speeds",
+    "tap_accuracies",
+    "tap_curves",
+    "tap_differences",
+    "unexplained",
+    "with_all_maps",
+    "without_each_recording",
+]

@@ -1,0 +1,1 @@
+"""From the results of experiments to tables and outcomes."""

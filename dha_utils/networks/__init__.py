@@ -1,0 +1,1 @@
+"""The network contract, the networks that fulfil it, and their weights."""

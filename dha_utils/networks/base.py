@@ -1,0 +1,347 @@
+"""What the rest asks of a network: a chain of named modules, the points at which its maps are read, and what goes in.
+
+Conventions: a *layer* is a convolution with all that comes behind it, up to the next one, and bears the name of the convolution;
+all these modules give the same maps. A *tap* is a module whose maps are read. Maps are ``(clips, maps, *positions)``: one axis of
+positions for sounds, two for spectrograms. Waveforms are ``(clips, samples)``, mono, float32 in [-1, 1].
+
+A network of one's own is a subclass, or an instance, of `Network`; all but `Network.prepare` has a default.
+"""
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from copy import deepcopy
+from math import prod
+from typing import NamedTuple, Self
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+from torch.func import functional_call
+from torch.nn import functional as F
+
+from dha_utils.core.errors import DataError, ParameterError, closest
+
+CONVOLUTIONS = (nn.Conv1d, nn.Conv2d)
+NORMS = (nn.BatchNorm1d, nn.BatchNorm2d)
+
+BATCH = 8
+"""Clips that go through a layer at a time: what is held beside its maps stays below 100 MB."""
+
+POSITIONS = 50_000
+"""About the most observations that a layer is fitted on, a hundred for each weight of a filter; conv2 has a million."""
+
+
+class ConvLayer(NamedTuple):
+    """A convolution, the batch norm behind it (None: there is none), and the names of all modules that give its maps."""
+
+    conv: nn.Conv1d | nn.Conv2d
+    norm: nn.BatchNorm1d | nn.BatchNorm2d | None
+    stages: tuple[str, ...]
+
+
+class Network(nn.Module):
+    """A convolutional chain with taps.
+
+    Parameters
+    ----------
+    chain : dict of str to Module
+        What the maps pass, in order; from a convolution on. They become submodules of these names.
+    taps : sequence of str
+        Names of the modules whose maps are read, from the input upwards.
+    name : str
+        What it is called in `dha_utils.networks.registry.NETWORKS` and in the provenance of responses.
+    rate : int
+        Hz; the rate of the sounds that it knows.
+    min_samples : int
+        Shortest waveform, in samples, for which every tap has at least one position.
+    heads : dict of str to Module
+        Convolutions that read the last maps; they play no part in the taps.
+    kernels : dict of str to (int, float)
+        Tap -> degree and gamma of its classifier's kernel, where somebody has set them.
+    sums : dict of str to sequence of str
+        Name -> taps whose scores are summed, beside the sum of all (`dha_utils.fusions`).
+    settings : dict
+        What tells it from others of its name, in JSON types: a part of the provenance, and what its maker is called with.
+
+    Raises
+    ------
+    ParameterError
+        If a tap is none of the modules, or the chain does not begin with a convolution.
+    """
+
+    def __init__(
+        self, chain: Mapping[str, nn.Module], taps: Sequence[str], *, name: str, rate: int, min_samples: int,
+        heads: Mapping[str, nn.Module] | None = None, kernels: Mapping[str, tuple[int, float]] | None = None,
+        sums: Mapping[str, Sequence[str]] | None = None, settings: Mapping[str, object] | None = None,
+    ):  # fmt: skip
+        super().__init__()
+        self.chain, self.heads = tuple(chain), tuple(heads or {})
+        for own, module in {**chain, **(heads or {})}.items():
+            self.add_module(own, module)
+        self.taps, self.name, self.rate, self.min_samples = tuple(taps), name, rate, min_samples
+        self.kernels, self.sums, self.settings = dict(kernels or {}), dict(sums or {}), dict(settings or {})
+        if not self.chain or not isinstance(chain[self.chain[0]], CONVOLUTIONS):
+            raise ParameterError(
+                f"network {name!r} begins with no convolution: put what comes before into prepare"
+            )
+        for tap in self.taps:
+            self.layer_of(tap)
+
+    def prepare(self, waveforms: Tensor) -> Tensor:
+        """Return what the first module sees for waveforms (clips, samples): here ``(clips, 1, samples)``."""
+        return waveforms.unsqueeze(1)
+
+    @property
+    def layers(self) -> dict[str, ConvLayer]:
+        """Name -> layer, from the input upwards."""
+        found: dict[str, list] = {}
+        for name in self.chain:
+            module = self.get_submodule(name)
+            if isinstance(module, CONVOLUTIONS):
+                current = found[name] = [module, None, ()]
+            elif isinstance(module, NORMS):
+                current[1] = module
+            current[2] += (name,)
+        return {name: ConvLayer(*parts) for name, parts in found.items()}
+
+    def layer_of(self, tap: str) -> str:
+        """Return the name of the layer that makes a tap's maps.
+
+        Raises
+        ------
+        ParameterError
+            If it names no module of the chain.
+        """
+        for name, layer in self.layers.items():
+            if tap in layer.stages:
+                return name
+        raise ParameterError(
+            f"tap {tap!r} names no module of {self.name}{closest(tap, self.chain)}; its taps: {', '.join(self.taps)}"
+        )
+
+    @property
+    def last_taps(self) -> dict[str, str]:
+        """Layer -> the last of its taps, whose maps the next layer sees; layers without a tap are left out."""
+        return {self.layer_of(tap): tap for tap in self.taps}
+
+    @property
+    def widths(self) -> dict[str, int]:
+        """Layer -> its number of maps."""
+        return {name: layer.conv.out_channels for name, layer in self.layers.items()}
+
+    @property
+    def tap_maps(self) -> dict[str, int]:
+        """Tap -> its number of maps."""
+        widths = self.widths
+        return {tap: widths[self.layer_of(tap)] for tap in self.taps}
+
+    def stages(self, waveforms: Tensor) -> Iterator[tuple[str, Tensor]]:
+        """Yield ``(name, maps)`` after every module of the chain, in order.
+
+        Parameters
+        ----------
+        waveforms : Tensor, shape (clips, samples), float32
+
+        Yields
+        ------
+        name : str
+        maps : Tensor, shape (clips, maps, *positions)
+
+        Raises
+        ------
+        DataError
+            If the waveforms are not a matrix or too short for the deepest layer.
+        """
+        check_waveforms(waveforms, self.min_samples)
+        x = self.prepare(waveforms)
+        for name in self.chain:
+            x = self.get_submodule(name)(x)
+            yield name, x
+
+    def features(self, waveforms: Tensor) -> Iterator[tuple[str, Tensor]]:
+        """Yield ``(name, maps)`` at the taps; arguments and errors as in `stages`."""
+        return ((name, maps) for name, maps in self.stages(waveforms) if name in self.taps)
+
+    def forward(self, waveforms: Tensor) -> tuple[Tensor, ...]:
+        """Return what every head makes of the last maps; arguments and errors as in `stages`."""
+        *_, (_, maps) = self.stages(waveforms)
+        return tuple(self.get_submodule(head)(maps) for head in self.heads)
+
+    def layer_output(self, name: str, x: Tensor) -> Tensor:
+        """Return what a layer hands on for its input (clips, maps, *positions), a few clips at a time."""
+        outputs = []
+        for part in x.split(BATCH):
+            for stage in self.layers[name].stages:
+                part = self.get_submodule(stage)(part)
+            outputs.append(part)
+        return torch.cat(outputs)
+
+    def shapes(self, n_samples: int) -> dict[str, tuple[int, ...]]:
+        """Return module -> shape ``(maps, *positions)`` of what it gives for one clip; nothing is computed.
+
+        Raises
+        ------
+        ParameterError
+            If the clip is too short.
+        """
+        if n_samples < self.min_samples:
+            raise ParameterError(f"n_samples is {n_samples!r}, the network needs at least {self.min_samples}")
+        x = self.prepare(torch.zeros(1, n_samples, device=next(self.parameters()).device)).to("meta")
+        shapes = {}
+        for name in self.chain:
+            module = self.get_submodule(name)
+            x = functional_call(module, {key: t.to("meta") for key, t in module.state_dict().items()}, (x,))
+            shapes[name] = tuple(x.shape[1:])
+        return shapes
+
+    def check_duration(self, duration: float | None, rate: int) -> float:
+        """Return the seconds that a file must have at least: none where all are padded to a duration.
+
+        Raises
+        ------
+        ParameterError
+            If the duration (s) is too short for the network at a rate (Hz).
+        """
+        shortest = self.min_samples / rate
+        if duration is None:
+            return shortest
+        if round(duration * rate) < self.min_samples:
+            raise ParameterError(
+                f"a duration of {duration:g} s is too short for the network at {rate} Hz: give at least {shortest:.3f}"
+            )
+        return 0.0
+
+    def fast(self, device: torch.device | str = "cpu", dtype: torch.dtype = torch.float32) -> "Taps":
+        """Return the function that gives what `features` gives, on a device and in a precision; quicker, where a network can."""
+        return Taps(self, device, dtype)
+
+    def check_prunable(self) -> None:
+        """Raise a ParameterError if this network is not to be made smaller."""
+
+    def narrow(self, kept: Mapping[str, np.ndarray]) -> Self:
+        """Return a copy with some channels of every layer, and of what reads them the weights for these alone.
+
+        Parameters
+        ----------
+        kept : dict of str to ndarray of int
+            Layer -> channels that stay, in this order; layers that are not named stay whole.
+        """
+        small = deepcopy(self)
+        below = None
+        for name, (conv, norm, _) in small.layers.items():
+            rows = torch.from_numpy(np.asarray(kept.get(name, np.arange(conv.out_channels))))
+            slice_channels(conv, rows, below)
+            if norm is not None:
+                slice_channels(norm, rows)
+            below = rows
+        for head in small.heads:
+            slice_channels(small.get_submodule(head), None, below)
+        return small
+
+
+class Taps:
+    """The maps of a network's taps by the plain path, on a device and in a precision.
+
+    Attributes
+    ----------
+    device : torch.device
+    min_samples : int
+        As of the network.
+    """
+
+    def __init__(self, network: Network, device: torch.device | str, dtype: torch.dtype):
+        self.device, self.dtype, self.min_samples = torch.device(device), dtype, network.min_samples
+        plain = (self.device.type, dtype) == ("cpu", torch.float32)
+        self.network = network if plain else deepcopy(network).to(self.device, dtype)
+
+    def __call__(self, waveforms: Tensor) -> Iterator[tuple[str, Tensor]]:
+        """Yield ``(name, maps)`` at the taps; a tap's maps may be overwritten once the next is asked for."""
+        return self.network.features(waveforms.to(self.device, self.dtype))
+
+    def pool_pieces(self, pieces: Iterable[np.ndarray]) -> dict[str, np.ndarray]:
+        """Return the averages over all positions of a sound that comes in pieces, each (samples,): tap -> (maps,), float32."""
+        with torch.inference_mode():
+            whole = torch.from_numpy(np.concatenate(list(pieces)))[None]
+            return {tap: mean_over_positions(maps)[0].numpy(force=True) for tap, maps in self(whole)}
+
+
+def layer_activations(network: Network, waveforms: np.ndarray) -> list[Tensor]:
+    """Return what every layer sees, and what the last one hands on.
+
+    Parameters
+    ----------
+    network : Network
+    waveforms : ndarray, shape (clips, samples), float32
+        In [-1, 1].
+
+    Returns
+    -------
+    list of Tensor, each shape (clips, maps, *positions), float32
+        One more than there are layers; 0.9 MB in all for a clip of 5 s at 22 050 Hz.
+
+    Raises
+    ------
+    DataError
+        If the waveforms are not a matrix or too short for the network.
+    """
+    x = torch.from_numpy(np.ascontiguousarray(waveforms, np.float32))
+    check_waveforms(x, network.min_samples)
+    with torch.inference_mode():
+        activations = [network.prepare(x)]
+        for name in network.layers:
+            activations.append(network.layer_output(name, activations[-1]))
+    return activations
+
+
+def windows(x: Tensor, conv: nn.Module) -> Iterator[Tensor]:
+    """Yield, for a few clips at a time, what a convolution sees at its positions: (positions, maps_in * kernel).
+
+    Of more than `POSITIONS` positions in all, every second, third, ... along the last axis is taken: neighbouring windows are
+    nearly the same.
+    """
+    axes = list(zip(x.shape[2:], conv.kernel_size, conv.stride, conv.padding, strict=True))
+    positions = prod(
+        (length + 2 * padding - kernel) // stride + 1 for length, kernel, stride, padding in axes
+    )
+    every = max(1, len(x) * positions // POSITIONS)
+    ends = [padding for *_, padding in reversed(axes) for _ in range(2)]
+    for batch in x.split(BATCH):
+        unfolded = F.pad(batch, ends)
+        for axis, (_, kernel, stride, _) in enumerate(axes, 2):
+            step = stride * every if axis == x.ndim - 1 else stride
+            unfolded = unfolded.unfold(axis, kernel, step)
+        yield unfolded.movedim(1, len(axes) + 1).reshape(-1, batch.shape[1] * prod(conv.kernel_size))
+
+
+def mean_over_positions(maps: Tensor) -> Tensor:
+    """Return the average of every map over its positions, (clips, maps), float32."""
+    return maps.flatten(2).mean(dim=2, dtype=torch.float32)
+
+
+def check_waveforms(waveforms: Tensor, min_samples: int) -> None:
+    """Raise a DataError unless `waveforms` is (clips, samples) and long enough for the deepest layer."""
+    if waveforms.ndim != 2 or waveforms.shape[1] < min_samples:
+        raise DataError(
+            f"waveforms have shape {tuple(waveforms.shape)}, expected (clips, samples) with at least "
+            f"{min_samples} samples: pad the clips to a longer duration"
+        )
+
+
+def slice_channels(module: nn.Module, rows: Tensor | None, columns: Tensor | None = None) -> None:
+    """Cut a convolution or a batch norm, in place, to some output channels (rows) and input channels (columns); None: all."""
+    for name, tensor in list(module.state_dict().items()):
+        if not tensor.ndim:  # batch norm's counter of updates
+            continue
+        if rows is not None:
+            tensor = tensor[rows]
+        if columns is not None and name == "weight":
+            tensor = tensor[:, columns]
+        is_parameter = name in dict(module.named_parameters())
+        setattr(module, name, nn.Parameter(tensor) if is_parameter else tensor)
+    sizes = (
+        {"num_features": rows}
+        if isinstance(module, NORMS)
+        else {"out_channels": rows, "in_channels": columns}
+    )
+    for name, channels in sizes.items():
+        if channels is not None:
+            setattr(module, name, len(channels))

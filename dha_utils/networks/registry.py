@@ -1,0 +1,147 @@
+"""The networks that are known by name, and the files that ``dha prune`` makes of them.
+
+A network of one's own is used by handing it over; to be known by name, in all that starts from kept responses, it gets an entry
+in `NETWORKS`.
+"""
+
+import json
+from collections.abc import Callable, Mapping
+from functools import cache
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+import torch
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save_file
+
+from dha_utils.core.errors import DataError, choose
+from dha_utils.core.paths import atomic_write
+from dha_utils.networks.base import Network
+from dha_utils.networks.soundnet import SoundNet, load_soundnet
+
+DEFAULT = "soundnet8"
+"""The network behind responses that name none."""
+
+
+class Entry(NamedTuple):
+    """How to make a network, with any weights, and how to load it with its own; both take its `Network.settings`."""
+
+    make: Callable[..., Network]
+    load: Callable[..., Network]
+
+
+NETWORKS = {"soundnet8": Entry(SoundNet, load_soundnet)}
+"""Name -> network."""
+
+
+def load_network(source: str | Path | Network = DEFAULT, **settings) -> Network:
+    """Return a network, ready for use.
+
+    Parameters
+    ----------
+    source : str, path or Network
+        A name in `NETWORKS`, a file made by ``dha prune``, or a network, which is given back.
+    **settings
+        Of the network, where it is named, such as ``padding``.
+
+    Raises
+    ------
+    ParameterError
+        If there is no network of this name.
+    DataError
+        If the file is missing, damaged or of another kind.
+    """
+    if isinstance(source, Network):
+        return source
+    if str(source).endswith(".safetensors"):
+        return read_network(source)[0]
+    return _entry(str(source)).load(**settings)
+
+
+def outline(name: str = DEFAULT, **settings) -> Network:
+    """Return a network without its weights: what there is to know of layers, taps and costs, in no memory and no time."""
+    return _outline(_entry(name), **settings)
+
+
+@cache
+def _outline(entry: Entry, **settings) -> Network:
+    with torch.device("meta"):
+        return entry.make(**settings).eval().requires_grad_(False)
+
+
+def network_behind(provenance: Mapping) -> Network | None:
+    """Return the outline of the network that responses of this provenance come from; None where it is not known by name."""
+    name = provenance.get("network", DEFAULT)
+    return outline(name) if name in NETWORKS else None
+
+
+def load_behind(provenance: Mapping) -> Network:
+    """Return the network that responses of this provenance come from, with its weights."""
+    name, parameters = provenance.get("network", DEFAULT), provenance["parameters"]
+    settings = {key: parameters.get(key, usual) for key, usual in outline(name).settings.items()}
+    return load_network(name, **settings)
+
+
+def save_network(path: str | Path, network: Network, metadata: Mapping) -> None:
+    """Write a network, full or pruned, with what is to be known of it, atomically.
+
+    Parameters
+    ----------
+    path : path
+        A safetensors file.
+    network : Network
+    metadata : dict
+        JSON types.
+    """
+    header = {
+        "network": network.name, "settings": network.settings, "widths": list(network.widths.values()),
+        "metadata": dict(metadata),
+    }  # fmt: skip
+    tensors = {
+        name: tensor.contiguous() for name, tensor in network.state_dict().items() if tensor.ndim
+    }  # batch norm's update counter is no weight
+    with atomic_write(Path(path)) as temporary:
+        save_file(tensors, temporary, metadata={"dha": json.dumps(header, ensure_ascii=False)})
+
+
+def read_network(path: str | Path) -> tuple[Network, dict]:
+    """Read a network written by `save_network`.
+
+    Returns
+    -------
+    network : Network
+        In evaluation mode, without gradients.
+    metadata : dict
+
+    Raises
+    ------
+    DataError
+        If the file is missing, damaged or of another kind.
+    """
+    path = Path(path)
+    if not path.is_file():
+        raise DataError(f"{path}: no such file; `dha prune` makes one")
+    try:
+        with safe_open(path, "pt") as file:
+            header = json.loads(file.metadata()["dha"])
+            tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 - no dict
+        if "network" in header:
+            full = _entry(header["network"]).make(**header["settings"])
+        else:  # made when there was one network only
+            settings = {"input_scale": header["input_scale"], "padding": header.get("padding", "input")}
+            full = _entry(DEFAULT).make(**settings)
+        kept = {layer: np.arange(n) for layer, n in zip(full.widths, header["widths"], strict=True)}
+        small = full.narrow(kept)
+        counters = {name: t for name, t in small.state_dict().items() if not t.ndim}
+        small.load_state_dict(tensors | counters)
+        return small.eval().requires_grad_(False), header["metadata"]
+    except (SafetensorError, KeyError, TypeError, ValueError, RuntimeError) as error:
+        fault = str(error).splitlines()[0]
+        raise DataError(
+            f"{path}: not a network of `dha prune`, or damaged ({fault}); make it again"
+        ) from error
+
+
+def _entry(name: str) -> Entry:
+    return NETWORKS[choose("network", name, NETWORKS)]

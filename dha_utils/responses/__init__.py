@@ -1,0 +1,1 @@
+"""From waveforms to pooled responses, one number per clip and feature map."""

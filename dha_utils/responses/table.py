@@ -1,0 +1,110 @@
+"""Pooled responses: one number per clip and feature map, at every tap; how they are kept and read back.
+
+Conventions: the *response* of a map to a clip is its average over time (global average pooling); responses of a tap
+are an array ``(clips, maps)``, float32, rows in the order of the clip table. Files are safetensors: plain
+arrays and one JSON header, no pickle.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+
+from dha_utils.core.errors import DataError, choose
+from dha_utils.core.tensor_files import load_tensors, save_tensors
+from dha_utils.datasets.clips import Labelled
+
+
+@dataclass(frozen=True)
+class Responses(Labelled):
+    """Responses of a set of clips, tap by tap.
+
+    Attributes
+    ----------
+    arrays : dict of str to ndarray, shape (clips, maps), float32
+        One array per tap.
+    table : DataFrame
+        One row per clip: clip, label, fold, recording and, where it is known, sound: what tells the clip's sound from any
+        other (`dha_utils.datasets.sound.hash_sound`).
+    provenance : dict
+        What the numbers were made from: data, weights, parameters, versions.
+
+    Examples
+    --------
+    >>> table = pd.DataFrame({"clip": ["a", "b"], "label": ["rain", "dog"], "fold": [1, 2], "recording": ["a", "b"]})
+    >>> responses = Responses({"pool1": np.zeros((2, 16), np.float32)}, table)
+    >>> responses["pool1"].shape, responses.classes, responses.y.tolist()
+    ((2, 16), ['dog', 'rain'], [1, 0])
+    """
+
+    arrays: Mapping[str, np.ndarray]
+    table: pd.DataFrame
+    provenance: dict = field(default_factory=dict)
+
+    def __post_init__(self):
+        for tap, array in self.arrays.items():
+            if array.ndim != 2 or len(array) != len(self.table):
+                raise DataError(
+                    f"responses of {tap} have shape {array.shape}, expected ({len(self.table)}, maps): one row per clip"
+                )
+            if not np.isfinite(array).all():
+                clip = self.table["clip"].iloc[int(np.flatnonzero(~np.isfinite(array).all(axis=1))[0])]
+                raise DataError(
+                    f"responses of {tap} to clip {clip} are not finite: are its samples far beyond full scale (1)? If not, "
+                    "extract them with precision float32"
+                )
+
+    def __getitem__(self, tap: str) -> np.ndarray:
+        """Return the responses of a tap, shape (clips, maps)."""
+        return self.arrays[choose("tap", tap, self.arrays, DataError)]
+
+    @property
+    def taps(self) -> tuple[str, ...]:
+        """Names of the taps, in the order of the network."""
+        return tuple(self.arrays)
+
+    def _rows(self, rows: np.ndarray) -> dict[str, object]:
+        return {"arrays": {tap: array[rows] for tap, array in self.arrays.items()}}
+
+    def shuffle_labels(self, seed: int) -> "Responses":
+        """Return the same responses with labels permuted over clips at random; folds stay."""
+        labels = np.random.default_rng(seed).permutation(self.table["label"].to_numpy())
+        return replace(self, table=self.table.assign(label=labels))
+
+    def perturb(self, seed: int, by: float = 1e-6) -> "Responses":
+        """Return the same responses, each times 1 plus a normal deviate of `by`: as another machine might give them."""
+        rng = np.random.default_rng(seed)
+        noise = {tap: 1 + by * rng.standard_normal(array.shape) for tap, array in self.arrays.items()}
+        arrays = {tap: (array * noise[tap]).astype(np.float32) for tap, array in self.arrays.items()}
+        # No longer what the sound gives: what is kept of the one must not be taken for the other.
+        return Responses(arrays, self.table.drop(columns="sound", errors="ignore"), self.provenance)
+
+    def matrix(self, taps: Sequence[str] | None = None) -> np.ndarray:
+        """Return the responses of several taps side by side, shape (clips, sum of maps); default: all taps."""
+        return np.concatenate([self[tap] for tap in taps or self.taps], axis=1)
+
+    def save(self, path: str | Path) -> None:
+        """Write to a safetensors file, atomically."""
+        header = {
+            "taps": self.taps,
+            "table": self.table.to_dict(orient="list"),
+            "provenance": self.provenance,
+        }
+        arrays = {tap: np.ascontiguousarray(array, np.float32) for tap, array in self.arrays.items()}
+        save_tensors(path, arrays, header)
+
+    @classmethod
+    def load(cls, path: str | Path) -> "Responses":
+        """Read a file written by `save`.
+
+        Raises
+        ------
+        DataError
+            If the file is missing, damaged or of another kind.
+        """
+        advice = "`dha extract` makes it, or run the earlier notebook first"
+        header, arrays = load_tensors(path, "responses", advice, "taps", "table", "provenance")
+        taps = {tap: arrays[tap] for tap in header["taps"]}
+        return cls(taps, pd.DataFrame(header["table"]), header["provenance"])

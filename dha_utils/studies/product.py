@@ -1,0 +1,114 @@
+"""What ``dha prune`` makes: a smaller network and its classifiers, from all clips of a data set, in files that others can run."""
+
+import sys
+from functools import partial
+from pathlib import Path
+
+from dha_utils.audio.inspection import usable_clips
+from dha_utils.core.errors import DataError
+from dha_utils.criteria.selection import find_filter_criterion
+from dha_utils.datasets import default_duration, load_clips
+from dha_utils.evaluation.crossvalidation import tap_layers
+from dha_utils.evaluation.ensemble import LayerEnsemble
+from dha_utils.networks.registry import load_network, save_network
+from dha_utils.pruning.compressor import Compressor, Trial, load_waveforms, network_responses, parse_size
+from dha_utils.pruning.cost import count_macs, saving
+from dha_utils.pruning.export import export_onnx, export_torch, save_ensemble
+from dha_utils.responses.provenance import extraction_provenance
+from dha_utils.responses.table import Responses
+
+COMPANIONS = (".skops", ".pt2", ".onnx")
+"""Endings of the files beside the network's: classifiers, and the network in two formats of others."""
+
+
+def make_product(
+    trial: Trial,
+    dataset: str,
+    network: Path,
+    *,
+    root: str | None = None,
+    rate: int,
+    force: bool = False,
+) -> list[str]:
+    """Make a smaller network and its classifiers, and write them; says on stderr what is being done.
+
+    Parameters
+    ----------
+    trial : Trial
+        How filters are chosen, how many stay, and how the loss is mended.
+    dataset : str
+        As for `dha_utils.load_clips`; all clips are training clips.
+    network : Path
+        File of the network, which ends in ``.safetensors``; beside it go ``.skops`` (classifiers), ``.pt2`` and ``.onnx``
+        (network).
+    root : path, optional
+        Folder of the audio.
+    rate : int
+        Hz.
+    force : bool
+        Overwrite files that are there.
+
+    Returns
+    -------
+    list of str
+        Lines that say what it saves, how far the exported network is from ours, and how large the files are.
+
+    Raises
+    ------
+    DataError
+        If the files cannot be written, or the sounds cannot be used.
+    ParameterError
+        If there is no such way to choose filters, or no such size.
+    """
+    classifiers, program, onnx = companions = [network.with_suffix(suffix) for suffix in COMPANIONS]
+    _check_files([network, *companions], force)
+    find_filter_criterion(trial.criterion)
+    parse_size(trial.size)
+    say = partial(print, file=sys.stderr, flush=True)
+    duration = default_duration(dataset)
+    clips = usable_clips(load_clips(dataset, root))
+    say(f"decoding {len(clips)} clips")
+    waveforms = load_waveforms(clips, rate, duration)
+    model = load_network()
+    say("running them through the full network")
+    parameters = {"rate": rate, "duration": duration, "channel": "mean"}
+    empty = Responses({}, clips.table.drop(columns="path"), extraction_provenance(clips, parameters, model))
+    compressor = Compressor(model, waveforms, network_responses(model, waveforms, empty))
+    say(f"removing filters ({trial.criterion}), then: {trial.compensation}")
+    small = compressor.small_network(trial)
+    say("training the classifiers")
+    responses = network_responses(small, waveforms, empty)
+    ensemble = LayerEnsemble(tap_layers(responses)).fit(responses.matrix(), responses.y)
+    metadata = parameters | {
+        "classes": responses.classes,
+        "trial": vars(trial),
+        "keep": {layer: kept.tolist() for layer, kept in compressor.keep(trial).items()},
+        "provenance": empty.provenance,
+    }
+    say("exporting")
+    n_samples = waveforms.shape[1]
+    export_torch(small, n_samples, program)
+    deviation = export_onnx(small, n_samples, onnx)
+    save_network(network, small, metadata)
+    save_ensemble(classifiers, ensemble)
+    full, now = count_macs(model, n_samples), count_macs(small, n_samples)
+    return [
+        *(
+            f"{name}: {now[kind].sum():,} of {full[kind].sum():,} ({saving(full[kind], now[kind]):.1%} fewer)"
+            for kind, name in (("macs", "multiply-accumulates"), ("parameters", "parameters"))
+        ),
+        f"ONNX and PyTorch differ by {deviation:.1e} at most, relative to a tap's largest value",
+        *(f"{file}  {file.stat().st_size / 1e6:.1f} MB" for file in [network, *companions]),
+    ]
+
+
+def _check_files(files: list[Path], force: bool) -> None:
+    """Raise where files could not be written, before hours of work are done for them."""
+    network = files[0]
+    if network.suffix != ".safetensors":
+        raise DataError(f"{network}: give a name that ends in .safetensors")
+    there = [file for file in files if file.exists()]
+    if there and not force:
+        raise DataError(f"{there[0]}: is there already; choose another name, or --force")
+    if not network.parent.is_dir():
+        raise DataError(f"{network.parent}: no such folder; make it first")

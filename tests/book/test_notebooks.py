@@ -1,0 +1,143 @@
+"""The notebooks as they are kept, and one run of all of them into a book."""
+
+import ast
+import re
+
+import nbformat
+import papermill
+import pytest
+from test_book import outside_requests
+
+from dha_utils.book.build import build
+from dha_utils.book.check import HEADLINES, read_number
+from dha_utils.book.parameters import PARAMETERS
+from dha_utils.book.runner import run_notebooks
+from dha_utils.core.paths import repository
+
+NOTEBOOKS = sorted((repository() / "notebooks").glob("*.ipynb"))
+
+
+each = pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)
+
+
+def code_cells(path):
+    """Return the cells of a notebook that hold code; those that start with ``%%say`` hold text."""
+    cells = nbformat.read(path, as_version=4).cells
+    return [cell for cell in cells if cell.cell_type == "code" and not cell.source.startswith("%%say")]
+
+
+def tags(cell):
+    return cell.metadata.get("tags", [])
+
+
+def code_lines(cell):
+    return [line for line in cell.source.splitlines() if line.strip() and not line.strip().startswith("#")]
+
+
+@each
+def test_kept_without_outputs_and_without_code_of_their_own(path):
+    notebook = nbformat.read(path, as_version=4)
+    nbformat.validate(notebook)
+    kept = [cell for cell in notebook.cells if cell.cell_type == "code"]
+    assert all(not cell.outputs and cell.execution_count is None for cell in kept)
+    definitions = (ast.FunctionDef, ast.ClassDef)
+    for cell in code_cells(path):
+        assert not [node for node in ast.walk(ast.parse(cell.source)) if isinstance(node, definitions)]
+
+
+@each
+def test_begin_with_parameters_and_a_study(path):
+    first, second, *others = code_cells(path)
+    assert "parameters" in tags(first)
+    assert not [cell for cell in (second, *others) if "parameters" in tags(cell)]
+    assert set(papermill.inspect_notebook(str(path))) <= set(PARAMETERS)
+    assert f'study = dha.begin("{path.stem}", globals())' in second.source
+
+
+@each
+def test_end_by_writing_what_they_found(path):
+    *others, last = code_cells(path)
+    assert "hide-input" in tags(last)
+    assert "study.write(" in last.source
+    assert not [cell for cell in others if "study.write(" in cell.source]
+
+
+@each
+def test_text_is_shown_alike_in_jupyterlab_and_in_the_book(path):
+    """Roles are Sphinx's; numbers in a cell that starts with ``%%say`` are put in by the package (`dha_utils.book.shown`)."""
+    for cell in nbformat.read(path, as_version=4).cells:
+        roles = set(re.findall(r"\{([a-z:]+)\}`", cell.source))
+        if cell.source.startswith("%%say"):
+            assert roles <= {"result"}
+            assert "remove-input" in tags(cell)
+            assert cell.metadata["jupyter"]["source_hidden"]
+        else:
+            assert not roles
+
+
+@each
+def test_code_is_short(path):
+    assert max(len(code_lines(cell)) for cell in code_cells(path)) <= 20
+
+
+def test_code_of_all_notebooks_is_short():
+    assert sum(len(code_lines(cell)) for path in NOTEBOOKS for cell in code_cells(path)) <= 800
+
+
+@pytest.fixture(scope="module")
+def built(tmp_path_factory):
+    """The whole book, from the bundled artifacts, in a folder of its own."""
+    root = tmp_path_factory.mktemp("book")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("DHA_DATA", "")
+        run_notebooks({"results": str(root / "results")}, executed=root / "executed")
+    build(repository(), root / "executed", root / "build")
+    return root
+
+
+def test_every_notebook_has_a_page(built):
+    pages = built / "build" / "_build" / "html" / "executed"
+    assert [path.stem for path in NOTEBOOKS] == sorted(path.stem for path in pages.glob("*.html"))
+
+
+def test_pages_ask_nothing_of_the_network_and_show_no_warnings(built):
+    for page in (built / "build" / "_build" / "html").rglob("*.html"):
+        text = page.read_text(encoding="utf-8")
+        assert outside_requests(text) == [], page.name
+        assert "Traceback (most recent call last)" not in text, page.name
+        assert "output stderr" not in text, page.name
+
+
+def test_in_a_whole_run_no_notebook_reads_the_reference(built):
+    pages = {path.stem: path.read_text("utf-8") for path in (built / "executed").glob("*.ipynb")}
+    assert [name for name, page in pages.items() if "from results/reference" in page] == []
+
+
+def test_headline_numbers_are_there(built):
+    assert HEADLINES
+    for headline in HEADLINES:
+        for folder in (built / "results" / "esc10", repository() / "results" / "reference" / "esc10"):
+            assert isinstance(read_number(folder, headline.file, headline.key), float)
+
+
+def test_headline_targets_are_met(built):
+    """What the project was asked to reach on ESC-10."""
+    results = built / "results" / "esc10"
+    best = read_number(results, "ensemble.json", "rates.22050.best.accuracy")
+    full = read_number(results, "ensemble.json", "rates.22050.all.accuracy")
+    change = read_number(results, "ensemble.json", "cost.estimate")
+    assert best >= 0.922 - 0.02
+    assert full >= best - 0.01
+    assert change > -0.03
+    assert read_number(results, "redundancy.json", "ignored_by_rank") == pytest.approx(0.89, abs=0.005)
+
+
+def test_pruning_targets_are_met(built):
+    """What the project was asked to reach with smaller networks."""
+    results = built / "results" / "esc10"
+    assert read_number(results, "frontier.json", "operating.macs") <= 0.4
+    assert read_number(results, "frontier.json", "operating.parameters") <= 0.15
+    assert read_number(results, "frontier.json", "operating.change") >= -0.01
+    best = read_number(results, "compensation.json", "psnet.explained_variance.refitted")
+    assert best >= read_number(results, "compensation.json", "full") - 0.01
+    assert best > read_number(results, "frontier.json", "psnet.accuracy")

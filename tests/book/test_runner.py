@@ -1,0 +1,220 @@
+import json
+import sys
+
+import nbformat
+import pytest
+from nbformat.v4 import new_code_cell, new_notebook
+from papermill.exceptions import PapermillExecutionError
+
+from dha_utils.book import fingerprint, runner
+from dha_utils.book.runner import run_notebooks
+from dha_utils.core.errors import DataError, DhaError, ParameterError
+
+WRITE = """
+from pathlib import Path
+Path(results).mkdir(parents=True, exist_ok=True)
+Path(results, {name!r}).write_text(str(keep))
+"""
+
+
+@pytest.fixture
+def repo(tmp_path, monkeypatch):
+    """An empty repository."""
+    root = tmp_path / "repo"
+    for folder in ("notebooks", "dha_utils", "data/esc10"):
+        (root / folder).mkdir(parents=True)
+    for module in (runner, fingerprint):
+        monkeypatch.setattr(module, "repository", lambda: root)
+    monkeypatch.setenv("DHA_DATA", "")
+    return root
+
+
+def write_notebook(root, name, *cells, parameters="keep = 0.5\nresults = None"):
+    notebook = new_notebook(
+        cells=[new_code_cell(parameters, metadata={"tags": ["parameters"]}), *map(new_code_cell, cells)],
+        metadata={
+            "kernelspec": {"name": "python3", "display_name": "Python 3", "language": "python"},
+            "language_info": {"name": "python"},
+        },
+    )
+    for number, cell in enumerate(notebook.cells):
+        cell["id"] = f"cell-{number}"
+    nbformat.write(notebook, root / "notebooks" / f"{name}.ipynb")
+
+
+def ran(capsys):
+    """Return the notebooks that the last call ran, from what it printed."""
+    lines = capsys.readouterr().out.splitlines()
+    return [line.split()[0] for line in lines if line.endswith(" s")]
+
+
+def test_runs_what_is_out_of_date_and_no_more(repo, capsys):
+    results = repo / "out"
+    given = {"keep": 0.25, "results": str(results)}
+    write_notebook(repo, "01_first", WRITE.format(name="first.txt"), "import sys\nprint(sys.executable)")
+    write_notebook(
+        repo,
+        "02_second",
+        WRITE.format(name="second.txt"),
+        "workers",
+        parameters="keep = 1\nresults = 0\nworkers = 1",
+    )
+    (repo / "notebooks" / "scratch.ipynb").write_text("no notebook of ours")
+
+    paths = run_notebooks(given)
+    out = capsys.readouterr().out
+    assert [line.split("...")[0].strip() for line in out.splitlines()] == ["01_first", "02_second"]
+    assert paths == [
+        repo / "book" / "executed" / "esc10" / f"{name}.ipynb" for name in ("01_first", "02_second")
+    ]
+    assert sorted(path.name for path in results.iterdir()) == ["first.txt", "second.txt"]
+    assert (results / "first.txt").read_text() == "0.25"
+    executed = json.loads(paths[0].read_text())
+    assert executed["cells"][-1]["outputs"][0]["text"] == [f"{sys.executable}\n"]
+    assert list(executed["metadata"]["dha"]["files"]) == ["first.txt"]
+    assert str(repo) not in json.dumps({**executed["metadata"]["papermill"], "parameters": None})
+    assert not (paths[0].parent / ".failed").exists()
+
+    run_notebooks(given | {"workers": 2})  # never changes a result
+    assert capsys.readouterr().out.count("unchanged") == 2
+
+    (results / "second.txt").write_text("touched")
+    run_notebooks(given)
+    assert ran(capsys) == ["02_second"]
+    assert (results / "second.txt").read_text() == "0.25"
+
+    # All start from the first: where that is out of date it is run as well.
+    write_notebook(repo, "01_first", WRITE.format(name="first.txt"), "'another'")
+    run_notebooks(given, only=["2"])
+    out = capsys.readouterr().out
+    assert out.startswith("01_first is out of date and is run as well: the others start from it\n01_first")
+    assert "02_second  ... " in out
+    assert "unchanged" not in out
+    run_notebooks(given)
+    assert ran(capsys) == []
+
+    run_notebooks(given, only=["01_first"], force=True)
+    assert ran(capsys) == ["01_first"]
+
+
+@pytest.mark.parametrize(
+    ("cell", "message"),
+    [
+        (
+            "raise ValueError('no such tap\\nsecond line')",
+            r"cell In \[4\]: ValueError: no such tap; the failed",
+        ),
+        ("import sys; sys.exit()", r"cell In \[4\]: the notebook ended before its last cell; the failed"),
+        ("import os; os._exit(1)", r"cell In \[4\]: Kernel died \(too little memory\?\); the failed"),
+    ],
+)
+def test_failed_notebook_is_kept_aside_and_the_next_not_run(repo, capsys, cell, message):
+    write_notebook(repo, "01_fails", "1", cell, "2")
+    write_notebook(repo, "02_never", "1")
+    executed = repo / "executed"
+    with pytest.raises(DhaError, match=message) as error:
+        run_notebooks({"keep": 0.5}, executed=executed)
+    assert capsys.readouterr().out == "01_fails  ... failed\n"
+    assert str(error.value).startswith("01_fails.ipynb, ")
+    assert "\n" not in str(error.value)
+    assert str(error.value).endswith(str(executed / ".failed" / "01_fails.ipynb"))
+    assert [path.name for path in executed.rglob("*.ipynb")] == ["01_fails.ipynb"]
+    assert sorted(path.name for path in executed.iterdir()) == [".failed", ".lock"]
+
+
+def test_kernel_is_the_running_interpreter_whatever_is_installed(repo, monkeypatch):
+    jupyter, ipython = repo / "jupyter", repo / "ipython"
+    spec = {"argv": ["false"], "display_name": "another python", "language": "python"}
+    for name in ("python3", "elsewhere"):
+        folder = jupyter / "kernels" / name
+        folder.mkdir(parents=True)
+        (folder / "kernel.json").write_text(json.dumps(spec))
+    startup = ipython / "profile_default" / "startup"
+    startup.mkdir(parents=True)
+    (startup / "0.py").write_text("leaked = 1")
+    monkeypatch.setenv("JUPYTER_PATH", str(jupyter))
+    monkeypatch.setenv("JUPYTER_DATA_DIR", str(jupyter))
+    monkeypatch.setenv("IPYTHONDIR", str(ipython))
+    write_notebook(repo, "01_one", "import sys\nsys.executable", "'leaked' in globals()")
+    (path,) = run_notebooks({})
+    cells = nbformat.read(path, as_version=4).cells
+    assert cells[-2].outputs[0].data["text/plain"] == repr(sys.executable)
+    assert cells[-1].outputs[0].data["text/plain"] == "False"
+
+
+def test_plain_papermill_refuses_an_unknown_name(repo):
+    write_notebook(
+        repo,
+        "01_one",
+        "from dha_utils.book.parameters import check_parameters\ncheck_parameters(globals(), ['keep', 'results'])",
+    )
+    source = repo / "notebooks" / "01_one.ipynb"
+    with pytest.raises(PapermillExecutionError) as error:  # without the checks of run_notebooks
+        runner._execute(source, repo / "out.ipynb", {"kep": 0.1})
+    assert error.value.ename == "ParameterError"
+    assert error.value.evalue.startswith("unknown parameter 'kep' (did you mean 'keep'?); there are")
+
+
+def test_parameters_are_checked_before_anything_runs(repo, capsys):
+    write_notebook(repo, "01_one", "1")
+    write_notebook(repo, "02_two", "1", parameters="seeds = 20")
+    near_miss = r"^unknown parameter 'kep' \(did you mean 'keep'\?\); there are: keep, results, seeds$"
+    with pytest.raises(ParameterError, match=near_miss):
+        run_notebooks({"seeds": 3, "kep": 0.1})
+    with pytest.raises(
+        ParameterError, match=r"parameter keep: expected a number in \(0, 1\], got '0.1' \(str\)"
+    ):
+        run_notebooks({"keep": "0.1"})
+    with pytest.raises(ParameterError, match=r"^parameter seeds is not taken by 01_one; taken by 02_two$"):
+        run_notebooks({"seeds": 3}, only=["01"])
+    assert capsys.readouterr().out == ""
+    assert not (repo / "book").exists()
+
+
+def test_every_data_set_has_its_own_pages_and_bad_sounds_are_reported_first(repo, tmp_path, capsys):
+    write_notebook(repo, "01_one", "1", parameters="dataset = 'esc10'\nroot = None")
+    with pytest.raises(DataError, match=r"there is no file .*mine\.csv"):
+        run_notebooks({"dataset": str(tmp_path / "mine.csv")})
+    assert capsys.readouterr().out == ""
+    rows = [f"{label}{i}.wav,{label}" for label in ("dog", "rain") for i in range(4)]
+    (tmp_path / "mine.csv").write_text("\n".join(["path,label", *rows]))
+    with pytest.raises(DataError, match="8 of the 8 clips of mine are missing: "):
+        run_notebooks({"dataset": str(tmp_path / "mine.csv")})
+    assert not (repo / "book").exists()
+    for row in rows:
+        (tmp_path / row.partition(",")[0]).touch()
+    executed = repo / "book" / "executed"
+    assert run_notebooks({}) == [executed / "esc10" / "01_one.ipynb"]
+    assert run_notebooks({"dataset": str(tmp_path / "mine.csv")}) == [executed / "mine" / "01_one.ipynb"]
+    run_notebooks({})
+    assert capsys.readouterr().out.endswith("unchanged\n")
+
+
+def test_no_such_notebook(repo):
+    with pytest.raises(DhaError, match=r"no notebooks NN_\*.ipynb in .*notebooks"):
+        run_notebooks({})
+    write_notebook(repo, "01_one", "1")
+    with pytest.raises(DhaError, match="no notebook '7'; there are: 01_one"):
+        run_notebooks({}, only=["7"])
+
+
+def test_two_runs_at_once_are_refused(repo):
+    write_notebook(repo, "01_first", "1")
+    executed = repo / "book" / "executed" / "esc10"
+    with (
+        runner._alone(executed),
+        pytest.raises(DhaError, match="another run is at work in"),
+    ):
+        run_notebooks({})
+    assert run_notebooks({}) == [executed / "01_first.ipynb"]
+
+
+def test_passes_on_what_a_notebook_says_of_long_work(repo, capsys):
+    write_notebook(
+        repo, "01_long", "print('a table')\nprint('at work: sweep: 3 of 3 cells are to be computed')"
+    )
+    run_notebooks({})
+    first, second = capsys.readouterr().out.splitlines()
+    assert first.split() == ["01_long", "..."]
+    assert second.startswith("    sweep: 3 of 3 cells are to be computed ... ")
+    assert second.endswith(" s")

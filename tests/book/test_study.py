@@ -1,0 +1,66 @@
+import json
+import os
+
+import numpy as np
+import pytest
+
+from dha_utils.book.study import begin, declared_parameters
+from dha_utils.core.errors import ParameterError
+from dha_utils.core.paths import repository
+from dha_utils.core.work import in_order
+
+
+@pytest.fixture
+def namespace(tmp_path, monkeypatch):
+    """What the first cell of a notebook has set: a study on the bundled artifacts."""
+    monkeypatch.setenv("DHA_DATA", "")
+    return {
+        "dataset": "esc10", "root": None, "rate": 22050, "fractions": (1,), "seeds": 2, "classifier": "converging",
+        "full": False, "workers": None, "scheduler": None, "results": str(tmp_path),
+    }  # fmt: skip
+
+
+@pytest.fixture
+def study(namespace):
+    return begin("09_curves", namespace)
+
+
+def test_parameters_are_those_of_the_tagged_cell():
+    names = declared_parameters(repository() / "notebooks" / "02_redundancy.ipynb")
+    assert names == ["dataset", "rate", "keep", "alpha", "results"]
+
+
+def test_parameters_are_checked_and_put_back(monkeypatch, tmp_path, capsys):
+    monkeypatch.setenv("DHA_DATA", "")
+    names = declared_parameters(repository() / "notebooks" / "02_redundancy.ipynb")
+    namespace = dict(zip(names, ["esc10", 22050, 1, 0.05, str(tmp_path)], strict=True))
+    begin("02_redundancy", namespace)
+    assert isinstance(namespace["keep"], float)
+    assert "bundled artifacts of esc10" in capsys.readouterr().out
+
+
+def test_a_wrong_parameter_is_refused():
+    with pytest.raises(ParameterError, match="there are: dataset, rate, keep"):
+        begin("02_redundancy", {"kept": 0.5})
+
+
+def test_the_workers_are_those_of_the_parameters_until_the_cell_is_run_again(namespace):
+    for number in (1, 2, 1):
+        begin("09_curves", namespace | {"workers": number})
+        others = {*in_order(lambda _: os.getpid(), range(4), "processes")} - {os.getpid()}
+        assert bool(others) == (number > 1)
+
+
+def test_results_hold_parameters_tables_and_numbers(study, tmp_path):
+    study.write("rate fractions", mean=np.float64(0.5), table=study.responses.table.head(1)[["fold"]])
+    written = json.loads((tmp_path / "esc10" / "curves.json").read_text())
+    assert written["rate"] == 22050
+    assert written["fractions"] == [1]
+    assert (written["mean"], len(written["table"])) == (0.5, 1)
+
+
+def test_cells_have_the_classifier_of_the_notebook(study):
+    study.classifier = "released"
+    assert {cell.classifier for cell in study.cells("random", [0.1, 0.2], seeds=2)} == {"released"}
+    assert {cell.classifier for cell in study.cells("anova", 0.1, classifier="converging")} == {"converging"}
+    assert study.recordings.shape == (400,)

@@ -1,0 +1,109 @@
+import numpy as np
+import pytest
+import soundfile
+from typer.testing import CliRunner
+
+from dha_utils.cli.main import app
+from dha_utils.pruning import compressor as compression
+from dha_utils.pruning.surgery import prune_network
+from dha_utils.studies import product
+
+
+def call(*arguments):
+    return CliRunner().invoke(app, [str(argument) for argument in arguments])
+
+
+@pytest.fixture
+def sounds(tmp_path):
+    """Two classes of four recordings each: loud and soft noise."""
+    rng = np.random.default_rng(0)
+    for label, level in (("loud", 0.2), ("soft", 0.01)):
+        (tmp_path / "sounds" / label).mkdir(parents=True)
+        for number in range(4):
+            path = tmp_path / "sounds" / label / f"{label}{number}.wav"
+            soundfile.write(path, level * rng.normal(size=16_000), 16_000)
+    return tmp_path / "sounds"
+
+
+@pytest.fixture
+def narrow(monkeypatch, random_network):
+    counts = {"conv3": 16, "conv4": 12, "conv5": 12, "conv6": 12, "conv7": 10}
+    model = prune_network(random_network, {layer: np.arange(n) for layer, n in counts.items()})
+    monkeypatch.setattr(product, "load_network", lambda: model)
+
+
+def test_prune_then_predict(sounds, narrow, tmp_path):
+    out = tmp_path / "small.safetensors"
+    made = call("prune", sounds, "--keep", "8-16-10-8-8-8-6", "--rate", 16000, "-o", out)
+    assert made.exit_code == 0, made.output
+    assert "fewer)" in made.output
+    assert "ONNX and PyTorch differ by" in made.output
+    names = sorted(path.name for path in tmp_path.glob("small.*"))
+    assert names == ["small.onnx", "small.pt2", "small.safetensors", "small.skops"]
+
+    said = call("predict", out, sounds / "loud" / "loud0.wav", sounds / "soft" / "soft0.wav", "--top", 1)
+    assert said.exit_code == 0, said.output
+    first, second = said.output.splitlines()
+    assert "loud0.wav: loud " in first
+    assert "soft0.wav: soft " in second
+    assert "network" in first
+
+    partly = call("predict", out, tmp_path / "none.wav", sounds / "soft" / "soft0.wav")
+    assert partly.exit_code == 1
+    assert "none.wav: no such file" in partly.output
+    assert "soft0.wav: soft" in partly.output
+
+    again = call("prune", sounds, "-o", out)
+    assert again.exit_code == 1
+    assert "is there already; choose another name, or --force" in again.output
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["--keep", "1.5"], "size is '1.5', expected a fraction"),
+        (["--keep", "16-32"], "size is '16-32', expected a fraction"),
+        (["--rate", "100"], "parameter rate: expected"),
+        (["-o", "small.bin"], "give a name that ends in .safetensors"),
+        (["-o", "nowhere/small.safetensors"], "no such folder; make it first"),
+        (["--compensation", "refited"], "unknown compensation 'refited' (did you mean 'refitted'?)"),
+        (["--criterion", "anvoa"], "unknown criterion 'anvoa' (did you mean 'anova'?)"),
+        (
+            ["--criterion", "psnet"],
+            "p-Snet's filters are channels of SoundNet-8, not of a conv3 with 16 maps",
+        ),
+    ],
+)
+def test_one_line_for_what_is_wrong(sounds, narrow, tmp_path, monkeypatch, arguments, message):
+    monkeypatch.chdir(tmp_path)
+    output = [] if "-o" in arguments else ["-o", "small.safetensors"]
+    done = call("prune", sounds, *output, *arguments)
+    assert done.exit_code == 1
+    assert message in done.output.splitlines()[-1]
+    assert list(tmp_path.glob("small.*")) == []
+
+
+def test_no_audio(tmp_path, monkeypatch):
+    monkeypatch.setenv("DHA_DATA", "")
+    done = call("prune", "-o", tmp_path / "small.safetensors")
+    assert done.exit_code == 1
+    assert "the audio of ESC-10 is needed" in done.output
+
+
+def test_predict_without_classifiers(random_network, tmp_path):
+    from dha_utils.networks.registry import save_network
+
+    save_network(tmp_path / "a.safetensors", random_network, {})
+    done = call("predict", tmp_path / "a.safetensors", "x.wav")
+    assert done.exit_code == 1
+    assert "a.skops: no such file; the classifiers" in done.output
+
+
+def test_waveforms_are_decoded_in_the_order_of_the_clips(sounds):
+    from dha_utils.datasets import load_clips
+
+    clips = load_clips(sounds)
+    waveforms = compression.load_waveforms(clips, 16_000, 1.0)
+    assert waveforms.shape == (8, 16_000)
+    loud = waveforms.std(axis=1) > 0.1
+    assert loud.tolist() == [label == "loud" for label in clips.table["label"]]

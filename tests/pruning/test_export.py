@@ -1,0 +1,175 @@
+import json
+from pathlib import Path
+from zipfile import ZipFile
+
+import numpy as np
+import onnxruntime
+import pytest
+import skops.io
+import soundfile
+import torch
+from safetensors.torch import save_file
+from sklearn.linear_model import LinearRegression
+
+from dha_utils.core.errors import AudioError, DataError
+from dha_utils.evaluation.ensemble import Layer, LayerEnsemble
+from dha_utils.networks.registry import read_network, save_network
+from dha_utils.networks.soundnet import TAPS
+from dha_utils.pruning import export as deploy
+from dha_utils.pruning.export import (
+    Exported,
+    export_onnx,
+    export_torch,
+    load_ensemble,
+    predict,
+    save_ensemble,
+)
+from dha_utils.pruning.surgery import prune_network
+from dha_utils.responses.extraction import pool_maps
+
+BEFORE = Path(__file__).parents[1] / "made_before"
+N_SAMPLES = 8_000
+WAVEFORMS = 0.1 * torch.randn(3, N_SAMPLES, generator=torch.Generator().manual_seed(1))
+METADATA = {"rate": 16_000, "duration": 0.5, "channel": "mean", "classes": ["loud", "soft"]}
+
+
+@pytest.fixture(scope="module")
+def small(random_network):
+    narrow = {"conv1": 4, "conv2": 6, "conv3": 8, "conv4": 8, "conv5": 8, "conv6": 8, "conv7": 8}
+    return prune_network(random_network, {layer: np.arange(n) for layer, n in narrow.items()})
+
+
+@pytest.fixture(scope="module")
+def ensemble(small):
+    rng = np.random.default_rng(0)
+    y = np.arange(20) % 2
+    waveforms = rng.normal(size=(20, N_SAMPLES)) * np.where(y, 0.01, 0.1)[:, None]
+    pooled = pool_maps(small.fast(), list(waveforms.astype(np.float32)))
+    layers = [Layer(tap, n) for tap, n in small.tap_maps.items()]
+    return LayerEnsemble(layers).fit(np.concatenate([pooled[tap] for tap in TAPS], axis=1), y)
+
+
+def test_network_comes_back_bit_for_bit(small, tmp_path):
+    save_network(tmp_path / "a.safetensors", small, METADATA)
+    model, metadata = read_network(tmp_path / "a.safetensors")
+    assert metadata == METADATA
+    assert list(model.widths.values()) == [4, 6, 8, 8, 8, 8, 8]
+    before = small.state_dict()
+    assert all(torch.equal(tensor, before[name]) for name, tensor in model.state_dict().items())
+
+
+def test_padding_comes_back(output_padded_network, tmp_path):
+    save_network(tmp_path / "a.safetensors", output_padded_network, METADATA)
+    model, _ = read_network(tmp_path / "a.safetensors")
+    assert model.padding == "released"
+
+
+def test_what_is_no_network_is_refused(small, tmp_path):
+    with pytest.raises(DataError, match="no such file; `dha prune` makes one"):
+        read_network(tmp_path / "none.safetensors")
+    (tmp_path / "text.safetensors").write_text("hello")
+    save_file({"x": torch.zeros(2)}, tmp_path / "other.safetensors")
+    header = {"widths": [16] * 7, "input_scale": 1.0, "metadata": {}}
+    save_file({"x": torch.zeros(2)}, tmp_path / "short.safetensors", metadata={"dha": json.dumps(header)})
+    for name in ("text", "other", "short"):
+        with pytest.raises(DataError, match=f"{name}.safetensors: not a network of `dha prune`, or damaged"):
+            read_network(tmp_path / f"{name}.safetensors")
+
+
+def test_classifiers_come_back_and_say_the_same(ensemble, tmp_path):
+    save_ensemble(tmp_path / "a.skops", ensemble)
+    x = np.random.default_rng(1).normal(size=(5, ensemble.n_features_in_))
+    np.testing.assert_array_equal(
+        load_ensemble(tmp_path / "a.skops").predict_proba(x), ensemble.predict_proba(x)
+    )
+
+
+def said_before():
+    """Noise as in ``made_before/README.md``, and what the network and the classifiers said of it."""
+    rng = np.random.default_rng(1)
+    noise = rng.normal(size=(2, 8_000)) * np.array([[0.01], [0.1]])
+    return list(noise.astype(np.float32)), json.loads((BEFORE / "small.json").read_text())
+
+
+def test_a_network_that_was_made_before_still_loads():
+    network, metadata = read_network(BEFORE / "small.safetensors")
+    assert metadata == {"rate": 16_000, "duration": 0.5, "channel": "mean", "classes": ["soft", "loud"]}
+    noise, said = said_before()
+    pooled = pool_maps(network.features, noise)
+    assert {tap: pooled[tap].shape for tap in said["responses"]} == {
+        tap: (2, n) for tap, n in network.tap_maps.items()
+    }
+    for tap, responses in said["responses"].items():
+        np.testing.assert_allclose(pooled[tap], responses, rtol=1e-4, atol=1e-5, err_msg=tap)
+
+
+@pytest.mark.parametrize("moved", [False, True])
+def test_classifiers_that_were_made_before_still_load(moved, tmp_path, monkeypatch):
+    file = BEFORE / "small.skops"
+    if moved:  # as if the classifiers had been elsewhere before
+        with ZipFile(file) as before, ZipFile(tmp_path / "moved.skops", "w") as after:
+            for name in before.namelist():
+                after.writestr(
+                    name,
+                    before.read(name).replace(b'"dha_utils.evaluation.ensemble"', b'"dha_utils.elsewhere"'),
+                )
+        file = tmp_path / "moved.skops"
+        with pytest.raises(DataError, match=r"not trusted|not a file of classifiers"):
+            load_ensemble(file)
+        monkeypatch.setitem(deploy.MOVED, "dha_utils.elsewhere", LayerEnsemble.__module__)
+    ensemble = load_ensemble(file)
+    _, said = said_before()
+    x = np.concatenate([np.array(responses, np.float32) for responses in said["responses"].values()], axis=1)
+    np.testing.assert_allclose(ensemble.predict_proba(x), said["scores"], rtol=1e-6)
+
+
+def test_what_is_no_ensemble_is_refused(tmp_path):
+    with pytest.raises(DataError, match="no such file; the classifiers"):
+        load_ensemble(tmp_path / "none.skops")
+    (tmp_path / "text.skops").write_text("hello")
+    with pytest.raises(DataError, match="not a file of classifiers, or damaged"):
+        load_ensemble(tmp_path / "text.skops")
+    (tmp_path / "line.skops").write_bytes(skops.io.dumps(LinearRegression()))
+    with pytest.raises(DataError, match="holds a LinearRegression"):
+        load_ensemble(tmp_path / "line.skops")
+    (tmp_path / "foreign.skops").write_bytes(skops.io.dumps({"a": AudioError}))
+    with pytest.raises(DataError, match="holds types that are not trusted"):
+        load_ensemble(tmp_path / "foreign.skops")
+
+
+@pytest.mark.filterwarnings("ignore::DeprecationWarning:torch.*", "ignore::FutureWarning:torch.*")
+def test_exported_program_gives_the_same_taps(small, tmp_path):
+    export_torch(small, N_SAMPLES, tmp_path / "a.pt2")
+    outputs = torch.export.load(tmp_path / "a.pt2").module()(WAVEFORMS)
+    for ours, expected in zip(outputs, Exported(small)(WAVEFORMS), strict=True):
+        torch.testing.assert_close(ours, expected, rtol=1e-5, atol=1e-5)
+
+
+def test_onnx_gives_the_same_taps(small, tmp_path):
+    assert export_onnx(small, N_SAMPLES, tmp_path / "a.onnx") <= 1e-4
+    session = onnxruntime.InferenceSession(tmp_path / "a.onnx", providers=["CPUExecutionProvider"])
+    assert [output.name for output in session.get_outputs()] == list(TAPS)
+    outputs = session.run(None, {"waveforms": WAVEFORMS.numpy()})
+    for ours, expected in zip(outputs, Exported(small)(WAVEFORMS), strict=True):
+        np.testing.assert_allclose(ours, expected.numpy(), rtol=1e-4, atol=1e-4 * float(expected.abs().max()))
+
+
+def test_onnx_that_deviates_is_not_written(small, tmp_path, monkeypatch):
+    monkeypatch.setattr(deploy, "ONNX_TOLERANCE", -1.0)
+    with pytest.raises(DataError, match=r"ONNX deviates from PyTorch by .* not written"):
+        export_onnx(small, N_SAMPLES, tmp_path / "a.onnx")
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_predictions(small, ensemble, tmp_path):
+    rng = np.random.default_rng(5)
+    for name, level in (("loud", 0.1), ("soft", 0.01)):
+        soundfile.write(tmp_path / f"{name}.wav", level * rng.normal(size=N_SAMPLES), 16_000)
+    paths = [tmp_path / "loud.wav", tmp_path / "none.wav", tmp_path / "soft.wav"]
+    loud, none, soft = predict(small, METADATA, ensemble, paths)
+    assert isinstance(none, AudioError)
+    assert "none.wav: no such file" in str(none)
+    for said, label in ((loud, "loud"), (soft, "soft")):
+        assert said.top(1)[0][0] == label
+        assert sum(said.scores.values()) == pytest.approx(1)
+        assert list(said.seconds) == ["decoding", "network", "classifiers"]

@@ -1,0 +1,114 @@
+import re
+
+import pandas as pd
+import pytest
+from miniatures import make_sounds
+from typer.testing import CliRunner
+
+from dha_utils.cli.main import app
+from dha_utils.core.errors import ParameterError
+from dha_utils.core.work import on_cluster, workers
+from dha_utils.criteria.selection import select
+from dha_utils.evaluation import crossvalidation as evaluation
+from dha_utils.responses.table import Responses
+from dha_utils.studies import grid
+from dha_utils.studies.grid import grid_cells, run_grid
+from dha_utils.studies.sweep_store import kept_file
+from dha_utils.studies.sweeps import Cell
+
+
+def test_cells():
+    cells = grid_cells(["anova", "random"], [0.1, 0.5], 3)
+    assert cells == [Cell("anova", 0.1), Cell("anova", 0.5)] + [
+        Cell("random", keep, seed) for keep in (0.1, 0.5) for seed in range(3)
+    ]
+    assert len(grid_cells(["anova"], [0.1], 3, ["", "shuffled", "ignored", "perturbed"])) == 1 + 3 + 1 + 3
+
+
+@pytest.mark.parametrize(
+    ("criterion", "control", "message"),
+    [
+        ("anovva", "", "unknown criterion 'anovva'"),
+        ("anova", "shufled", "unknown control 'shufled'"),
+        ("l1", "leaky", "criterion 'l1' looks at no labelled responses: no control 'leaky'"),
+    ],
+)
+def test_cells_that_do_not_exist(criterion, control, message):
+    with pytest.raises(ParameterError, match=re.escape(message)):
+        grid_cells([criterion], [0.1], 1, [control])
+
+
+@pytest.fixture
+def own_sounds(tmp_path):
+    return make_sounds(tmp_path / "mine", seconds=0.5)
+
+
+def test_two_data_sets_from_nothing_and_again(own_sounds, tmp_path, monkeypatch):
+    cells = grid_cells(["anova", "random"], [0.11], 2)
+    datasets = ["esc10", str(own_sounds)]  # the first is bundled, responses and cells
+    how = {"rate": 22_050, "results": tmp_path / "results"}
+    with workers("local", 1):
+        table = run_grid(datasets, cells, **how)
+    assert table["dataset"].tolist() == [datasets[0]] * 2 + [datasets[1]] * 2
+    assert table["cells"].tolist() == [1, 2, 1, 2]
+    responses = Responses.load(tmp_path / "results" / "mine" / "responses_22050.safetensors")
+    expected = evaluation.cross_validate(responses, lambda part: select(part, "anova", keep=0.11))
+    assert table["mean"][2] == expected.accuracy()
+    stored = kept_file("sweep", responses, tmp_path / "results" / "mine").read_text()
+    monkeypatch.setattr(grid, "load_inputs", None)  # nothing is extracted or evaluated twice
+    monkeypatch.setattr(grid, "compute_inputs", None)
+    assert run_grid(datasets, cells, **how).equals(table)
+    assert kept_file("sweep", responses, tmp_path / "results" / "mine").read_text() == stored
+
+
+def test_data_sets_of_the_same_name(own_sounds, tmp_path, make_responses):
+    other = tmp_path / "other" / "mine"
+    how = {"rate": 22_050, "results": tmp_path / "results"}
+    with pytest.raises(ParameterError, match="would share the results folder"):
+        run_grid([str(own_sounds), str(other)], [Cell("anova", 0.11)], **how)
+    # What another data set of this name has left is made anew.
+    (tmp_path / "results" / "mine").mkdir(parents=True)
+    left = tmp_path / "results" / "mine" / "responses_22050.safetensors"
+    make_responses().save(left)
+    run_grid([str(own_sounds)], [Cell("anova", 0.11)], **how)
+    assert Responses.load(left).table["clip"][0] == "dog/dog0.wav"
+    run_grid(
+        [str(own_sounds)], [Cell("anova", 0.11)], duration=0.5, **how
+    )  # another duration than what is kept
+    assert Responses.load(left).provenance["parameters"]["duration"] == 0.5
+
+
+def test_command(monkeypatch):
+    calls = []
+
+    def run(datasets, cells, **options):
+        calls.append((datasets, len(cells), on_cluster(), options["duration"], options["full"]))
+        return pd.DataFrame({"dataset": datasets, "mean": 0.5})
+
+    monkeypatch.setattr(grid, "run_grid", run)
+    runner = CliRunner()
+    result = runner.invoke(
+        app,
+        [
+            "grid",
+            "esc10",
+            "mine",
+            "--criterion",
+            "random",
+            "--seeds",
+            "3",
+            "--keep",
+            "0.5",
+            "--duration",
+            "2.5",
+        ],
+    )
+    assert result.exit_code == 0
+    assert result.stdout.startswith("grid: 3 cells on esc10, mine; those")
+    assert calls == [(["esc10", "mine"], 3, True, 2.5, False)]
+    result = runner.invoke(app, ["grid", "esc10", "--keep", "2"])
+    assert (result.exit_code, result.stderr) == (
+        1,
+        "dha: parameter keep: expected a number in (0, 1], got 2.0 (float)\n",
+    )
+    assert len(calls) == 1
