@@ -6,6 +6,7 @@ Public names are imported on first use (PEP 562), so that ``import dha_utils`` a
 from importlib import import_module
 
 _PUBLIC = {
+    "CLASSIFIERS": "evaluation.ensemble",
     "COMPENSATIONS": "pruning.compensation",
     "CRITERIA": "criteria",
     "Cell": "studies.sweeps",
@@ -46,8 +47,10 @@ _PUBLIC = {
     "load_soundnet": "networks.soundnet",
     "mean_jaccard": "criteria.selection",
     "mfcc_baseline": "evaluation.crossvalidation",
+    "named_criteria": "studies.sweeps",
     "overlap_matrix": "evaluation.stability",
     "paired_difference": "evaluation.inference",
+    "power_table": "evaluation.comparison",
     "prune_network": "pruning.surgery",
     "records": "studies.results",
     "results_table": "findings.tables",

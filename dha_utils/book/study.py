@@ -136,9 +136,14 @@ class Study:
 
     @cached_property
     def _scores(self) -> tuple[FoldScores, list[dict], str]:
-        found = load_fold_scores(self.responses, self.results.folder, dataset=self.dataset, root=self.root)
+        found = load_fold_scores(self.responses, **self.place)
         print(found[2])
         return found
+
+    @property
+    def place(self) -> dict[str, object]:
+        """Where what belongs to the responses is kept, and the audio to make it from."""
+        return {"folder": self.results.folder, "dataset": self.dataset, "root": self.root}
 
     @property
     def scores(self) -> FoldScores:

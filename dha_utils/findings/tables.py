@@ -357,6 +357,11 @@ def random_table(
     return pd.DataFrame(rows)
 
 
+def random_by_tap(results: Iterable[Mapping], recordings: np.ndarray, taps: Sequence[str]) -> pd.DataFrame:
+    """Return `random_table` of every tap by itself, one below the other, with the column tap."""
+    return pd.concat(random_table(results, recordings, tap, resamples=1999).assign(tap=tap) for tap in taps)
+
+
 def criteria_table(results: Iterable[Mapping], recordings: np.ndarray, fusion: str = "all") -> pd.DataFrame:
     """Return all criteria against random maps at one fraction kept, with intervals that hold for all of them together.
 
