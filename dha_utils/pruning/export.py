@@ -36,7 +36,7 @@ TRUSTED = [
 ]
 """Types, besides those that skops knows to be harmless, that a file of classifiers may hold; scikit-learn's are in older ones."""
 
-MOVED = {"dha_utils.evaluation.ensemble": LayerEnsemble.__module__}
+MOVED = {"dha_utils.ensemble": LayerEnsemble.__module__}
 """Where the classifiers were when older files were written -> where they are."""
 
 ONNX_TOLERANCE = 1e-4

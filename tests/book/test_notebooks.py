@@ -55,6 +55,13 @@ def test_begin_with_parameters_and_a_study(path):
 
 
 @each
+def test_text_with_numbers_stands_after_the_cell_that_makes_it_possible(path):
+    sources = [cell.source for cell in nbformat.read(path, as_version=4).cells]
+    begin = next(number for number, source in enumerate(sources) if "dha.begin(" in source)
+    assert not [source for source in sources[:begin] if source.startswith("%%say")]
+
+
+@each
 def test_end_by_writing_what_they_found(path):
     *others, last = code_cells(path)
     assert "hide-input" in tags(last)

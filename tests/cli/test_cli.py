@@ -310,7 +310,7 @@ def test_interrupted_run_ends_its_kernel(tmp_path):
     (tmp_path / "notebooks").mkdir()
     nbformat.write(notebook, tmp_path / "notebooks" / "01_sleeps.ipynb")
     code = (
-        "import sys; from pathlib import Path; from dha_utils import cli, runner;"
+        "import sys; from pathlib import Path; from dha_utils import cli; from dha_utils.book import runner;"
         f"runner.repository = lambda: Path({str(tmp_path)!r}); cli.app()"
     )
     note = tmp_path / "pid"

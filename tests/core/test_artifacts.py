@@ -252,7 +252,7 @@ def test_prune_learns_from_the_labels_as_they_are(table, tmp_path, monkeypatch):
         seen.append(empty.table)
         raise Stop
 
-    monkeypatch.setattr("dha_utils.pruning.compressor.network_responses", run_network)
+    monkeypatch.setattr("dha_utils.studies.product.network_responses", run_network)
     for change in (lambda table: table, relabel):
         with pytest.raises(Stop):
             cli_prune.prune(tmp_path / "small.safetensors", str(change(table)), root=None)

@@ -111,7 +111,7 @@ def test_classifiers_that_were_made_before_still_load(moved, tmp_path, monkeypat
             for name in before.namelist():
                 after.writestr(
                     name,
-                    before.read(name).replace(b'"dha_utils.evaluation.ensemble"', b'"dha_utils.elsewhere"'),
+                    before.read(name).replace(b'"dha_utils.ensemble"', b'"dha_utils.elsewhere"'),
                 )
         file = tmp_path / "moved.skops"
         with pytest.raises(DataError, match=r"not trusted|not a file of classifiers"):
