@@ -26,7 +26,7 @@ import torch
 
 import dha_utils as dha
 from dha_utils.networks.fused import Convolution, FusedTaps
-from dha_utils.responses.extraction import decode, pool_maps
+from dha_utils.responses.pooling import decode, pool_maps
 
 BATCH = 8
 SECONDS, RATE = 5.0, 22_050

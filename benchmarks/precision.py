@@ -15,7 +15,7 @@ import torch
 import dha_utils as dha
 from dha_utils.core.hardware import choose_device, choose_precision
 from dha_utils.networks.fused import FusedTaps
-from dha_utils.responses.extraction import decode, pool_maps
+from dha_utils.responses.pooling import decode, pool_maps
 
 
 def main():

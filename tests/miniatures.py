@@ -64,3 +64,28 @@ def make_dcase2016(root: Path, per_fold: int = 2, seconds: float = 0.5) -> Path:
     write_list(evaluation / "evaluation_setup" / "test.txt", [row[:1] for row in rows])
     write_list(evaluation / "meta.txt", [row[:2] for row in rows])
     return root
+
+
+def made_up_cells(n_clips=60, draws=30):
+    """Return cells at two fractions: a criterion that is right where random maps are not, and one that is as good as they are."""
+    rng = np.random.default_rng(0)
+    cells = []
+    for keep, lead in ((0.1, 20), (0.5, 0)):
+        random = rng.random((draws, n_clips)) < 0.6
+        names = {"anova": np.arange(n_clips) < 36 + lead, "l1": random[0]}
+        for criterion, seed, correct in (
+            *((name, 0, correct) for name, correct in names.items()),
+            *(("random", seed, correct) for seed, correct in enumerate(random)),
+        ):
+            cells.append(
+                {
+                    "criterion": criterion,
+                    "keep": keep,
+                    "seed": seed,
+                    "control": "",
+                    "classifier": "converging",
+                }
+                | {"not_converged": 0, "accuracy": {"all": float(correct.mean())}}
+                | {"correct": {"all": np.packbits(correct).tobytes().hex()}, "clips": n_clips}
+            )
+    return cells

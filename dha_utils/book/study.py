@@ -29,7 +29,8 @@ from dha_utils.evaluation.crossvalidation import (
     cross_validate_many,
 )
 from dha_utils.figures.maps import set_style
-from dha_utils.findings.tables import random_table, results_table
+from dha_utils.findings.accuracy import results_table
+from dha_utils.findings.random_maps import random_table
 from dha_utils.networks.registry import outline
 from dha_utils.pruning.compressor import Trial
 from dha_utils.responses.table import Responses
@@ -197,7 +198,7 @@ class Study:
         return results_table(records, self.whole)
 
     def against_random(self, records: list[dict], fusion: str = "all", **options) -> pd.DataFrame:
-        """Return what a criterion is worth against random maps (`dha_utils.findings.tables.random_table`)."""
+        """Return what a criterion is worth against random maps (`dha_utils.findings.random_maps.random_table`)."""
         return random_table(records, self.recordings, fusion, **options)
 
     @cached_property

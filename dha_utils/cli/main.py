@@ -10,7 +10,6 @@ import typer
 from typer.core import TyperCommand, TyperGroup
 
 from dha_utils.book.parameters import DATASET, PARAMETERS
-from dha_utils.cli.fetch import fetch
 from dha_utils.cli.grid import grid
 from dha_utils.cli.options import (
     Dataset,
@@ -23,7 +22,7 @@ from dha_utils.cli.options import (
     collect_parameters,
 )
 from dha_utils.cli.prune import predict, prune
-from dha_utils.cli.sounds import bundle, extract, inspect
+from dha_utils.cli.sounds import bundle, extract, fetch, inspect
 from dha_utils.core.errors import DhaError, FetchError
 
 UsageError = typer.BadParameter.__base__

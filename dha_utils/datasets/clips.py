@@ -68,6 +68,10 @@ class Labelled:
         """Return the same of the clips that are tested: all but those of fold 0."""
         return self.take(self.folds != ALWAYS_TRAINED)
 
+    def training_folds(self) -> list[Self]:
+        """Return, for every fold that is tested, the same of the clips outside it."""
+        return [self.take(self.folds != fold) for fold in self.test_folds]
+
     def _rows(self, rows: np.ndarray) -> dict[str, object]:
         """Return the other fields that have one row per clip, by name, at these rows."""
         return {}

@@ -18,7 +18,7 @@ from tqdm import tqdm
 
 from dha_utils.core.errors import DataError, FetchError, choose
 from dha_utils.core.hashing import hash_file
-from dha_utils.core.paths import atomic_write, fetch_dir
+from dha_utils.core.paths import fetch_dir, write_json
 from dha_utils.datasets.download import disk_fault, download
 from dha_utils.datasets.registry import DATASETS, Archive, Published
 from dha_utils.datasets.unpack import check_space, unpack
@@ -100,8 +100,7 @@ def _fetch_set(
         _say(f"fetching {archive.name}{size} from {urlsplit(archive.url).netloc}")
         file = download(archive.url, archive.hash, target.parent)
         record[archive.name] = unpack(file, target, max_bytes=archive.unpacked_at_most, known=known)
-        with atomic_write(target / RECORD) as temporary:
-            temporary.write_text(json.dumps(record, indent=1) + "\n", encoding="utf-8")
+        write_json(target / RECORD, record)
         file.unlink()  # ours: it was downloaded by this command, and all of it is unpacked
     try:
         absent = sorted({*files(target)} - {path for unpacked in record.values() for path in unpacked})

@@ -137,6 +137,11 @@ class CrossValidation:
         """Fraction of the maps that the classifiers did not see, mean over folds."""
         return float(np.mean([s.ignored for s in self.selections.values()])) if self.selections else 0.0
 
+    @property
+    def not_converged(self) -> int:
+        """Number of SVMs that did not converge, over folds and taps."""
+        return sum(not ended for fold in self.converged.values() for ended in fold)
+
 
 def cross_validate(
     responses: Responses, select: Selector | None = None, *, classifier: str = "converging"

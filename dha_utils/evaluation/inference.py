@@ -18,6 +18,10 @@ class Interval(NamedTuple):
     low: float
     high: float
 
+    def columns(self, name: str, prefix: str = "") -> dict[str, float]:
+        """Return the three as columns of a table: the estimate under a name, the ends as low and high behind a prefix."""
+        return {name: self.estimate, f"{prefix}low": self.low, f"{prefix}high": self.high}
+
 
 def wilson_interval(correct: np.ndarray, level: float = 0.95) -> Interval:
     """Return the accuracy with Wilson's score interval, as if all clips were independent.
@@ -92,13 +96,8 @@ def describe(correct: np.ndarray, recordings: np.ndarray) -> dict[str, float]:
     recordings : ndarray, shape (clips,)
     """
     wilson, clustered = wilson_interval(correct), cluster_bootstrap(correct, recordings)
-    return {
-        "accuracy": wilson.estimate,
-        "low": wilson.low,
-        "high": wilson.high,
-        "clustered_low": clustered.low,
-        "clustered_high": clustered.high,
-    }
+    ends = {"clustered_low": clustered.low, "clustered_high": clustered.high}
+    return wilson.columns("accuracy") | ends
 
 
 def paired_difference(first: np.ndarray, second: np.ndarray, recordings: np.ndarray, **options) -> Interval:

@@ -78,7 +78,7 @@ def against_random(table: pd.DataFrame, margin: float = EQUIVALENT) -> Figure:
     Parameters
     ----------
     table : DataFrame
-        Columns criterion, difference, low, high, as `dha_utils.findings.tables.criteria_table` gives them; fractions.
+        Columns criterion, difference, low, high, as `dha_utils.findings.random_maps.criteria_table` gives them; fractions.
     margin : float
         Differences up to it are shaded.
     """
@@ -205,7 +205,7 @@ def tap_differences(table: pd.DataFrame) -> Figure:
     Parameters
     ----------
     table : DataFrame
-        Columns tap, keep, difference, low, high, outcome, as `dha_utils.findings.tables.random_table` gives them; fractions.
+        Columns tap, keep, difference, low, high, outcome, as `dha_utils.findings.random_maps.random_table` gives them; fractions.
     """
     shades = {"better": COLOURS[0], "worse": COLOURS[3]}
     figure = Figure(figsize=(10, 7), layout="constrained")

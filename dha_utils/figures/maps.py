@@ -121,7 +121,7 @@ def margin_curves(curve: pd.DataFrame, margin: float, share: float) -> Figure:
     Parameters
     ----------
     curve : DataFrame
-        Columns form, margin, raw and adjusted, as `dha_utils.findings.survey.equivalence_curve` gives it.
+        Columns form, margin, raw and adjusted, as `dha_utils.findings.equivalence.equivalence_curve` gives it.
     margin : float
         The margin that the text speaks of: a vertical line.
     share : float

@@ -1,4 +1,4 @@
-"""What single recordings do to the numbers: the variance that one clip carries, and what is found without one recording.
+"""What single recordings do to the numbers: what is found without one of them, or without several.
 
 Conventions: responses ``x`` are (n clips, C maps); the clips of a recording are left out together; shares are fractions. Where
 a share is a mean over training folds, a recording is left out of those that hold it.
@@ -10,14 +10,12 @@ from typing import NamedTuple
 import numpy as np
 import pandas as pd
 from scipy import special
-from sklearn.decomposition import PCA
 
 from dha_utils.core.work import in_order
 from dha_utils.criteria.classwise import EQUIVALENCE_FORMS, anova, equivalence_pvalues
-from dha_utils.criteria.groups import MIN_CLIPS, is_constant
+from dha_utils.criteria.groups import MIN_CLIPS
 from dha_utils.criteria.multiplicity import adjust
 from dha_utils.criteria.selection import mean_jaccard, select
-from dha_utils.findings.survey import training_folds
 from dha_utils.responses.table import Responses
 from dha_utils.studies.results import records
 
@@ -126,7 +124,7 @@ def no_difference_without_each(responses: Responses, alpha: float) -> pd.DataFra
         return 1 - different
 
     # Of the training folds in which a map does not differ, shape (recordings, maps).
-    share = np.mean(in_order(differs_not, training_folds(responses)), axis=0)
+    share = np.mean(in_order(differs_not, responses.training_folds()), axis=0)
     ends = np.cumsum([responses[tap].shape[1] for tap in responses.taps])[:-1]
     by_tap = {
         tap: part.mean(axis=1)
@@ -147,119 +145,6 @@ def leave_out_in_turn(responses: Responses, alpha: float, count: int) -> list[pd
         responses = leave_out(responses, tables[-1]["recording"][:1])
         tables.append(no_difference_without_each(responses, alpha))
     return tables
-
-
-def variance_shares(x: np.ndarray) -> np.ndarray:
-    """Return how much of the variance of each map every clip carries, shape (n, C); columns sum to 1, or are 0 if constant.
-
-    Parameters
-    ----------
-    x : ndarray, shape (n, C)
-
-    Examples
-    --------
-    >>> variance_shares(np.array([[0.0], [0.0], [3.0]])).ravel().round(3).tolist()
-    [0.167, 0.167, 0.667]
-    """
-    x = np.asarray(x, dtype=np.float64)
-    squares = (x - x.mean(axis=0)) ** 2
-    return squares / np.where(is_constant(x), np.inf, squares.sum(axis=0))
-
-
-def carried_variance(responses: Responses) -> pd.DataFrame:
-    """Return how much of the variance of a tap, summed over its maps, every clip carries.
-
-    Returns
-    -------
-    DataFrame
-        Columns tap, clip, label, share; one row per tap and clip.
-    """
-    tables = []
-    for tap in responses.taps:
-        x = responses[tap].astype(np.float64)
-        squares = ((x - x.mean(axis=0)) ** 2).sum(axis=1)
-        tables.append(responses.table[["clip", "label"]].assign(tap=tap, share=squares / squares.sum()))
-    return pd.concat(tables, ignore_index=True)[["tap", "clip", "label", "share"]]
-
-
-def dominance_table(responses: Responses) -> pd.DataFrame:
-    """Return the clip that carries most of the variance of each tap, and what it does to the maps.
-
-    Returns
-    -------
-    DataFrame
-        One row per tap: tap, maps, clip, label; share of the tap's variance that the clip carries; component, the share of the
-        tap's variance in its first principal component, and of_component, the clip's share of that; dominated, the number of maps
-        more than half of whose variance the clip carries; distance of the clip from the mean in standard deviations of a map
-        (median over maps that vary).
-    """
-    rows = []
-    for tap in responses.taps:
-        x = responses[tap].astype(np.float64)
-        varying = ~is_constant(x)
-        squares = (x - x.mean(axis=0)) ** 2
-        clip = int(squares.sum(axis=1).argmax())
-        pca = PCA(1, svd_solver="arpack", random_state=0)
-        component = pca.fit_transform(x)[:, 0] ** 2
-        distance = np.sqrt(squares[clip, varying] / squares[:, varying].mean(axis=0))
-        rows.append(
-            {
-                "tap": tap,
-                "maps": x.shape[1],
-                "clip": responses.table["clip"].iloc[clip],
-                "label": responses.table["label"].iloc[clip],
-                "share": squares[clip].sum() / squares.sum(),
-                "component": pca.explained_variance_ratio_[0],
-                "of_component": component[clip] / component.sum(),
-                "dominated": int((variance_shares(x)[clip] > 0.5).sum()),
-                "distance": np.median(distance),
-            }
-        )
-    return pd.DataFrame(rows)
-
-
-def dominating_clips(responses: Responses, tap: str, maps: np.ndarray) -> pd.DataFrame:
-    """Return the clip that carries most of the variance of each of some maps of a tap.
-
-    Parameters
-    ----------
-    responses : Responses
-    tap : str
-    maps : ndarray of int
-        Channels; those that are constant are left out.
-
-    Returns
-    -------
-    DataFrame
-        Columns map, clip, recording, share; the largest share first.
-    """
-    maps = maps[~is_constant(responses[tap][:, maps])]
-    shares = variance_shares(responses[tap][:, maps])
-    clips = responses.table.iloc[shares.argmax(axis=0)][["clip", "recording"]].reset_index(drop=True)
-    table = clips.assign(map=maps, share=shares.max(axis=0))[["map", "clip", "recording", "share"]]
-    return table.sort_values("share", ascending=False, ignore_index=True)
-
-
-def carried_by_one(table: pd.DataFrame) -> dict[str, str | int | float | None]:
-    """Return the clip that comes first for most maps of a table of `dominating_clips`, and what it carries of them.
-
-    Returns
-    -------
-    dict
-        clip, recording; dominated, the number of maps more than half of whose variance it carries; share_least and share_most
-        of those maps for which it comes first; all None but dominated (0) where the table is empty.
-    """
-    if table.empty:
-        empty = dict.fromkeys(("clip", "recording", "share_least", "share_most"))
-        return {"dominated": 0} | empty
-    rows = table[table["clip"] == table["clip"].mode()[0]]
-    return {
-        "clip": rows["clip"].iloc[0],
-        "recording": rows["recording"].iloc[0],
-        "dominated": int((rows["share"] > 0.5).sum()),
-        "share_least": float(rows["share"].min()),
-        "share_most": float(rows["share"].max()),
-    }
 
 
 def leave_out(responses: Responses, recordings: Sequence[str]) -> Responses:
@@ -287,7 +172,7 @@ def without_table(responses: Responses, recordings: Sequence[str], alpha: float)
     """
     rows = []
     for count in range(len(recordings) + 1):
-        folds = training_folds(leave_out(responses, recordings[:count]))
+        folds = leave_out(responses, recordings[:count]).training_folds()
         tests = [anova(t.matrix(), t.y, t.recordings, None) for t in folds]
         alike = {
             form: np.mean([(equivalence_pvalues(t.matrix(), t.y, form=form) <= alpha).mean() for t in folds])
@@ -322,7 +207,7 @@ def kept_overlap(responses: Responses, without: Mapping[str, Sequence[str]], kee
         A row per tap, a column per name: Jaccard index, mean over training folds.
     """
     overlaps = []
-    for training in training_folds(responses):
+    for training in responses.training_folds():
         kept = select(training, "anova", keep=keep).masks
         others = [select(leave_out(training, names), "anova", keep=keep).masks for names in without.values()]
         overlaps.append([[mean_jaccard([kept[tap], o[tap]]) for o in others] for tap in responses.taps])

@@ -9,11 +9,39 @@ import numpy as np
 import pandas as pd
 
 from dha_utils.criteria.released import MENDED, METHODS
+from dha_utils.criteria.selection import apply_rule, mean_jaccard
 from dha_utils.evaluation.inference import paired_difference
-from dha_utils.studies.sweeps import unpack_correct
+from dha_utils.evaluation.packing import unpack_correct
+from dha_utils.responses.table import Responses
+from dha_utils.studies.scores import FoldScores
 
 Results = Iterable[Mapping]
 """Cells with their results, as `dha_utils.sweep` returns them."""
+
+
+def own_rule_table(scores: FoldScores, responses: Responses) -> pd.DataFrame:
+    """Return the share of maps that the released methods keep by their own rule, as released and corrected.
+
+    Returns
+    -------
+    DataFrame
+        Columns method, released, corrected (shares of all maps, mean over folds), jaccard (of the two, mean over taps and folds).
+    """
+    rows = []
+    for method in METHODS:
+        shares: dict[str, list[float]] = {"released": [], "corrected": []}
+        overlaps = []
+        for fold in responses.test_folds:
+            released, corrected = (
+                apply_rule(name, scores.get(name, fold), own_rule=True)
+                for name in (f"{method}_as_released", f"{method}_corrected")
+            )
+            shares["released"].append(released.n_kept / released.n_maps)
+            shares["corrected"].append(corrected.n_kept / corrected.n_maps)
+            overlaps += [mean_jaccard([released.masks[tap], corrected.masks[tap]]) for tap in released.masks]
+        means = {name: float(np.mean(values)) for name, values in shares.items()}
+        rows.append({"method": method} | means | {"jaccard": float(np.mean(overlaps))})
+    return pd.DataFrame(rows)
 
 
 def own_rule_range(own: pd.DataFrame, keep: float) -> dict:
@@ -22,7 +50,7 @@ def own_rule_range(own: pd.DataFrame, keep: float) -> dict:
     Parameters
     ----------
     own : DataFrame
-        As `dha_utils.findings.survey.own_rule_table` returns it.
+        As `own_rule_table` returns it.
     keep : float
 
     Returns

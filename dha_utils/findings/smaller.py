@@ -7,11 +7,11 @@ import pandas as pd
 
 from dha_utils.evaluation.crossvalidation import CrossValidation, fusions
 from dha_utils.evaluation.inference import Interval, paired_random, simultaneous_random
+from dha_utils.evaluation.packing import unpack_correct
 from dha_utils.findings.outcomes import loss_outcome, random_outcome
 from dha_utils.networks.registry import outline
 from dha_utils.pruning.compensation import COMPENSATIONS
 from dha_utils.pruning.compressor import PSNET_SIZE
-from dha_utils.studies.sweeps import unpack_correct
 from dha_utils.studies.trials import CLAIM, SMALL
 
 
@@ -88,18 +88,8 @@ def random_table(results: Iterable[Mapping], recordings: np.ndarray, fusion: str
             places.setdefault(place, ([], []))[result["criterion"] == "random"].append(result)
     what = ("criterion", "size", "compensation", "widths")
     columns = (
-        *what,
-        "draws",
-        "accuracy",
-        "random",
-        "difference",
-        "low",
-        "high",
-        "all_low",
-        "all_high",
-        "outcome",
-        "place",
-    )
+        *what, "draws", "accuracy", "random", "difference", "low", "high", "all_low", "all_high", "outcome", "place",
+    )  # fmt: skip
     rows = []
     for chosen, random in places.values():
         if len(random) < LEAST_DRAWS or not chosen:
@@ -112,7 +102,7 @@ def random_table(results: Iterable[Mapping], recordings: np.ndarray, fusion: str
             rows.append(
                 {column: result[column] for column in what}
                 | {"draws": len(draws), "accuracy": right.mean(), "random": draws.mean()}
-                | {"difference": alone.estimate, "low": alone.low, "high": alone.high}
+                | alone.columns("difference")
                 | {"all_low": interval.low, "all_high": interval.high, "outcome": random_outcome(interval)}
                 | {"place": _place(result)}
             )
@@ -212,15 +202,8 @@ def smallest_table(trials: pd.DataFrame, full: float, margins: Iterable[int] = (
         Columns margin (str), by ("estimate": the change is within the margin; "shown": its whole interval is), criterion,
         macs, parameters, change, low, high, accuracy.
     """
-    unpruned = {
-        "criterion": "full network",
-        "macs": 1.0,
-        "parameters": 1.0,
-        "change": 0.0,
-        "low": 0.0,
-        "high": 0.0,
-    }
-    unpruned["accuracy"] = full
+    unpruned = {"criterion": "full network", "macs": 1.0, "parameters": 1.0}
+    unpruned |= Interval(0.0, 0.0, 0.0).columns("change") | {"accuracy": full}
     candidates = pd.concat([trials[[*unpruned]], pd.DataFrame([unpruned])], ignore_index=True)
     return pd.DataFrame(
         {"margin": str(margin), "by": name} | smallest_within(candidates, margin / 100, column)

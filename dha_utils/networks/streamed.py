@@ -85,7 +85,7 @@ class StreamedTaps(FusedTaps):
         Returns
         -------
         dict of str to ndarray, shape (maps,), float32
-            What `dha_utils.responses.extraction.pool_maps` gives for the whole, up to rounding; sums are kept in float64.
+            What `dha_utils.responses.pooling.pool_maps` gives for the whole, up to rounding; sums are kept in float64.
 
         Raises
         ------

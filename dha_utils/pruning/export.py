@@ -27,7 +27,7 @@ from dha_utils.core.errors import DataError
 from dha_utils.core.paths import atomic_write
 from dha_utils.evaluation.ensemble import CalibratedSVM, Layer, LayerEnsemble
 from dha_utils.networks.base import Network
-from dha_utils.responses.extraction import pool_maps
+from dha_utils.responses.pooling import pool_maps
 
 TRUSTED = [
     *(f"{kind.__module__}.{kind.__name__}" for kind in (CalibratedSVM, Layer, LayerEnsemble)),

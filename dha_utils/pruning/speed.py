@@ -4,7 +4,6 @@ Conventions: all networks take turns within one run, so that whatever else the m
 Times depend on the machine and are never part of a test; what counts is their ratio.
 """
 
-import json
 import statistics
 import time
 from collections.abc import Iterable, Mapping, Sequence
@@ -16,7 +15,7 @@ import pandas as pd
 import torch
 
 from dha_utils.core.artifacts import VERSIONS, load_json, obtain, places
-from dha_utils.core.paths import atomic_write
+from dha_utils.core.paths import write_json
 from dha_utils.networks.base import Network
 from dha_utils.networks.registry import NETWORKS, outline
 from dha_utils.pruning.cost import count_macs
@@ -108,8 +107,7 @@ def load_times(responses: Responses, folder: Path, trials: Iterable[Mapping]) ->
 
     def keep_times() -> dict:
         times = time_networks(widths, n_samples)
-        with atomic_write(folder / name) as temporary:
-            temporary.write_text(json.dumps(times, indent=1) + "\n", encoding="utf-8")
+        write_json(folder / name, times)
         return times
 
     times, _ = obtain(

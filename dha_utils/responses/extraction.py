@@ -5,113 +5,36 @@ Conventions: waveforms are float32 in [-1, 1], mono; see `dha_utils.responses.ta
 
 import shutil
 import sys
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from functools import partial
-from itertools import chain
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
-import torch
 
-from dha_utils.audio.files import Cut
-from dha_utils.audio.inspection import identify
+from dha_utils.audio.inspection import identify, usable_clips
 from dha_utils.audio.views import mfcc_features
-from dha_utils.audio.waveforms import clip_waveforms, one_ahead, stream_audio
+from dha_utils.audio.waveforms import clip_waveforms
+from dha_utils.core import work
 from dha_utils.core.errors import DataError, ParameterError
 from dha_utils.core.hardware import choose_device, choose_precision, one_core
 from dha_utils.core.paths import probe_folder
 from dha_utils.core.work import progress_bar, run_items
+from dha_utils.datasets import load_clips
 from dha_utils.datasets.clips import Clips
-from dha_utils.networks.base import Network, Taps, mean_over_positions
-from dha_utils.networks.registry import load_network
+from dha_utils.networks.base import Network
+from dha_utils.networks.registry import load_network, outline
+from dha_utils.responses.pooling import STREAM_SECONDS, Batch, make_batch
 from dha_utils.responses.provenance import extraction_provenance, key_of
-from dha_utils.responses.store import MANIFEST, ResponseStore
+from dha_utils.responses.store import MANIFEST, ResponseStore, claim_folder
 from dha_utils.responses.table import Responses
-
-STREAM_SECONDS = 60.0
-"""Sounds longer than this go through the network piece by piece, in constant memory; the responses are the same."""
 
 BATCH_SIZE = 8
 """Clips per forward pass: fewer carry the weights of the deepest layers through the cache more often, more fall out of it."""
 
 BLOCK = 40
 """Clips per block: what is lost at most, beside the batches under way, when an extraction is killed."""
-
-Batch = Callable[[Clips], dict[str, np.ndarray]]
-
-TapsFunction = Callable[[torch.Tensor], Iterable[tuple[str, torch.Tensor]]]
-
-
-def pool_maps(taps: TapsFunction, waveforms: Sequence[np.ndarray]) -> dict[str, np.ndarray]:
-    """Return the response of every map of every tap: its average over all positions.
-
-    Waveforms of different lengths are never padded to a common one: after the first layer padding is not silence
-    (biases and batch norm answer to it) and would enter the average. Those of equal length share a batch.
-
-    Parameters
-    ----------
-    taps : callable
-        ``network.features``, or, quicker, ``network.fast()``: waveforms -> iterator of (name, maps).
-    waveforms : sequence of ndarray, each shape (samples,), float32
-        In [-1, 1], at one rate.
-
-    Returns
-    -------
-    dict of str to ndarray, shape (len(waveforms), maps), float32
-    """
-    lengths = np.array([len(waveform) for waveform in waveforms])
-    pooled: dict[str, np.ndarray] = {}
-    with torch.inference_mode():
-        for length in np.unique(lengths):
-            rows = np.flatnonzero(lengths == length)
-            batch = torch.from_numpy(np.stack([waveforms[row] for row in rows]))
-            for tap, maps in taps(batch):
-                means = mean_over_positions(maps).numpy(force=True)
-                pooled.setdefault(tap, np.empty((len(waveforms), maps.shape[1]), np.float32))[rows] = means
-    return pooled
-
-
-def decode(
-    path: str | Path, rate: int, duration: float | None, channel: str = "mean", cut: Cut = ()
-) -> np.ndarray | Iterator[np.ndarray]:
-    """Return the waveform of a file, or the pieces of it where it is longer than `STREAM_SECONDS`.
-
-    Arguments as in `dha_utils.audio.waveforms.load_audio`.
-
-    Raises
-    ------
-    AudioError
-        As `dha_utils.audio.waveforms.load_audio`.
-    """
-    pieces = stream_audio(path, rate, duration, channel=channel, cut=cut)
-    head: list[np.ndarray] = []
-    for piece in pieces:
-        head.append(piece)
-        if sum(map(len, head)) > STREAM_SECONDS * rate:
-            return chain(head, pieces)
-    return np.concatenate(head)
-
-
-def make_batch(taps: Taps, rate: int, duration: float | None, channel: str = "mean") -> Batch:
-    """Return the function that takes some clips from their files to their responses."""
-
-    def batch(clips: Clips) -> dict[str, np.ndarray]:
-        rows: list[dict[str, np.ndarray]] = [{}] * len(clips)
-        waveforms: dict[int, np.ndarray] = {}
-        for row, (path, cut) in enumerate(zip(clips.table["path"], clips.cuts, strict=True)):
-            sound = decode(path, rate, duration, channel, cut)
-            if isinstance(sound, np.ndarray):
-                waveforms[row] = sound
-            else:
-                rows[row] = taps.pool_pieces(one_ahead(sound))
-        pooled = pool_maps(taps, list(waveforms.values()))
-        for i, row in enumerate(waveforms):
-            rows[row] = {tap: array[i] for tap, array in pooled.items()}
-        return {tap: np.stack([row[tap] for row in rows]) for tap in rows[0]}
-
-    return batch
 
 
 def run_blocks(
@@ -421,6 +344,53 @@ def extract_to_store(clips: Clips, folder: str | Path, **options) -> ResponseSto
     """
     task = Extraction(clips, **options)
     return extract_into(folder, task.clips, task.batch, task.taps, task.provenance, task.batch_size)
+
+
+def extract_dataset(
+    dataset: str,
+    output: str,
+    root: str | Path | None = None,
+    *,
+    duration: float | None,
+    skip_bad: bool = False,
+    workers: int | None = None,
+    scheduler: str | None = None,
+    **options,
+) -> Clips:
+    """Extract the responses to a data set into a file, or, where `output` ends in / or is a folder, into a store.
+
+    What can be wrong with `output` and with the options is found before all files are read.
+
+    Parameters
+    ----------
+    dataset, root
+        As in `dha_utils.load_clips`.
+    output : str
+        Not among the sounds.
+    duration, **options
+        As in `extract_responses`, all but the model.
+    skip_bad : bool
+        Leave out clips that cannot be used, instead of stopping; those that can are returned.
+    workers, scheduler
+        As in `dha_utils.workers`; by default a store is made by processes of this machine, and a file by threads.
+    """
+    if Path(dataset).is_dir() and Path(output).resolve().is_relative_to(Path(dataset).resolve()):
+        raise DataError(f"{output}: lies among the sounds of {dataset}; choose a place outside")
+    place = choose_device(options["device"])
+    choose_precision(options["precision"])
+    shortest = outline(padding=options["padding"]).check_duration(duration, options["rate"])
+    is_store = output.endswith("/") or Path(output).is_dir()
+    (claim_folder if is_store else probe_file)(Path(output))
+    if scheduler is None and is_store and place.type == "cpu":
+        scheduler = "local"
+    with work.workers(scheduler, workers):
+        clips = load_clips(dataset, root, allow_missing=skip_bad)
+        clips = usable_clips(clips, skip_bad=skip_bad, shortest=shortest)
+        if is_store:
+            extract_to_store(clips, output, duration=duration, **options)
+        else:
+            extract_responses(clips, out=output, duration=duration, **options)
+    return clips
 
 
 def extract_mfcc(

@@ -22,7 +22,7 @@ import pandas as pd
 from dha_utils.core.artifacts import make_key
 from dha_utils.core.errors import DataError, choose
 from dha_utils.core.hashing import hash_json, hash_names
-from dha_utils.core.paths import atomic_write, probe_folder
+from dha_utils.core.paths import probe_folder, write_json
 from dha_utils.responses.blocks import (
     Block,
     find_fault,
@@ -330,8 +330,7 @@ class ResponseStore:
         blocks = [{key: value for key, value in vars(b).items() if value is not None} for b in self.blocks]
         head = {"format": FORMAT, "complete": self.complete, "key": self.key, "taps": self.taps}
         head["provenance"] = self.provenance
-        with atomic_write(self.folder / MANIFEST) as temporary:
-            temporary.write_text(json.dumps(head | {"blocks": blocks}, indent=1) + "\n", encoding="utf-8")
+        write_json(self.folder / MANIFEST, head | {"blocks": blocks})
 
     def _as_planned(self) -> "ResponseStore":
         """Return the store as it was before any block was written."""

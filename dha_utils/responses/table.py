@@ -85,6 +85,21 @@ class Responses(Labelled):
         """Return the responses of several taps side by side, shape (clips, sum of maps); default: all taps."""
         return np.concatenate([self[tap] for tap in taps or self.taps], axis=1)
 
+    def describe(self) -> pd.DataFrame:
+        """Return what the responses of every tap are like, one row each.
+
+        Returns
+        -------
+        DataFrame
+            Columns tap, maps, mean (of all responses), zero (share of the responses that are 0), silent maps (those that are 0
+            for every clip).
+        """
+        return pd.DataFrame(
+            {"tap": tap, "maps": x.shape[1], "mean": x.mean(dtype=float)}
+            | {"zero": (x == 0).mean(), "silent maps": (x == 0).all(axis=0).sum()}
+            for tap, x in self.arrays.items()
+        )
+
     def save(self, path: str | Path) -> None:
         """Write to a safetensors file, atomically."""
         header = {

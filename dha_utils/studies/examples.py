@@ -92,15 +92,7 @@ def compute_examples(
 
 
 def keep_examples(responses: Responses, clips: Clips, folder: Path) -> Examples:
-    """Compute the examples that go with responses, and keep them in a folder.
-
-    Parameters
-    ----------
-    responses : Responses
-    clips : Clips
-        Theirs, with audio.
-    folder : Path
-    """
+    """Compute the examples that go with responses (`clips` are theirs, with audio), and keep them in a folder."""
     how = how_made(responses)
     examples = compute_examples(clips, **how)
     examples.provenance["key"] = key_of("examples", responses)
@@ -113,20 +105,7 @@ def load_examples(
 ) -> Examples:
     """Return the examples that go with responses: bundled ones, those in `folder`, or, after seconds, new ones.
 
-    Parameters
-    ----------
-    responses : Responses
-    folder : Path
-        Where new ones are kept.
-    dataset : str, optional
-        The data set, by name or as a path, if they have to be computed; by default the name that the responses bear.
-    root : path, optional
-        Folder of the audio, if they have to be computed.
-
-    Raises
-    ------
-    DataError
-        If they have to be computed and there is no audio, or it is not that of the responses.
+    Arguments and errors as in `dha_utils.load_fold_scores`.
     """
     name, rate = responses.provenance["dataset"], responses.provenance["parameters"]["rate"]
     examples, _ = obtain(

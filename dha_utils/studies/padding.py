@@ -4,13 +4,12 @@ Conventions: *ours* are responses of a network that pads the input of its convol
 one that pads their output, as DHA's released extraction does (`dha_utils.networks.soundnet.PADDINGS`). Rows are the same clips.
 """
 
-import json
 from functools import partial
 from pathlib import Path
 
 import numpy as np
 
-from dha_utils.core.paths import atomic_write
+from dha_utils.core.paths import write_json
 from dha_utils.criteria.selection import select
 from dha_utils.datasets.clips import Clips
 from dha_utils.evaluation.crossvalidation import cross_validate_many
@@ -83,25 +82,14 @@ def compare_ensembles(ours: Responses, theirs: Responses, keep: float) -> list[d
                     "padding": padding,
                     "full": full.accuracy(),
                     "kept": kept.accuracy(),
-                    "change": change.estimate,
-                    "low": change.low,
-                    "high": change.high,
                 }
+                | change.columns("change")
             )
     return rows
 
 
 def keep_padding(ours: Responses, clips: Clips, folder: Path) -> None:
-    """Extract the clips once more, with the released padding, and keep what that changes in a folder.
-
-    Parameters
-    ----------
-    ours : Responses
-    clips : Clips
-        Theirs, with audio.
-    folder : Path
-        Where ``padding_RATE.json`` goes.
-    """
+    """Extract `clips`, those of our responses, with the released padding, and keep what that changes in a folder."""
     how = {name: ours.provenance["parameters"][name] for name in ("rate", "duration", "channel")}
     theirs = extract_responses(clips, padding="released", **how)
     effects = {
@@ -109,5 +97,4 @@ def keep_padding(ours: Responses, clips: Clips, folder: Path) -> None:
         "taps": compare_responses(ours, theirs),
         "ensembles": compare_ensembles(ours, theirs, KEEP),
     }
-    with atomic_write(folder / f"padding_{how['rate']}.json") as temporary:
-        temporary.write_text(json.dumps(effects, indent=2) + "\n", encoding="utf-8")
+    write_json(folder / f"padding_{how['rate']}.json", effects, indent=2)

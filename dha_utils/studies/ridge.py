@@ -4,7 +4,6 @@ Conventions: everything happens inside a training fold of the data set. Its reco
 filters are chosen and kernels refitted on the four, and the error is taken on the fifth. No label enters, and no test clip.
 """
 
-import json
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
@@ -14,7 +13,7 @@ import torch
 from sklearn.model_selection import GroupKFold
 
 from dha_utils.core.artifacts import load_json, obtain, places
-from dha_utils.core.paths import atomic_write
+from dha_utils.core.paths import write_json
 from dha_utils.networks.base import Network
 from dha_utils.pruning.compensation import RIDGE, compensate
 from dha_utils.pruning.compressor import Compressor, Trial
@@ -112,8 +111,7 @@ def ridge_errors(study: CompressionStudy, ridges: Sequence[float] = RIDGES, size
 def keep_ridge_errors(study: CompressionStudy, folder: Path) -> dict:
     """Compute `ridge_errors` and write them, with their key, as ``ridge_RATE.json`` into a folder; return what is written."""
     kept = {"key": _key(study.responses), "errors": ridge_errors(study)}
-    with atomic_write(folder / _name(study.responses)) as temporary:
-        temporary.write_text(json.dumps(kept, indent=1) + "\n", encoding="utf-8")
+    write_json(folder / _name(study.responses), kept)
     return kept
 
 

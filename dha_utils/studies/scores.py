@@ -4,7 +4,6 @@ Computed once from audio and the network, kept in one small file (safetensors, n
 notebooks: ``criterion/fold/tap`` -> scores of the tap's maps; fold 0 for criteria that look at weights alone.
 """
 
-import json
 from collections.abc import Iterable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
@@ -15,7 +14,7 @@ import numpy as np
 
 from dha_utils.core.artifacts import load_json, obtain, places
 from dha_utils.core.errors import DataError
-from dha_utils.core.paths import atomic_write
+from dha_utils.core.paths import write_json
 from dha_utils.core.tensor_files import load_tensors, save_tensors
 from dha_utils.core.work import progress_bar
 from dha_utils.criteria import CRITERIA, MapScores
@@ -137,15 +136,7 @@ def compute_scores(
 
 
 def keep_scores(responses: Responses, clips: Clips, folder: Path) -> FoldScores:
-    """Compute the scores that go with responses, and keep them in a folder.
-
-    Parameters
-    ----------
-    responses : Responses
-    clips : Clips
-        Theirs, with audio.
-    folder : Path
-    """
+    """Compute the scores that go with responses (`clips` are theirs, with audio), and keep them in a folder."""
     how = how_made(responses)
     scores = compute_scores(clips, **how)
     scores.provenance["key"] = _scores_key(responses)
@@ -158,9 +149,8 @@ def keep_slips(responses: Responses, clips: Clips, folder: Path) -> list[dict]:
     how = how_made(responses)
     drawn = clips.take(selection_clips(clips.y, clips.folds != clips.test_folds[0]))
     slips = slip_effects(iterate_maps(drawn, **how), drawn.y, KEEP)
-    with atomic_write(folder / f"slips_{how['rate']}.json") as temporary:
-        content = {"key": _slips_key(responses), "slips": slips}
-        temporary.write_text(json.dumps(content, indent=2) + "\n", encoding="utf-8")
+    content = {"key": _slips_key(responses), "slips": slips}
+    write_json(folder / f"slips_{how['rate']}.json", content, indent=2)
     return slips
 
 

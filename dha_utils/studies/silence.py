@@ -4,7 +4,6 @@ Conventions: a frame is `N_FFT` samples, one every `HOP`; it is *silent* if its 
 silence* of a clip is that of its frames, from 0 to 1, shape (clips,).
 """
 
-import json
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -22,15 +21,17 @@ from dha_utils.audio.waveforms import clip_waveforms
 from dha_utils.core.artifacts import VERSIONS, load_json, obtain, places
 from dha_utils.core.errors import DataError
 from dha_utils.core.hardware import choose_device
-from dha_utils.core.paths import atomic_write
+from dha_utils.core.paths import write_json
 from dha_utils.criteria import CRITERIA, MapScores
 from dha_utils.criteria.selection import Selection, apply_rule, mean_jaccard
 from dha_utils.datasets.clips import Clips
 from dha_utils.evaluation.crossvalidation import Selector, check_folds
 from dha_utils.evaluation.inference import paired_difference, paired_random
+from dha_utils.evaluation.packing import with_sums_renamed
 from dha_utils.networks.registry import load_network
 from dha_utils.paper import KEEP
-from dha_utils.responses.extraction import BATCH_SIZE, extract, pool_maps
+from dha_utils.responses.extraction import BATCH_SIZE, extract
+from dha_utils.responses.pooling import pool_maps
 from dha_utils.responses.provenance import clips_of, extraction_provenance, key_of
 from dha_utils.responses.table import Responses
 from dha_utils.studies.sweeps import Cell, cells, sweep
@@ -52,7 +53,7 @@ class Silence:
         Share of silent frames of every clip.
     trimmed : list of dict
         Results of `trimmed_cells` on the responses to the sounds without their silence; see
-        `dha_utils.studies.sweeps.describe_cell`.
+        `dha_utils.evaluation.packing.pack_run`.
     """
 
     shares: np.ndarray
@@ -134,16 +135,7 @@ def extract_trimmed(
 
 
 def keep_silence(responses: Responses, clips: Clips, folder: Path) -> Silence:
-    """Compute what is known of the silence in the clips of responses, and keep it in a folder.
-
-    Parameters
-    ----------
-    responses : Responses
-    clips : Clips
-        Theirs, with audio.
-    folder : Path
-        Where ``silence_RATE.json`` goes.
-    """
+    """Compute what is known of the silence in responses (`clips` are theirs, with audio), and keep it in a folder."""
     parameters = responses.provenance["parameters"]
     how = {"channel": parameters.get("channel", "mean"), "padding": parameters.get("padding", "input")}
     rate, duration = parameters["rate"], parameters["duration"]
@@ -154,34 +146,16 @@ def keep_silence(responses: Responses, clips: Clips, folder: Path) -> Silence:
         "shares": dict(zip(clips.table["clip"], np.round(shares, 6).tolist(), strict=True)),
         "trimmed": cells,
     }
-    with atomic_write(folder / f"silence_{rate}.json") as temporary:
-        temporary.write_text(json.dumps(content, indent=1) + "\n", encoding="utf-8")
+    write_json(folder / f"silence_{rate}.json", content)
     return _read(content)
 
 
 def load_silence(
-    responses: Responses,
-    folder: Path,
-    *,
-    dataset: str | None = None,
-    root: str | Path | None = None,
+    responses: Responses, folder: Path, *, dataset: str | None = None, root: str | Path | None = None
 ) -> tuple[Silence, str]:
     """Return the silence that goes with responses, and where it is from: bundled, in `folder`, or computed, in minutes.
 
-    Parameters
-    ----------
-    responses : Responses
-    folder : Path
-        Where it is kept once computed.
-    dataset : str, optional
-        The data set, by name or as a path, if it has to be computed; by default the name that the responses bear.
-    root : path, optional
-        Folder of the audio, if it has to be computed.
-
-    Raises
-    ------
-    DataError
-        If it has to be computed and there is no audio, or it is not that of the responses.
+    Arguments and errors as in `dha_utils.load_fold_scores`.
     """
     name, rate = responses.provenance["dataset"], responses.provenance["parameters"]["rate"]
 
@@ -203,7 +177,8 @@ def _key(responses: Responses) -> dict:
 
 def _read(content: dict) -> Silence:
     try:
-        return Silence(np.array(list(content["shares"].values()), float), content["trimmed"])
+        shares, trimmed = content["shares"].values(), list(map(with_sums_renamed, content["trimmed"]))
+        return Silence(np.array(list(shares), float), trimmed)
     except (LookupError, AttributeError, ValueError) as error:
         raise DataError(f"not what is kept of silence ({error})") from error
 
@@ -363,15 +338,10 @@ def headline_table(
         change = paired_difference(full, right, recordings)
         lead = paired_random(right, draws, recordings)
         rows.append(
-            {"selection": name, "accuracy": float(right.mean()), "change": change.estimate}
-            | {"change_low": change.low, "change_high": change.high}
-            | {"difference": lead.estimate, "low": lead.low, "high": lead.high}
+            {"selection": name, "accuracy": float(right.mean())}
+            | change.columns("change", "change_")
+            | lead.columns("difference")
         )
-    rows.append(
-        {
-            "selection": "random",
-            "accuracy": float(draws.mean()),
-            "change": float(draws.mean() - full.mean()),
-        }
-    )
+    accuracy = float(draws.mean())
+    rows.append({"selection": "random", "accuracy": accuracy, "change": float(draws.mean() - full.mean())})
     return pd.DataFrame(rows)

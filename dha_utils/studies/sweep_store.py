@@ -18,6 +18,7 @@ from dha_utils.core.artifacts import short
 from dha_utils.core.errors import DataError
 from dha_utils.core.paths import STORE, atomic_write, bundled
 from dha_utils.core.work import progress_bar
+from dha_utils.evaluation.packing import with_sums_renamed
 from dha_utils.responses.provenance import key_of
 from dha_utils.responses.table import Responses
 
@@ -136,10 +137,10 @@ def load_results(path: Path, kind: type[C], responses: Responses, *, strict: boo
         header, *lines = path.read_text(encoding="utf-8").split("\n")[:-1] or ["null"]
         header = json.loads(header)
         is_of_these = header == key_of(path.stem.partition("_")[0], responses)
-        results = [json.loads(line) for line in lines if is_of_these]
+        results = [with_sums_renamed(json.loads(line)) for line in lines if is_of_these]
         names = [field.name for field in fields(kind)]
         finished = {kind(**{name: result[name] for name in names}): result for result in results}
-    except (ValueError, LookupError, TypeError) as error:
+    except (ValueError, LookupError, TypeError, AttributeError) as error:
         raise DataError(
             f"{path}: not a file of results, or damaged ({error}); remove it to start again"
         ) from error

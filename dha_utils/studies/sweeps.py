@@ -15,7 +15,8 @@ from dha_utils.core.errors import DataError
 from dha_utils.core.work import on_cluster, run_items
 from dha_utils.criteria import CRITERIA, MapScores
 from dha_utils.criteria.selection import Selection, apply_rule, find_criterion, score_maps
-from dha_utils.evaluation.crossvalidation import CrossValidation, Selector, cross_validate_many, fusions
+from dha_utils.evaluation.crossvalidation import Selector, cross_validate_many
+from dha_utils.evaluation.packing import pack_run
 from dha_utils.networks.registry import DEFAULT, outline
 from dha_utils.responses.table import Responses
 from dha_utils.studies.scores import FoldScores
@@ -139,7 +140,7 @@ def sweep(
     Returns
     -------
     list of dict
-        In the order of `cells`; see `describe_cell`.
+        In the order of `cells`: its fields, and `dha_utils.evaluation.packing.pack_run`.
 
     Raises
     ------
@@ -184,7 +185,7 @@ def _evaluate_cells(
             if _shared(cell) == (seed, classifier)
         }
         runs = cross_validate_many(seen, selectors, classifier=classifier)
-        results |= {cell: describe_cell(cell, run) for cell, run in runs.items()}
+        results |= {cell: asdict(cell) | pack_run(run) for cell, run in runs.items()}
     return [results[cell] for cell in cells]
 
 
@@ -199,28 +200,6 @@ def _shared(cell: Cell) -> tuple[int | None, str]:
 def _evaluate_cell(responses: Responses, fold_scores: FoldScores | None, cell: Cell) -> dict:
     (result,) = _evaluate_cells(responses, fold_scores, [cell])
     return result
-
-
-def describe_cell(cell: Cell, run: CrossValidation) -> dict:
-    """Return the cell with what was measured, in JSON types.
-
-    Per tap and sum over taps the accuracy and which clips are right, as a hexadecimal number (first clip first; see
-    `unpack_correct`); the fraction of maps ignored, and the number of SVMs that did not converge.
-    """
-    sums = fusions(run.taps)
-    return asdict(cell) | {
-        "ignored": run.ignored,
-        "not_converged": sum(not c for fold in run.converged.values() for c in fold),
-        "accuracy": {name: run.accuracy(taps) for name, taps in sums.items()},
-        "correct": {name: np.packbits(run.correct(taps)).tobytes().hex() for name, taps in sums.items()},
-        "clips": len(run.y),
-    }
-
-
-def unpack_correct(result: dict, fusion: str = "all") -> np.ndarray:
-    """Return which clips a cell's ensemble gets right, or one of its taps, shape (clips,), bool."""
-    packed = np.frombuffer(bytes.fromhex(result["correct"][fusion]), np.uint8)
-    return np.unpackbits(packed, count=result["clips"]).astype(bool)
 
 
 def sample_cells(cells: Iterable[Cell], seed: int) -> list[Cell]:

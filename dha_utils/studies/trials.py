@@ -7,7 +7,7 @@ all clips run through it, and the classifiers are trained anew on what it says o
 
 import math
 from collections.abc import Callable, Iterable
-from dataclasses import replace
+from dataclasses import asdict, replace
 from functools import cache
 from pathlib import Path
 
@@ -16,6 +16,7 @@ import numpy as np
 from dha_utils.core.announcements import announce
 from dha_utils.core.paths import data_dir
 from dha_utils.evaluation.crossvalidation import CrossValidation, cross_validate_networks
+from dha_utils.evaluation.packing import pack_run
 from dha_utils.networks.base import Network, layer_activations
 from dha_utils.networks.registry import load_behind
 from dha_utils.pruning.compensation import COMPENSATIONS
@@ -24,7 +25,6 @@ from dha_utils.pruning.cost import count_macs
 from dha_utils.responses.provenance import clips_of
 from dha_utils.responses.table import Responses
 from dha_utils.studies.sweep_store import committed_file, evaluate
-from dha_utils.studies.sweeps import describe_cell
 
 SELECTIONS = ("explained_variance", "next_layer", "pivoted_qr_unpooled", "anova", "l1")
 """Criteria that are compared: three of unpooled activations, the best known class-wise one, the best known of weights."""
@@ -178,7 +178,8 @@ class CompressionStudy:
             kind: math.fsum(int(table[kind].sum()) for table in costs) / len(costs) / int(full[kind].sum())
             for kind in ("macs", "parameters")
         }
-        return describe_cell(trial, run) | cost | {"layer_maps": [t["maps_out"].tolist() for t in costs]}
+        maps = {"layer_maps": [table["maps_out"].tolist() for table in costs]}
+        return asdict(trial) | pack_run(run) | cost | maps
 
 
 def has_audio(root: str | Path | None) -> bool:

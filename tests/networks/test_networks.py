@@ -24,8 +24,9 @@ from dha_utils.pruning.compensation import COMPENSATIONS, compensate
 from dha_utils.pruning.compressor import Compressor, Trial, network_responses
 from dha_utils.pruning.cost import count_macs, needed_filters, pooling_additions
 from dha_utils.pruning.surgery import prune_network
-from dha_utils.responses.extraction import extract_responses, pool_maps
+from dha_utils.responses.extraction import extract_responses
 from dha_utils.responses.maps import iterate_maps
+from dha_utils.responses.pooling import pool_maps
 from dha_utils.responses.provenance import key_of, weights_sha256
 from dha_utils.studies.scores import compute_scores
 from dha_utils.studies.sweeps import Cell, sweep

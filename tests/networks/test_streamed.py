@@ -9,7 +9,7 @@ from dha_utils.networks.fused import FusedTaps
 from dha_utils.networks.soundnet import MIN_SAMPLES, TAPS
 from dha_utils.networks.streamed import StreamedMeans, StreamedTaps
 from dha_utils.pruning.surgery import prune_network
-from dha_utils.responses.extraction import pool_maps
+from dha_utils.responses.pooling import pool_maps
 
 
 def noise(n, seed=0):

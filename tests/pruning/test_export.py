@@ -25,7 +25,7 @@ from dha_utils.pruning.export import (
     save_ensemble,
 )
 from dha_utils.pruning.surgery import prune_network
-from dha_utils.responses.extraction import pool_maps
+from dha_utils.responses.pooling import pool_maps
 
 BEFORE = Path(__file__).parents[1] / "made_before"
 N_SAMPLES = 8_000

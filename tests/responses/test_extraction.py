@@ -19,8 +19,9 @@ from dha_utils.datasets.clips import Clips
 from dha_utils.networks.fused import FusedTaps
 from dha_utils.networks.soundnet import TAPS
 from dha_utils.networks.streamed import StreamedTaps
-from dha_utils.responses import extraction
-from dha_utils.responses.extraction import extract_mfcc, extract_responses, extract_to_store, pool_maps
+from dha_utils.responses import extraction, pooling
+from dha_utils.responses.extraction import extract_mfcc, extract_responses, extract_to_store
+from dha_utils.responses.pooling import pool_maps
 from dha_utils.responses.store import ResponseStore
 from dha_utils.responses.table import Responses
 
@@ -95,7 +96,7 @@ def test_one_bad_clip_names_the_file_and_leaves_no_output(clips, random_network,
 
 def die_at_the_second_block(clips, network, out):
     extraction.BLOCK = 2
-    plain, calls = extraction.stream_audio, []
+    plain, calls = pooling.stream_audio, []
 
     def mortal(*arguments, **options):
         calls.append(arguments)
@@ -105,7 +106,7 @@ def die_at_the_second_block(clips, network, out):
             os._exit(9)
         return plain(*arguments, **options)
 
-    extraction.stream_audio = mortal
+    pooling.stream_audio = mortal
     with workers(n=1):
         extract(clips, network, out=out)
 
@@ -125,8 +126,8 @@ def test_goes_on_after_a_kill(clips, random_network, tmp_path, monkeypatch):
     assert finished == ["block-00000.parquet"]
 
     decoded = []
-    plain = extraction.stream_audio
-    monkeypatch.setattr(extraction, "stream_audio", lambda *a, **k: decoded.append(a[0]) or plain(*a, **k))
+    plain = pooling.stream_audio
+    monkeypatch.setattr(pooling, "stream_audio", lambda *a, **k: decoded.append(a[0]) or plain(*a, **k))
     resumed = extract(clips, random_network, out=out)
     assert len(decoded) == len(clips) - 2
     assert_same(resumed, expected)
@@ -145,7 +146,7 @@ def test_partial_work_of_other_parameters_is_not_used(clips, random_network, tmp
 def test_output_that_is_there_is_kept(clips, random_network, tmp_path, monkeypatch):
     out = tmp_path / "out.safetensors"
     first = extract(clips, random_network, out=out)
-    monkeypatch.setattr(extraction, "stream_audio", None)  # nothing is decoded again
+    monkeypatch.setattr(pooling, "stream_audio", None)  # nothing is decoded again
     assert_same(extract(clips, random_network, out=out), first)
     (tmp_path / "thesis.txt").write_text("mine")
     for theirs in (tmp_path, tmp_path / "thesis.txt"):
@@ -235,8 +236,8 @@ def test_blocks_of_other_labels_are_not_mixed_in(clips, random_network, tmp_path
     monkeypatch.setattr(extraction.ResponseStore, "write", plain)
     table = clips.table.assign(label=["b", *clips.table["label"][1:]])
     corrected = replace(clips, table=table)
-    decoded, read = [], extraction.stream_audio
-    monkeypatch.setattr(extraction, "stream_audio", lambda *a, **k: decoded.append(a[0]) or read(*a, **k))
+    decoded, read = [], pooling.stream_audio
+    monkeypatch.setattr(pooling, "stream_audio", lambda *a, **k: decoded.append(a[0]) or read(*a, **k))
     got = extract(corrected, random_network, out=out, device="cpu")
     assert len(decoded) == len(clips) - 2
     assert got.table["label"].tolist() == table["label"].tolist()
@@ -256,7 +257,7 @@ def test_a_store_that_was_being_replaced_is_found_again(clips, random_network, t
 def test_output_that_cannot_be_written_is_refused_before_any_work(
     clips, random_network, tmp_path, monkeypatch
 ):
-    monkeypatch.setattr(extraction, "stream_audio", None)
+    monkeypatch.setattr(pooling, "stream_audio", None)
     (tmp_path / "file").write_text("")
     with pytest.raises(DataError, match="cannot be written"):
         extract(clips, random_network, out=tmp_path / "file" / "out.safetensors")
@@ -292,7 +293,7 @@ def test_bundled_mfcc_is_recomputed_from_audio():
 
 def test_long_sounds_are_streamed_and_the_same(clips, random_network, monkeypatch):
     expected = extract(clips, random_network, duration=None)
-    monkeypatch.setattr(extraction, "STREAM_SECONDS", 0.3)  # 6615 samples: the clips of 9000 are long
+    monkeypatch.setattr(pooling, "STREAM_SECONDS", 0.3)  # 6615 samples: the clips of 9000 are long
     streamed = []
     plain = StreamedTaps.pool_pieces
     monkeypatch.setattr(StreamedTaps, "pool_pieces", lambda *a: streamed.append(a) or plain(*a))
@@ -328,7 +329,7 @@ def test_channel_and_erroneous_seconds(clips, random_network, tmp_path, monkeypa
     for _ in range(2):
         assert_same(extract_responses(marked, out=out, **options), expected)
         assert_same(extract_to_store(marked, folder, **options).read(), expected)
-    monkeypatch.setattr(extraction, "STREAM_SECONDS", 0.3)
+    monkeypatch.setattr(pooling, "STREAM_SECONDS", 0.3)
     streamed = extract_responses(marked, **options)
     for tap in expected.taps:
         scale = np.abs(expected[tap]).max()
@@ -344,8 +345,8 @@ def test_a_store_holds_the_same(clips, random_network, tmp_path, monkeypatch):
     assert store.read().provenance == expected.provenance
     store.path(1).unlink()
     decoded = []
-    plain = extraction.stream_audio
-    monkeypatch.setattr(extraction, "stream_audio", lambda *a, **k: decoded.append(a[0]) or plain(*a, **k))
+    plain = pooling.stream_audio
+    monkeypatch.setattr(pooling, "stream_audio", lambda *a, **k: decoded.append(a[0]) or plain(*a, **k))
     assert_same(extract_to_store(clips, tmp_path / "store", **options).read(), expected)
     assert len(decoded) == 3
     shorter = extract_to_store(clips, tmp_path / "store", **options | {"duration": 0.3})

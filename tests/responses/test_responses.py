@@ -91,3 +91,12 @@ def test_a_file_of_arrays_alone_is_read_and_not_taken_for_another(tmp_path):
     path.write_bytes(path.read_bytes()[:-1])
     with pytest.raises(DataError, match="not a file of spectrograms, or damaged"):
         load_tensors(path, "spectrograms", "make it")
+
+
+def test_what_the_responses_of_a_tap_are_like(make_responses):
+    responses = make_responses()
+    table = responses.take(np.arange(4)).describe().set_index("tap")
+    for tap, row in table.iterrows():
+        x = responses[tap][:4]
+        assert (row["maps"], row["mean"]) == (x.shape[1], x.mean(dtype=float))
+        assert row["silent maps"] / row["maps"] <= row["zero"] == np.mean(x == 0)

@@ -199,7 +199,8 @@ def test_silence_is_measured_kept_and_found_again(sounds, random_network, tmp_pa
     np.testing.assert_array_equal(trimmed["relu7"][:4], responses["relu7"][:4])
     assert (trimmed["relu7"][4:] != responses["relu7"][4:]).any()
 
-    cells = [{"criterion": "anova"}]
+    # Kept before the sum of all taps had its name of now.
+    cells = [{"criterion": "anova", "accuracy": {"15 taps": 0.5}, "correct": {"15 taps": "f0"}}]
     monkeypatch.setattr(module, "sweep", lambda *arguments, **options: cells)
     made, source = load_silence(responses, tmp_path, dataset=str(sounds))
     assert source == "computed now"
@@ -207,7 +208,8 @@ def test_silence_is_measured_kept_and_found_again(sounds, random_network, tmp_pa
     monkeypatch.setattr(module, "clips_of", None)
     again, source = load_silence(responses, tmp_path, dataset=str(sounds))
     assert source == "from an earlier run"
-    assert again.trimmed == made.trimmed == cells
+    assert again.trimmed == made.trimmed
+    assert again.trimmed == [{"criterion": "anova", "accuracy": {"all": 0.5}, "correct": {"all": "f0"}}]
     np.testing.assert_array_equal(again.shares, made.shares)
 
 

@@ -7,10 +7,11 @@ from dha_utils.core.errors import DataError
 from dha_utils.criteria import MapScores
 from dha_utils.criteria.selection import select
 from dha_utils.evaluation.crossvalidation import cross_validate
+from dha_utils.evaluation.packing import unpack_correct
 from dha_utils.studies import sweep_store, sweeps
 from dha_utils.studies.scores import FoldScores
 from dha_utils.studies.sweep_store import committed_file, kept_file, load_results
-from dha_utils.studies.sweeps import Cell, sample_cells, selector, sweep, unpack_correct
+from dha_utils.studies.sweeps import Cell, sample_cells, selector, sweep
 from dha_utils.studies.sweeps import cells as make_cells
 
 
@@ -92,6 +93,16 @@ def test_what_is_kept_of_other_responses_stays_and_is_taken_up_again(make_respon
     sweep(one, cells, store=tmp_path)
     assert kept.read_text() == before
     assert {kept, kept_file("sweep", other, tmp_path)} == {*tmp_path.iterdir()}
+
+
+def test_files_from_before_the_sums_were_renamed_are_read(make_responses, tmp_path):
+    responses, cells = make_responses(), make_cells("random", 0.3, seeds=2)
+    expected = sweep(responses, cells, store=tmp_path)
+    store = kept_file("sweep", responses, tmp_path)
+    before = store.read_text().replace('"all"', '"15 taps"')
+    store.write_text(before)
+    assert sweep(responses, cells, store=tmp_path) == expected
+    assert store.read_text() == before
 
 
 def test_damaged_store(make_responses, tmp_path):

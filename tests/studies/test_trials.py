@@ -1,3 +1,5 @@
+from dataclasses import asdict
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -5,6 +7,8 @@ import pytest
 from dha_utils.core.errors import ParameterError
 from dha_utils.evaluation.crossvalidation import cross_validate
 from dha_utils.evaluation.inference import paired_difference
+from dha_utils.evaluation.packing import pack_run, unpack_correct
+from dha_utils.findings.accuracy import results_table
 from dha_utils.findings.smaller import (
     LEAST_DRAWS,
     compensation_table,
@@ -18,9 +22,7 @@ from dha_utils.findings.smaller import (
     smallest_within,
     widths_table,
 )
-from dha_utils.findings.tables import results_table
 from dha_utils.pruning.compressor import PSNET_SIZE, Trial, parse_size
-from dha_utils.studies.sweeps import describe_cell, unpack_correct
 from dha_utils.studies.trials import (
     CLAIM,
     FEW,
@@ -61,7 +63,7 @@ def test_table_of_trials(make_responses):
     responses = make_responses({"relu6": 12, "relu7": 20})
     full = cross_validate(responses)
     cost = {"macs": 0.5, "parameters": 0.2}
-    results = [describe_cell(Trial("l1", SMALL), full) | cost]
+    results = [asdict(Trial("l1", SMALL)) | pack_run(full) | cost]
     table = results_table(results, full, fusion="all")
     assert table.loc[0, ["change", "low", "high"]].tolist() == [0, 0, 0]
     assert table.loc[0, "accuracy"] == full.accuracy()
