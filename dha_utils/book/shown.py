@@ -93,29 +93,37 @@ def _format(value: object, spec: str, every: str) -> object:
     return format_value(value, spec) if spec and isinstance(value, int | float) else value
 
 
-def quote(text: str, folders: Sequence[Path] = ()) -> str:
+def quoted_folders() -> tuple[Path, Path]:
+    """Return where the numbers of the prose are: the committed results of `DATASET`, then its bundled artifacts."""
+    return repository() / "results" / "reference" / DATASET, bundled(DATASET)
+
+
+def quote(text: str, folders: Sequence[Path]) -> str:
     """Return a text with the numbers that it refers to: ``{result}`FILE.json:KEY:FORMAT```, as on the pages of the book.
 
     Parameters
     ----------
     text : str
     folders : sequence of Path
-        Where the files are; by default the committed results of `DATASET`, then its bundled artifacts.
+        Where the files are; the first that has one counts.
 
     Raises
     ------
     ResultError
         If there is no such file or number, or the format does not fit.
     """
-    places = folders or (repository() / "results" / "reference" / DATASET, bundled(DATASET))
 
     def number(match: re.Match) -> str:
         parts = REFERENCE.fullmatch(match[1])
         if parts is None or not parts["key"]:
             raise ResultError(f"{match[0]}: write FILE.json:KEY or FILE.json:KEY:FORMAT")
-        path = next((folder / parts["file"] for folder in places if (folder / parts["file"]).is_file()), None)
+        path = next(
+            (folder / parts["file"] for folder in folders if (folder / parts["file"]).is_file()), None
+        )
         if path is None:
-            raise ResultError(f"{match[0]}: no such file in {places[0]}")
+            raise ResultError(
+                f"{match[0]}: no such file in {folders[0]}; `dha check --write-reference` makes it"
+            )
         try:
             return format_value(
                 lookup(json.loads(path.read_text("utf-8")), parts["key"]), parts["format"] or ""

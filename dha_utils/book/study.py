@@ -18,7 +18,7 @@ from IPython.display import HTML, Markdown, display
 from matplotlib.figure import Figure
 
 from dha_utils.book.parameters import check_parameters
-from dha_utils.book.shown import quote
+from dha_utils.book.shown import DATASET, quote, quoted_folders
 from dha_utils.core.paths import repository
 from dha_utils.core.work import workers
 from dha_utils.criteria.selection import find_criterion
@@ -69,11 +69,11 @@ def begin(name: str, namespace: MutableMapping[str, object]) -> "Study":
     given = vars(check_parameters(namespace, declared))
     namespace |= given
     set_style()
-    if shell := get_ipython():
-        shell.register_magic_function(lambda line, cell: display(Markdown(quote(cell))), "cell", "say")
     _BEGUN.close()  # where the cell is run again
     _BEGUN.enter_context(workers(given.pop("scheduler", None), given.pop("workers", None)))
     study = Study(name.partition("_")[2], **given)
+    if shell := get_ipython():
+        shell.register_magic_function(study.say, "cell", "say")
     print(study.inputs.source if {"rate", "rates"} & given.keys() else study.read("responses")["source"])
     return study
 
@@ -223,6 +223,14 @@ class Study:
     def read(self, name: str) -> dict:
         """Return the numbers of a notebook."""
         return self.results.read(name, **self._parameters)
+
+    def say(self, _line: str, text: str) -> None:
+        """Show a text with the numbers that it refers to: what a cell that starts with ``%%say`` does.
+
+        They are those of the reference; a notebook of ESC-10 that has none yet may quote what it has written itself.
+        """
+        own = [self.results.folder] if self.dataset == DATASET else []
+        display(Markdown(quote(text, [*quoted_folders(), *own])))
 
     def write(self, *parameters: str, **numbers: object) -> None:
         """Keep the numbers of this notebook: first some of its parameters, by name (``"rate keep"``, or one by one).

@@ -69,6 +69,8 @@ def load_clips(
 
 def _complete(clips: "Clips", allow_missing: bool, advice: str) -> "Clips":
     """Return the clips, or raise where files are missing from the copy."""
+    if not len(clips):
+        raise DataError(f"no clips of {clips.name} in {clips.root}{advice}")
     missing = [path for path in clips.table["path"] if not Path(path).is_file()]
     if not missing or allow_missing:
         return clips

@@ -70,7 +70,9 @@ def fetch_dataset(name: str, root: Path | None = None) -> list[Path]:
     published, root = _published(name), (root or fetch_dir()).expanduser().resolve()
     with _made(root), _alone(root):
         for folder, archives in published.sets.items():
-            _fetch_set(root / folder, archives, published.code.FILES.get(folder, lambda _: {}))
+            _fetch_set(
+                root / folder, archives, getattr(published.code, "FILES", {}).get(folder, lambda _: {})
+            )
     return [root / folder for folder in published.sets]
 
 

@@ -3,8 +3,9 @@
 The module that an entry names offers
 
 - ``LOADERS``: name of a data set -> function that takes its root and returns its clips;
-- ``FILES``: folder of a set that is fetched -> function that takes this folder and returns relative path -> published hash
-  (``"md5:..."``, ``"sha256:..."`` or None) of all its files; a DataError where only the folder itself could tell.
+- ``FILES``, where its files are to be checked one by one: folder of a set that is fetched -> function that takes this folder and
+  returns relative path -> published hash (``"md5:..."``, ``"sha256:..."`` or None); a DataError where only the folder itself
+  could tell.
 """
 
 import json
@@ -13,6 +14,8 @@ from importlib import import_module
 from pathlib import Path
 from types import ModuleType
 from urllib.parse import urlsplit
+
+from dha_utils.core.errors import DataError
 
 
 @dataclass(frozen=True)
@@ -71,7 +74,10 @@ def read_registry(file: Path) -> dict[str, Published]:
     for entry in entries.values():
         sets = entry.get("sets", {}).items()
         entry["sets"] = {folder: [Archive(**archive) for archive in archives] for folder, archives in sets}
-    return {name: Published(**entry) for name, entry in entries.items()}
+    try:
+        return {name: Published(**entry) for name, entry in entries.items()}
+    except TypeError as error:
+        raise DataError(f"{file}: an entry is not as `Published` says: {error}") from error
 
 
 DATASETS = read_registry(Path(__file__).with_name("registry.json"))

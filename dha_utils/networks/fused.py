@@ -183,6 +183,8 @@ class FusedTaps:
         In order; each yields its taps, time-major.
     padding : str
         Where the convolutions pad; see `dha_utils.networks.soundnet.PADDINGS`.
+    names : set of str
+        The modules whose output the steps give: not those of convolutions, nor of the first block but its pool.
 
     Examples
     --------
@@ -201,6 +203,7 @@ class FusedTaps:
         self.device, self.dtype, self.padding = torch.device(device), dtype, model.padding
         self.taps, self.min_samples = frozenset(model.taps), model.min_samples
         self.steps: list[Step] = []
+        self.names: set[str] = set()
         for conv, bn, (_, *names) in model.layers.values():
             is_first, kernel = not self.steps, conv.kernel_size[0]
             pool = model.get_submodule(names[-1])
@@ -212,7 +215,9 @@ class FusedTaps:
             weight, bias = weight.detach().to(device, dtype), bias.detach().to(device, dtype)
             if is_first and self.padding == "input":
                 self.steps.append(PooledConvolution(weight, bias, names, conv.padding[0], pool.kernel_size))
+                self.names.add(names[-1])
                 continue
+            self.names.update(names)
             # A row that serves g outputs is 2 (g - 1) longer than the kernel: long kernels bear more of that.
             group = max(1, min(COLUMNS // conv.out_channels, kernel // 4))
             if self.padding == "input":

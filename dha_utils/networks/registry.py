@@ -56,7 +56,7 @@ def load_network(source: str | Path | Network = DEFAULT, **settings) -> Network:
         return source
     if str(source).endswith(".safetensors"):
         return read_network(source)[0]
-    return _entry(str(source)).load(**settings)
+    return _entry(str(source)).load(**settings).eval().requires_grad_(False)
 
 
 def outline(name: str = DEFAULT, **settings) -> Network:

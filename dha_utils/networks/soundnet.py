@@ -18,8 +18,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from dha_utils.core.errors import ParameterError, choose
-from dha_utils.networks.base import Network
-from dha_utils.networks.fused import FusedTaps
+from dha_utils.networks.base import Network, Taps
 from dha_utils.networks.streamed import StreamedTaps
 from dha_utils.networks.weights import fetch_weights
 
@@ -160,9 +159,10 @@ class SoundNet(Network):
         """Return waveforms (clips, samples) on SoundNet's own scale, (clips, 1, samples)."""
         return (waveforms * self.input_scale).unsqueeze(1)
 
-    def fast(self, device: torch.device | str = "cpu", dtype: torch.dtype = torch.float32) -> FusedTaps:
+    def fast(self, device: torch.device | str = "cpu", dtype: torch.dtype = torch.float32) -> Taps:
         """Return the taps with fewer passes over memory, see `dha_utils.networks.fused`; long sounds in constant memory."""
-        return StreamedTaps(self, device, dtype)
+        streamed = StreamedTaps(self, device, dtype)
+        return streamed if streamed.names.issuperset(self.taps) else super().fast(device, dtype)
 
     def check_prunable(self) -> None:
         """Raise a ParameterError where convolutions do not pad as they were trained."""

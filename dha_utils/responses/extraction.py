@@ -236,6 +236,10 @@ class Extraction:
         place, dtype = choose_device(device), choose_precision(precision)
         asked = {} if padding is None else {"padding": padding}
         model = load_network(**asked) if model is None else model
+        if model.training:
+            raise ParameterError(
+                f"network {model.name!r} is in training mode, where a clip changes what is said of others: call its eval() first"
+            )
         if asked.items() - model.settings.items():
             raise ParameterError(
                 f"padding is {padding!r}, but the network that is given has {model.settings.get('padding')!r}"

@@ -11,6 +11,7 @@ from dha_utils.core.paths import data_dir
 from dha_utils.datasets import DATASETS, default_duration, load_clips
 from dha_utils.datasets.clips import Clips
 from dha_utils.datasets.esc import FOLDERS, read_index, read_index50
+from dha_utils.datasets.registry import read_registry
 
 NO_AUDIO = pytest.mark.skipif(data_dir() is None, reason="DHA_DATA is not set: no real audio at hand")
 
@@ -60,6 +61,18 @@ def make_folder(root: Path, **files: list[str]) -> Path:
         for name in names:
             (root / label / name).touch()
     return root
+
+
+def test_a_registry_says_which_entry_is_not_one(tmp_path):
+    (tmp_path / "registry.json").write_text('{"mine": {"module": "mine", "files": []}}')
+    with pytest.raises(DataError, match=r"an entry is not as `Published` says: .*files"):
+        read_registry(tmp_path / "registry.json")
+
+
+def test_no_clips_are_an_error(tmp_path):
+    (tmp_path / "table.csv").write_text("path,label\n")
+    with pytest.raises(DataError, match="table"):
+        load_clips(tmp_path / "table.csv")
 
 
 def test_the_index_is_the_published_design():

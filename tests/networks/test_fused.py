@@ -1,3 +1,5 @@
+from copy import deepcopy
+
 import numpy as np
 import pytest
 import torch
@@ -84,3 +86,11 @@ def test_too_short_is_refused(random_network, output_padded_network):
         list(FusedTaps(random_network)(torch.zeros(1, 4000)))
     with pytest.raises(DataError, match="at least 45534 samples"):
         list(FusedTaps(output_padded_network)(torch.zeros(1, 45_000)))
+
+
+@pytest.mark.parametrize("tap", ["conv3", "relu1"])
+def test_a_tap_that_no_step_gives_is_had_the_plain_way(random_network, tap):
+    network = deepcopy(random_network)
+    network.taps = ("pool1", tap) if tap == "conv3" else (tap, "pool1")
+    x = waveforms(11_025)
+    assert taps(network.fast(), x).keys() == taps(network.features, x).keys() == {*network.taps}

@@ -1,6 +1,7 @@
 import multiprocessing
 import os
 import time
+from copy import deepcopy
 from dataclasses import replace
 from pathlib import Path
 
@@ -67,6 +68,11 @@ def test_batches_and_workers_change_nothing(clips, random_network, options, dura
     for tap in expected.taps:
         scale = np.abs(expected[tap]).max()
         np.testing.assert_allclose(got[tap], expected[tap], rtol=1e-5, atol=1e-7 * scale, err_msg=tap)
+
+
+def test_a_network_in_training_mode_is_refused(clips, random_network):
+    with pytest.raises(ParameterError, match=r"training mode.*call its eval\(\) first"):
+        extract_responses(clips, deepcopy(random_network).train())
 
 
 def test_padding_never_leaks_into_another_clip(clips, random_network):
