@@ -7,6 +7,7 @@ import subprocess
 import sys
 import time
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -218,7 +219,7 @@ def test_killed_scheduler(fragile, monkeypatch):
 CLIENT = """
 import sys
 from pathlib import Path
-sys.path.insert(0, {tests!r})
+sys.path[:0] = {tests!r}
 import torch
 from dha_utils.responses import extraction
 from dha_utils.responses.extraction import extract_to_store
@@ -238,7 +239,9 @@ def test_killed_client(running, tmp_path):
     script = tmp_path / "client.py"
     script.write_text(
         CLIENT.format(
-            tests=os.path.dirname(os.path.dirname(__file__)), folder=str(tmp_path), address=running.address
+            tests=[str(path) for path in Path(__file__).parents[:2]],
+            folder=str(tmp_path),
+            address=running.address,
         )
     )
     store = tmp_path / "store"
