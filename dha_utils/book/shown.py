@@ -81,10 +81,14 @@ def show(table: pd.DataFrame, columns: str = "", *, every: str = "", **titles: s
     }
     styler = shown.style.format(formats, na_rep="–")
     styler.relabel_index([header for header, _ in parts.values()], axis="columns")
-    wide = [name for name in shown if any(isinstance(x, str) and len(x) > LONG for x in shown[name])]
-    if wide:
+    length = {
+        name: max((len(x) for x in shown[name] if isinstance(x, str) and not x.startswith("<")), default=0)
+        for name in shown
+    }
+    widest = max(length, key=length.get)
+    if length[widest] > LONG:
         styler.set_properties(**{"text-align": "left", "vertical-align": "top", "white-space": "normal"})
-        styler.set_properties(subset=wide[-1:], **{"min-width": "16em"})
+        styler.set_properties(subset=[widest], **{"min-width": "16em"})
     return styler if not isinstance(table.index, pd.RangeIndex) else styler.hide()
 
 
