@@ -121,6 +121,10 @@ def inspect(dataset: DataArgument, root: Root = None) -> None:
 def bundle(
     dataset: DataArgument,
     root: Root = None,
+    only: Annotated[
+        list[str] | None,
+        typer.Option(help="A part alone: inputs, scores, slips, padding, ...; may be given several times."),
+    ] = None,
 ) -> None:
     """Compute the artifacts under data/ from audio.
 
@@ -128,5 +132,5 @@ def bundle(
     """
     from dha_utils.studies.bundle import make_bundle
 
-    clips = make_bundle(dataset, root)
+    clips = make_bundle(dataset, root, only or ())
     typer.echo(f"{len(clips)} clips: data/{clips.name}")

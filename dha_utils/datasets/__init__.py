@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from dha_utils.core.errors import DataError, closest
-from dha_utils.datasets.registry import DATASETS
+from dha_utils.datasets.registry import DATASETS, RATES
 
 if TYPE_CHECKING:
     from dha_utils.datasets.clips import Clips
@@ -16,6 +16,11 @@ if TYPE_CHECKING:
 def default_duration(name: str | Path) -> float:
     """Return the length of a data set's clips in seconds, to which they are padded or cut: that of a published one, else 5."""
     return DATASETS[name].seconds if name in DATASETS else 5.0
+
+
+def default_rates(name: str | Path) -> list[int]:
+    """Return the sampling rates (Hz) at which responses are computed: those of a published data set, else `RATES`."""
+    return DATASETS[name].rates if name in DATASETS else [*RATES]
 
 
 def load_clips(

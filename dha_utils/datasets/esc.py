@@ -10,6 +10,7 @@ commit 33c8ce9 of github.com/karolpiczak/ESC-50.
 K. J. Piczak, "ESC: Dataset for Environmental Sound Classification", ACM Multimedia 2015.
 """
 
+from collections.abc import Iterator
 from functools import cache
 from pathlib import Path
 
@@ -18,6 +19,7 @@ import pandas as pd
 from dha_utils.core.errors import DataError, NoAudioError
 from dha_utils.core.paths import data_dir
 from dha_utils.datasets.clips import COLUMNS, Clips
+from dha_utils.datasets.esc_copies import describe_copy, find_copies
 
 SOURCES = (
     "run `dha fetch esc10`, or unpack https://github.com/karolpiczak/ESC-10/archive/553c8f1.zip (40 MB) "
@@ -67,47 +69,60 @@ def published_wavs() -> dict[str, tuple[str, str]]:
 def load_esc50(root: str | Path | None = None) -> Clips:
     """Return the 2000 clips of ESC-50.
 
-    ``meta/esc50.csv`` of the copy decides what must be there; one that lists fewer clips makes a subset, which is noted in
-    ``Clips.notes``. The recording is that of Freesound (``src_file``).
+    The published WAVs, or a whole copy in another format or at another rate, which ``Clips.notes`` then says
+    (`dha_utils.datasets.esc_copies`). ``meta/esc50.csv`` of the copy, where it has one, decides what must be there; one that
+    lists fewer clips makes a subset, which is noted too, as are recordings that lie in several folds. The recording is that of
+    Freesound (``src_file``).
 
     Parameters
     ----------
     root : str or Path, optional
-        A copy of ESC-50, or the folder that holds one (named ``ESC-50...``). By default ``$DHA_DATA``.
+        A copy of ESC-50, or the folder that holds one (named ``ESC-50...``). By default ``$DHA_DATA``. Of several, a whole
+        one is taken, and WAVs before others.
 
     Raises
     ------
     DataError
-        There is no copy, or its table is not that of ESC-50.
+        There is no copy, its table is not that of ESC-50, or it has no table and clips are missing.
     """
     folder = data_dir() if root is None else Path(root).expanduser().resolve()
     if folder is None:
         raise NoAudioError(
             "the audio of ESC-50 is needed: run `dha fetch esc50`, or set DHA_DATA to the folder that holds it"
         )
-    copies = [
-        copy for copy in (folder, *sorted(folder.glob("ESC-50*"))) if (copy / "meta" / "esc50.csv").is_file()
-    ]
-    if not copies:
-        raise NoAudioError(f"ESC-50 (with its meta/esc50.csv) is not in {folder}; run `dha fetch esc50`")
-    meta = copies[0] / "meta" / "esc50.csv"
     index = read_index50()
-    try:
-        rows = pd.read_csv(meta, dtype=str, keep_default_na=False)
-        listed = list(zip(rows["filename"], rows["category"], strict=True))
-    except (ValueError, LookupError) as error:
-        fault = " ".join(f"{type(error).__name__}: {error}".split())  # pandas breaks its lines
-        raise DataError(f"{meta} is not the one of ESC-50 ({fault}); run `dha fetch esc50`") from error
-    strange = set(listed) - set(zip(index["file"], index["label"], strict=True))
-    if strange or not listed:
-        raise DataError(
-            f"{meta} is not the one of ESC-50 ({min(strange, default='no clips')}); run `dha fetch esc50`"
+    index = index.assign(name=[Path(file).stem for file in index["file"]])
+    labels = dict(zip(index["name"], index["label"], strict=True))
+    copies = find_copies(folder, labels)
+    if not copies:
+        raise NoAudioError(
+            f"ESC-50 (its folder audio, or its meta/esc50.csv) is not in {folder}; run `dha fetch esc50`"
         )
-    index = index[index["file"].isin(rows["filename"])]
-    notes = () if len(index) == 2000 else (f"a subset of {len(index)} of the 2000 clips of ESC-50",)
-    clips = [file.rsplit("-", 1)[0] for file in index["file"]]
-    table = index.assign(clip=clips, path=[str(copies[0] / "audio" / file) for file in index["file"]])
-    return Clips("esc50", copies[0], table[COLUMNS].sort_values("clip", ignore_index=True), notes)
+    copy = next((copy for copy in copies if len(copy.files) == len(labels)), copies[0])
+    index = index[index["name"].isin(copy.listed(labels))]
+    paths = [copy.path(name) for name in index["name"]]
+    table = index.assign(clip=[name.rsplit("-", 1)[0] for name in index["name"]], path=list(map(str, paths)))
+    subset = f"a subset of {len(index)} of the {len(labels)} clips of ESC-50"
+    notes = [
+        *[subset] * (len(index) < len(labels)),
+        *describe_copy(paths, dict(zip(index["file"], index["md5"], strict=True))),
+        *_across_folds(table),
+    ]
+    return Clips("esc50", copy.folder, table[COLUMNS].sort_values("clip", ignore_index=True), tuple(notes))
+
+
+def _across_folds(table: pd.DataFrame) -> list[str]:
+    """Name the recordings of which clips lie in several folds: what is tested there was learned from in part."""
+    counted = table.groupby("recording")["fold"].nunique()
+    folds = {
+        one: sorted(table["fold"][table["recording"] == one].unique()) for one in counted.index[counted > 1]
+    }
+    several = [f"{one} (folds {' and '.join(map(str, found))})" for one, found in folds.items()]
+    if not several:
+        return []
+    which = "recording" if len(several) == 1 else f"{len(several)} recordings"
+    verb = "lies" if len(several) == 1 else "lie"
+    return [f"{which} {verb} in two folds of the published split: {', '.join(several)}"]
 
 
 def load_esc10(root: str | Path | None = None) -> Clips:
@@ -117,12 +132,13 @@ def load_esc10(root: str | Path | None = None) -> Clips:
     ----------
     root : str or Path, optional
         A copy of ESC-10 or ESC-50, or the folder that holds one (named ``ESC-10...`` or ``ESC-50...``, as the
-        archives unpack). By default ``$DHA_DATA``.
+        archives unpack). By default ``$DHA_DATA``. The original sounds come before those of ESC-50, and WAVs before others.
 
     Returns
     -------
     Clips
-        The same table for both layouts, but for ``path``. Files that are not of ESC-10 are left alone.
+        The same table for both layouts, but for ``path``. Files that are not of ESC-10 are left alone. Where they are not the
+        published ones but a copy of those of ESC-50, ``notes`` say so.
 
     Raises
     ------
@@ -138,16 +154,19 @@ def load_esc10(root: str | Path | None = None) -> Clips:
         raise NoAudioError(f"there is no folder {folder}; {SOURCES} and give that folder")
     index = read_index()
     partial = []
-    for copy in [folder, *sorted(folder.glob("ESC-10*")), *sorted(folder.glob("ESC-50*"))]:
-        paths = _paths(copy, index)
+    for copy, paths in _layouts(folder, index):
         missing = [path for path in paths if not path.is_file()]
-        if paths and not missing:
-            return Clips("esc10", copy, index.assign(path=[str(path) for path in paths])[COLUMNS])
-        if paths:
-            partial.append((len(missing), copy, missing))
+        if not missing:
+            notes = (
+                ()
+                if paths[0].parent.name != "audio"
+                else describe_copy(paths, {file: md5 for file, (md5, _) in published_wavs().items()})
+            )
+            return Clips("esc10", copy, index.assign(path=[str(path) for path in paths])[COLUMNS], notes)
+        partial.append((len(missing), copy, missing))
     if not partial:
         raise NoAudioError(
-            f"neither ESC-10 nor ESC-50 (with its meta/esc50.csv) is in {folder}; {SOURCES} there"
+            f"neither ESC-10 nor ESC-50 (its folder audio, or its meta/esc50.csv) is in {folder}; {SOURCES} there"
         )
     count, copy, missing = min(partial)
     names = ", ".join(path.relative_to(copy).as_posix() for path in missing[:3])
@@ -157,15 +176,15 @@ def load_esc10(root: str | Path | None = None) -> Clips:
     )
 
 
-def _paths(copy: Path, index: pd.DataFrame) -> list[Path]:
-    """Return where each clip should be in this folder; an empty list where it has neither layout."""
-    if any((copy / name).is_dir() for name in FOLDERS.values()):
-        return [copy / FOLDERS[row.label] / f"{row.clip}.ogg" for row in index.itertuples()]
-    if not (copy / "meta" / "esc50.csv").is_file():
-        return []
-    # "1-100032-A-0.wav" is the clip 1-100032-A of class 0.
-    names = {file.rsplit("-", 1)[0]: file for file in published_wavs()}
-    return [copy / "audio" / names[clip] for clip in index["clip"]]
+def _layouts(folder: Path, index: pd.DataFrame) -> Iterator[tuple[Path, list[Path]]]:
+    """Yield the copies of ESC-10 and where each clip should be in them: the original ones, then those within ESC-50."""
+    for copy in (folder, *sorted(folder.glob("ESC-10*"))):
+        if any((copy / name).is_dir() for name in FOLDERS.values()):
+            yield copy, [copy / FOLDERS[row.label] / f"{row.clip}.ogg" for row in index.itertuples()]
+    # "1-100032-A-0" is the clip 1-100032-A of class 0.
+    names = {Path(file).stem.rsplit("-", 1)[0]: Path(file).stem for file in published_wavs()}
+    for copy in find_copies(folder, set(names.values())):
+        yield copy.folder, [copy.path(names[clip]) for clip in index["clip"]]
 
 
 ESC50_META = "sha256:ca660da60191a97de289983a05821c9382d852a38a2ba8428980816b68cf6246"

@@ -17,6 +17,9 @@ from urllib.parse import urlsplit
 
 from dha_utils.core.errors import DataError
 
+RATES = (22_050, 44_100)
+"""Hz; SoundNet's own rate and that of the released ensemble code."""
+
 
 @dataclass(frozen=True)
 class Archive:
@@ -47,6 +50,8 @@ class Published:
         Length to which its clips are padded or cut.
     licence, attribution : str
         The latter goes into the provenance of what is computed from it.
+    rates : list of int
+        Hz, at which responses are bundled and by default computed; the first is that of everything else.
     sets : dict of str to list of Archive
         What is fetched: folder -> the archives that are unpacked into it.
     comes_with : str
@@ -59,6 +64,7 @@ class Published:
     seconds: float
     licence: str
     attribution: str
+    rates: list[int] = field(default_factory=lambda: [*RATES])
     sets: dict[str, list[Archive]] = field(default_factory=dict)
     comes_with: str = ""
 

@@ -1,11 +1,16 @@
 """All artifacts of a data set that are committed under ``data/DATASET``, made from its audio."""
 
+from collections.abc import Sequence
+from pathlib import Path
+
 from dha_utils.audio.inspection import identify
+from dha_utils.core.errors import choose
 from dha_utils.core.paths import atomic_write, bundled
-from dha_utils.datasets import load_clips
+from dha_utils.datasets import default_duration, default_rates, load_clips
 from dha_utils.datasets.clips import Clips
+from dha_utils.responses.table import Responses
 from dha_utils.studies.examples import keep_examples
-from dha_utils.studies.inputs import BUNDLED_RATES, compute_inputs, provenance_json
+from dha_utils.studies.inputs import Inputs, compute_inputs, provenance_json
 from dha_utils.studies.padding import keep_padding
 from dha_utils.studies.ridge import keep_ridge_errors
 from dha_utils.studies.scores import keep_scores, keep_slips
@@ -13,19 +18,50 @@ from dha_utils.studies.silence import keep_silence
 from dha_utils.studies.trials import load_study
 
 
-def make_bundle(dataset: str, root: str | None = None) -> Clips:
+def _keep_ridge(responses: Responses, clips: Clips, folder: Path) -> None:
+    keep_ridge_errors(load_study(responses, clips.name, clips.root), folder)
+
+
+PARTS = {
+    "scores": keep_scores,
+    "slips": keep_slips,
+    "padding": keep_padding,
+    "examples": keep_examples,
+    "silence": keep_silence,
+    "ridge": _keep_ridge,
+}
+"""What is computed beside the responses, by name: functions of responses, their clips, and the folder to write to."""
+
+
+def make_bundle(dataset: str, root: str | None = None, only: Sequence[str] = ()) -> Clips:
     """Compute the artifacts and write them to ``data/DATASET``; return the clips.
 
-    Arguments and errors as in `dha_utils.load_clips`.
+    Parameters
+    ----------
+    dataset, root
+        As in `dha_utils.load_clips`.
+    only : sequence of str
+        ``inputs`` (responses, MFCC, spectrograms) or names of `PARTS`; left out, all. Without
+        ``inputs``, parts go with the responses that are bundled.
+
+    Raises
+    ------
+    DataError
+        As in `dha_utils.load_clips`; there are no bundled responses.
+    ParameterError
+        A part is none of these.
     """
+    parts = [choose("part", name, ["inputs", *PARTS]) for name in only] or ["inputs", *PARTS]
     clips = identify(load_clips(dataset, root))
-    inputs = compute_inputs(clips, BUNDLED_RATES, duration=5.0)
-    folder = bundled(clips.name)
-    inputs.save(folder)
-    responses = inputs.responses[BUNDLED_RATES[0]]
-    for keep in (keep_scores, keep_slips, keep_padding, keep_examples, keep_silence):
-        keep(responses, clips, folder)
-    keep_ridge_errors(load_study(responses, dataset, root), folder)
-    with atomic_write(folder / "provenance.json") as temporary:
-        temporary.write_text(provenance_json(inputs), encoding="utf-8")
+    folder, rates = bundled(clips.name), default_rates(clips.name)
+    if "inputs" in parts:
+        inputs = compute_inputs(clips, rates, default_duration(clips.name))
+        inputs.save(folder)
+        with atomic_write(folder / "provenance.json") as temporary:
+            temporary.write_text(provenance_json(inputs), encoding="utf-8")
+    else:
+        inputs = Inputs.load(folder, rates, "")
+    for name in PARTS:
+        if name in parts:
+            PARTS[name](inputs.responses[rates[0]], clips, folder)
     return clips

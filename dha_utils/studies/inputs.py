@@ -8,7 +8,7 @@ opened alone.
 
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -19,7 +19,7 @@ from dha_utils.audio.waveforms import clip_waveforms
 from dha_utils.core.errors import DataError
 from dha_utils.core.paths import bundled
 from dha_utils.core.tensor_files import load_tensors, save_tensors
-from dha_utils.datasets import DATASETS, default_duration
+from dha_utils.datasets import DATASETS, default_duration, default_rates
 from dha_utils.datasets.clips import Clips, check_folds
 from dha_utils.datasets.given import clips_at_hand
 from dha_utils.networks.registry import load_network, outline
@@ -29,9 +29,6 @@ from dha_utils.responses.table import Responses
 
 MFCC_RATE = 44_100
 """Hz; the rate at which the MFCC baseline of ESC was published."""
-
-BUNDLED_RATES = (22_050, 44_100)
-"""Hz; SoundNet's own rate and that of the released ensemble code."""
 
 
 @dataclass(frozen=True)
@@ -97,7 +94,7 @@ def load_inputs(
     dataset: str,
     *,
     root: str | Path | None = None,
-    rates: Sequence[int] = BUNDLED_RATES,
+    rates: Sequence[int] | None = None,
     duration: float | None = None,
     channel: str = "mean",
     skip_bad: bool = False,
@@ -112,8 +109,8 @@ def load_inputs(
     root : path, optional
         Folder of the audio; then it must be there, as it must in ``$DHA_DATA`` where that is set. By default that, else what
         was fetched, else the bundled artifacts.
-    rates : sequence of int
-        Sampling rates in Hz.
+    rates : sequence of int, optional
+        Sampling rates in Hz; by default those of the data set, see `default_rates`.
     duration : float, optional
         Seconds to which clips are padded or cut; by default those of the data set, see `default_duration`.
     channel : {"mean", "left", "right"}
@@ -132,15 +129,13 @@ def load_inputs(
     ParameterError
         If the duration is too short for the network.
     """
-    duration = duration or default_duration(dataset)
+    duration, rates = duration or default_duration(dataset), rates or default_rates(dataset)
     outline().check_duration(duration, min(rates))
     clips = clips_at_hand(dataset, root, allow_missing=skip_bad)
     if clips is not None:
         clips = usable_clips(clips, skip_bad=skip_bad)
         return compute_inputs(clips, rates, duration, channel, folder=folder)
-    source = f"These results start from the bundled artifacts of {dataset}; no audio was at hand."
-    artifacts = bundled(dataset)
-    inputs = Inputs.load(artifacts, rates, source)
+    inputs = _read_bundled(dataset, rates, "no audio was at hand")
     for responses in (*inputs.responses.values(), inputs.mfcc):
         responses.provenance["bundled"] = True  # so that a copy is not taken for an extraction made here
     made_with = next(iter(inputs.responses.values())).provenance["parameters"]
@@ -187,10 +182,7 @@ def start_from(dataset: str, rates: Sequence[int], root: str | Path | None, fold
         )
     there = all(responses_file(bundled(dataset), rate).is_file() for rate in rates)
     if dataset in DATASETS and root is None and there:
-        source = (
-            f"These results start from the bundled artifacts of {dataset}: notebook 01 has not been run here."
-        )
-        return Inputs.load(bundled(dataset), rates, source)
+        return _read_bundled(dataset, rates, "notebook 01 has not been run here")
     inputs = load_inputs(dataset, root=root, rates=rates, folder=folder)
     inputs.save(folder)
     return inputs
@@ -205,6 +197,14 @@ def is_bundled(folder: Path) -> bool:
         for place, responses in zip(places, made, strict=True)
     )
     return folder.name in DATASETS and bundled(folder.name).is_dir() and all(same)
+
+
+def _read_bundled(dataset: str, rates: Sequence[int], why: str) -> Inputs:
+    """Return the bundled inputs of a data set; `source` says why it is they, and what to know of their sounds."""
+    inputs = Inputs.load(bundled(dataset), rates, "")
+    notes = next(iter(inputs.responses.values())).provenance.get("notes", [])
+    source = "; ".join([f"These results start from the bundled artifacts of {dataset}", why, *notes])
+    return replace(inputs, source=f"{source}.")
 
 
 def _source(folder: Path) -> str:

@@ -1,3 +1,5 @@
+from pathlib import Path
+
 import numpy as np
 import pytest
 import soundfile
@@ -41,6 +43,15 @@ def test_bundled_where_there_is_no_audio(monkeypatch, tmp_path):
     for fetched in (tmp_path / "none", tmp_path):
         monkeypatch.setattr(paths, "fetch_dir", lambda folder=fetched: folder)
         assert "bundled artifacts" in load_inputs("esc10").source
+
+
+def test_bundled_artifacts_of_a_copy_say_so(monkeypatch):
+    monkeypatch.setenv("DHA_DATA", "")
+    for inputs in (load_inputs("esc50", root=None), start_from("esc50", [22_050], None, Path("none"))):
+        assert (
+            "a copy: FLAC at 16000 Hz, where nothing above 8 kHz survives; 4 recordings lie" in inputs.source
+        )
+        assert [*inputs.responses] == [22_050]
 
 
 def test_audio_that_is_given_and_cannot_be_used_stops_the_run(monkeypatch, tmp_path):
@@ -106,7 +117,7 @@ def test_bundled_files_carry_their_provenance():
 def test_a_notebook_opened_alone_starts_from_what_is_bundled_or_was_made_here(tmp_path):
     folder = tmp_path / "esc10"
     inputs = start_from("esc10", [22_050], None, folder)
-    assert inputs.source.endswith("bundled artifacts of esc10: notebook 01 has not been run here.")
+    assert inputs.source.endswith("bundled artifacts of esc10; notebook 01 has not been run here.")
     inputs.save(folder)
     assert is_bundled(folder)
     assert len(start_from("esc10", [44_100], None, folder).responses[44_100]) == 400
