@@ -91,13 +91,37 @@ def extract(
     """
     check_value("rate", rate)
     check_value("channel", channel)
-    from dha_utils.responses.extraction import extract_dataset
+    seconds = default_duration(dataset) if duration is None else parse_duration(duration)
+    from dha_utils.audio.inspection import usable_clips
+    from dha_utils.core.hardware import choose_device, choose_precision
+    from dha_utils.core.work import workers as who_works
+    from dha_utils.datasets import load_clips
+    from dha_utils.networks.registry import outline
+    from dha_utils.responses.extraction import extract_responses, extract_to_store
+    from dha_utils.responses.outputs import probe_file
+    from dha_utils.responses.store import claim_folder
 
-    clips = extract_dataset(
-        dataset, output, root, duration=default_duration(dataset) if duration is None else parse_duration(duration),
-        skip_bad=skip_bad, workers=workers, scheduler=scheduler, rate=rate, channel=channel, batch_size=batch_size,
-        device=device, precision=precision, padding=padding,
-    )  # fmt: skip
+    # What can be wrong with the output and the options is found before all files are read.
+    if Path(dataset).is_dir() and Path(output).resolve().is_relative_to(Path(dataset).resolve()):
+        raise DataError(f"{output}: lies among the sounds of {dataset}; choose a place outside")
+    place = choose_device(device)
+    choose_precision(precision)
+    shortest = outline(padding=padding).check_duration(seconds, rate)
+    is_store = output.endswith("/") or Path(output).is_dir()
+    (claim_folder if is_store else probe_file)(Path(output))
+    if scheduler is None and is_store and place.type == "cpu":
+        scheduler = "local"
+    options = {
+        "rate": rate, "duration": seconds, "channel": channel, "batch_size": batch_size, "device": device,
+        "precision": precision, "padding": padding,
+    }  # fmt: skip
+    with who_works(scheduler, workers):
+        clips = load_clips(dataset, root, allow_missing=skip_bad)
+        clips = usable_clips(clips, skip_bad=skip_bad, shortest=shortest)
+        if is_store:
+            extract_to_store(clips, output, **options)
+        else:
+            extract_responses(clips, out=output, **options)
     typer.echo(f"{len(clips)} clips: {output}")
 
 

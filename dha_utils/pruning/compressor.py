@@ -24,8 +24,7 @@ from dha_utils.networks.registry import outline
 from dha_utils.pruning.allocation import allocate
 from dha_utils.pruning.compensation import compensate
 from dha_utils.pruning.finetuning import fine_tune
-from dha_utils.responses.extraction import BATCH_SIZE
-from dha_utils.responses.pooling import pool_maps
+from dha_utils.responses.pooling import BATCH_SIZE, pool_maps
 from dha_utils.responses.table import Responses
 
 PSNET_SIZE = "-".join(str(len(kept)) for kept in psnet_kept_filters().values())

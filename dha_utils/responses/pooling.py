@@ -15,6 +15,9 @@ from dha_utils.audio.waveforms import one_ahead, stream_audio
 from dha_utils.datasets.clips import Clips
 from dha_utils.networks.base import Taps, mean_over_positions
 
+BATCH_SIZE = 8
+"""Clips per forward pass: fewer carry the weights of the deepest layers through the cache more often, more fall out of it."""
+
 STREAM_SECONDS = 60.0
 """Sounds longer than this go through the network piece by piece, in constant memory; the responses are the same."""
 

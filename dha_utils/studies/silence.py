@@ -30,8 +30,8 @@ from dha_utils.evaluation.inference import paired_difference, paired_random
 from dha_utils.evaluation.packing import with_sums_renamed
 from dha_utils.networks.registry import load_network
 from dha_utils.paper import KEEP
-from dha_utils.responses.extraction import BATCH_SIZE, extract
-from dha_utils.responses.pooling import pool_maps
+from dha_utils.responses.outputs import extract
+from dha_utils.responses.pooling import BATCH_SIZE, pool_maps
 from dha_utils.responses.provenance import clips_of, extraction_provenance, key_of
 from dha_utils.responses.table import Responses
 from dha_utils.studies.sweeps import Cell, cells, sweep

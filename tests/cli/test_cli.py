@@ -18,7 +18,6 @@ from dha_utils.cli.main import app
 from dha_utils.cli.options import collect_parameters, parse_value
 from dha_utils.core.errors import DataError, DhaError, FetchError, ParameterError
 from dha_utils.networks import weights
-from dha_utils.responses import extraction
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 COMMANDS = (*(["run"], ["book"], ["check"], ["extract"], ["grid"], ["inspect"], ["bundle"], ["fetch"]),)
@@ -182,11 +181,13 @@ def elsewhere(tmp_path, monkeypatch):
 def test_extract(monkeypatch):
     calls = []
     monkeypatch.setattr(
-        extraction, "load_clips", lambda dataset, root, **o: calls.append((dataset, root, o)) or ["clip"] * 3
+        "dha_utils.datasets.load_clips",
+        lambda dataset, root, **o: calls.append((dataset, str(root), o)) or ["clip"] * 3,
     )
-    monkeypatch.setattr(extraction, "usable_clips", lambda clips, **options: clips)
+    monkeypatch.setattr("dha_utils.audio.inspection.usable_clips", lambda clips, **options: clips)
     monkeypatch.setattr(
-        extraction, "extract_responses", lambda clips, **options: calls.append((clips, options))
+        "dha_utils.responses.extraction.extract_responses",
+        lambda clips, **options: calls.append((clips, options)),
     )
     result = invoke(
         "extract", "esc10", "--root", "audio", "-o", "out.st", "--rate", "44100", "--batch-size", "2"
@@ -209,12 +210,15 @@ def test_extract(monkeypatch):
 @pytest.mark.usefixtures("elsewhere")
 def test_extract_into_a_store(monkeypatch, tmp_path):
     calls = []
-    monkeypatch.setattr(extraction, "load_clips", lambda dataset, root, **options: ["clip"])
-    monkeypatch.setattr(extraction, "usable_clips", lambda clips, **options: calls.append(options) or clips)
+    monkeypatch.setattr("dha_utils.datasets.load_clips", lambda dataset, root, **options: ["clip"])
     monkeypatch.setattr(
-        extraction, "extract_to_store", lambda clips, folder, **options: calls.append((folder, options))
+        "dha_utils.audio.inspection.usable_clips", lambda clips, **options: calls.append(options) or clips
     )
-    monkeypatch.setattr(extraction.work, "workers", lambda *who: calls.append(who) or nullcontext())
+    monkeypatch.setattr(
+        "dha_utils.responses.extraction.extract_to_store",
+        lambda clips, folder, **options: calls.append((folder, options)),
+    )
+    monkeypatch.setattr("dha_utils.core.work.workers", lambda *who: calls.append(who) or nullcontext())
     choices = "--duration whole --channel left --skip-bad --workers 3 --device cpu --precision bfloat16"
     (tmp_path / "old").mkdir()
     for folder in ("new/", "old"):
@@ -237,9 +241,11 @@ def test_extract_into_a_store(monkeypatch, tmp_path):
 )
 def test_extract_takes_the_duration_of_the_data_set(dataset, given, seconds, monkeypatch):
     calls = []
-    monkeypatch.setattr(extraction, "load_clips", lambda dataset, root, **options: ["clip"])
-    monkeypatch.setattr(extraction, "usable_clips", lambda clips, **options: clips)
-    monkeypatch.setattr(extraction, "extract_responses", lambda clips, **o: calls.append(o["duration"]))
+    monkeypatch.setattr("dha_utils.datasets.load_clips", lambda dataset, root, **options: ["clip"])
+    monkeypatch.setattr("dha_utils.audio.inspection.usable_clips", lambda clips, **options: clips)
+    monkeypatch.setattr(
+        "dha_utils.responses.extraction.extract_responses", lambda clips, **o: calls.append(o["duration"])
+    )
     assert invoke("extract", dataset, "-o", "out.st", *given).exit_code == 0
     assert calls == [seconds]
 
@@ -256,7 +262,7 @@ def test_extract_takes_the_duration_of_the_data_set(dataset, given, seconds, mon
     ],
 )
 def test_extract_refuses(options, fault, monkeypatch, tmp_path):
-    monkeypatch.setattr(extraction, "load_network", None)
+    monkeypatch.setattr("dha_utils.responses.extraction.load_network", None)
     monkeypatch.setattr("torch.cuda.is_available", lambda: False)
     for name in ("a/1", "a/2", "b/1", "b/2"):
         (tmp_path / name).parent.mkdir(exist_ok=True)
@@ -272,7 +278,7 @@ def test_extract_refuses(options, fault, monkeypatch, tmp_path):
     [("mine/", "mine exists and is not ours"), ("mine/notes/out.st", "cannot be written")],
 )
 def test_outputs_are_refused_before_the_files_are_read(output, fault, monkeypatch, tmp_path):
-    monkeypatch.setattr(extraction, "usable_clips", None)
+    monkeypatch.setattr("dha_utils.audio.inspection.usable_clips", None)
     (tmp_path / "mine").mkdir()
     (tmp_path / "mine" / "notes").write_text("words")
     result = invoke("extract", "esc10", "-o", f"{tmp_path}/{output}")

@@ -19,7 +19,7 @@ from dha_utils.core import cluster
 from dha_utils.core.errors import AudioError, DhaError, ParameterError
 from dha_utils.core.work import run_items, workers
 from dha_utils.datasets.clips import Clips
-from dha_utils.responses import extraction
+from dha_utils.responses import outputs
 from dha_utils.responses.extraction import extract_responses, extract_to_store
 from dha_utils.studies.sweeps import Cell, sweep
 from dha_utils.studies.sweeps import cells as make_cells
@@ -108,7 +108,7 @@ def assert_same(a, b):
 
 
 def test_extraction_does_not_depend_on_who_does_it(running, tmp_path, narrow_network, monkeypatch):
-    monkeypatch.setattr(extraction, "BLOCK", 5)
+    monkeypatch.setattr(outputs, "BLOCK", 5)
     clips = make_clips(tmp_path)
     how = {"model": narrow_network, "duration": 0.4, "batch_size": 2}
     expected = extract_responses(clips, **how)
@@ -221,12 +221,12 @@ import sys
 from pathlib import Path
 sys.path[:0] = {tests!r}
 import torch
-from dha_utils.responses import extraction
+from dha_utils.responses import outputs
 from dha_utils.responses.extraction import extract_to_store
 from dha_utils.networks.soundnet import SoundNet
 from dha_utils.core.work import workers
 from test_cluster import make_clips
-extraction.BLOCK = 1
+outputs.BLOCK = 1
 if __name__ == "__main__":
     torch.manual_seed(0)
     clips = make_clips(Path({folder!r}), 60)

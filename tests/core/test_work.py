@@ -177,10 +177,4 @@ def test_who_works_is_no_argument_of_what_computes():
         for argument in (*node.posonlyargs, *node.args, *node.kwonlyargs)
         if argument.arg in ("workers", "scheduler", "progress")
     }
-    commands = {
-        "cli/main.py",
-        "cli/sounds.py",
-        "cli/grid.py",
-        "responses/extraction.py",
-    }  # what `dha extract` does
-    assert named == commands | {"core/cluster.py", "core/work.py"}
+    assert named == {"cli/main.py", "cli/sounds.py", "cli/grid.py", "core/cluster.py", "core/work.py"}

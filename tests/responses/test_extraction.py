@@ -20,7 +20,7 @@ from dha_utils.datasets.clips import Clips
 from dha_utils.networks.fused import FusedTaps
 from dha_utils.networks.soundnet import TAPS
 from dha_utils.networks.streamed import StreamedTaps
-from dha_utils.responses import extraction, pooling
+from dha_utils.responses import outputs, pooling
 from dha_utils.responses.extraction import extract_mfcc, extract_responses, extract_to_store
 from dha_utils.responses.pooling import pool_maps
 from dha_utils.responses.store import ResponseStore
@@ -62,7 +62,7 @@ def assert_same(a, b):
 @pytest.mark.parametrize("duration", [0.4, None])
 def test_batches_and_workers_change_nothing(clips, random_network, options, duration, monkeypatch):
     expected = extract(clips, random_network, duration=duration)
-    monkeypatch.setattr(extraction, "BLOCK", 7 if "batch_size" in options else 2)
+    monkeypatch.setattr(outputs, "BLOCK", 7 if "batch_size" in options else 2)
     with workers(n=5):
         got = extract(clips, random_network, duration=duration, **options)
     for tap in expected.taps:
@@ -101,7 +101,7 @@ def test_one_bad_clip_names_the_file_and_leaves_no_output(clips, random_network,
 
 
 def die_at_the_second_block(clips, network, out):
-    extraction.BLOCK = 2
+    outputs.BLOCK = 2
     plain, calls = pooling.stream_audio, []
 
     def mortal(*arguments, **options):
@@ -118,7 +118,7 @@ def die_at_the_second_block(clips, network, out):
 
 
 def test_goes_on_after_a_kill(clips, random_network, tmp_path, monkeypatch):
-    monkeypatch.setattr(extraction, "BLOCK", 2)
+    monkeypatch.setattr(outputs, "BLOCK", 2)
     expected = extract(clips, random_network)
     out = tmp_path / "out.safetensors"
     process = multiprocessing.get_context("spawn").Process(
@@ -183,7 +183,7 @@ def other_sound_under_the_same_name(clips):
 def test_an_output_of_other_data_is_made_anew_and_stays_until_then(
     clips, random_network, tmp_path, monkeypatch, change, capsys
 ):
-    monkeypatch.setattr(extraction, "BLOCK", 3)
+    monkeypatch.setattr(outputs, "BLOCK", 3)
     out, folder = tmp_path / "out.safetensors", tmp_path / "store"
     options = {"model": random_network, "duration": 0.4, "device": "cpu"}
     extract_responses(clips, out=out, **options)
@@ -193,7 +193,7 @@ def test_an_output_of_other_data_is_made_anew_and_stays_until_then(
     expected = extract_responses(clips, **options)
     capsys.readouterr()
 
-    written, plain = [], extraction.ResponseStore.write
+    written, plain = [], outputs.ResponseStore.write
 
     def write(*arguments):
         written.append(arguments)
@@ -202,7 +202,7 @@ def test_an_output_of_other_data_is_made_anew_and_stays_until_then(
             raise KeyboardInterrupt
         plain(*arguments)
 
-    monkeypatch.setattr(extraction.ResponseStore, "write", write)
+    monkeypatch.setattr(outputs.ResponseStore, "write", write)
     with pytest.raises(KeyboardInterrupt):
         extract_responses(clips, out=out, **options)
     assert f"{out}: holds another extraction" in capsys.readouterr().err
@@ -212,7 +212,7 @@ def test_an_output_of_other_data_is_made_anew_and_stays_until_then(
     assert f"{folder}: holds another extraction" in capsys.readouterr().err
     assert (out.read_bytes(), (folder / "manifest.json").read_bytes()) == before
 
-    monkeypatch.setattr(extraction.ResponseStore, "write", plain)
+    monkeypatch.setattr(outputs.ResponseStore, "write", plain)
     for got in (
         extract_responses(clips, out=out, **options),
         extract_to_store(clips, folder, **options).read(),
@@ -228,18 +228,18 @@ def test_an_output_of_other_data_is_made_anew_and_stays_until_then(
 
 def test_blocks_of_other_labels_are_not_mixed_in(clips, random_network, tmp_path, monkeypatch):
     """A run was stopped, then the labels of some clips were corrected: only the blocks of the others are used."""
-    monkeypatch.setattr(extraction, "BLOCK", 2)
-    out, plain = tmp_path / "out.safetensors", extraction.ResponseStore.write
+    monkeypatch.setattr(outputs, "BLOCK", 2)
+    out, plain = tmp_path / "out.safetensors", outputs.ResponseStore.write
 
     def write(store, number, *arguments):
         if number == 2:
             raise KeyboardInterrupt
         plain(store, number, *arguments)
 
-    monkeypatch.setattr(extraction.ResponseStore, "write", write)
+    monkeypatch.setattr(outputs.ResponseStore, "write", write)
     with pytest.raises(KeyboardInterrupt):
         extract(clips, random_network, out=out, device="cpu")
-    monkeypatch.setattr(extraction.ResponseStore, "write", plain)
+    monkeypatch.setattr(outputs.ResponseStore, "write", plain)
     table = clips.table.assign(label=["b", *clips.table["label"][1:]])
     corrected = replace(clips, table=table)
     decoded, read = [], pooling.stream_audio
@@ -343,7 +343,7 @@ def test_channel_and_erroneous_seconds(clips, random_network, tmp_path, monkeypa
 
 
 def test_a_store_holds_the_same(clips, random_network, tmp_path, monkeypatch):
-    monkeypatch.setattr(extraction, "BLOCK", 3)
+    monkeypatch.setattr(outputs, "BLOCK", 3)
     expected = extract(clips, random_network)
     options = {"model": random_network, "duration": 0.4}
     store = extract_to_store(clips, tmp_path / "store", **options)
@@ -368,7 +368,8 @@ def test_precision_is_part_of_what_was_computed(clips, random_network):
 
 def test_padding_is_part_of_what_was_computed(clips, random_network, output_padded_network, monkeypatch):
     monkeypatch.setattr(
-        extraction, "load_network", lambda padding: {"released": output_padded_network}[padding]
+        "dha_utils.responses.extraction.load_network",
+        lambda padding: {"released": output_padded_network}[padding],
     )
     long = {"duration": 2.5}
     theirs = extract_responses(clips, padding="released", **long)
@@ -390,7 +391,7 @@ def test_padding_is_part_of_what_was_computed(clips, random_network, output_padd
 
 
 def test_a_gpu_that_is_not_there_is_refused_before_any_work(clips, monkeypatch):
-    monkeypatch.setattr(extraction, "load_network", None)
+    monkeypatch.setattr("dha_utils.responses.extraction.load_network", None)
     monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
     with pytest.raises(ParameterError, match="device 'cuda' is not available"):
         extract_responses(clips, device="cuda")

@@ -7,7 +7,7 @@ import soundfile
 from dha_utils.core import paths
 from dha_utils.core.errors import DataError
 from dha_utils.core.paths import bundled
-from dha_utils.responses import extraction
+from dha_utils.responses import outputs
 from dha_utils.studies import inputs as module
 from dha_utils.studies.inputs import Inputs, is_bundled, load_inputs, start_from
 
@@ -85,7 +85,7 @@ def test_what_is_kept_is_extracted_once_and_a_copy_of_the_bundled_does_not_count
     monkeypatch.setattr(module, "load_network", lambda: random_network)
     how = {"rates": [16_000], "duration": 0.5, "folder": kept}
     first = load_inputs(str(sounds), **how)
-    monkeypatch.setattr(extraction, "run_blocks", None)
+    monkeypatch.setattr(outputs, "run_blocks", None)
     again = load_inputs(str(sounds), **how)
     np.testing.assert_array_equal(again.responses[16_000]["bn5"], first.responses[16_000]["bn5"])
     first.responses[16_000].provenance["bundled"] = True
