@@ -40,7 +40,8 @@ def prune(
     """Make a smaller network and its classifiers from all clips of a data set.
 
     All clips are training clips here; what such a network loses on clips that it has not seen is on the book's page on
-    the frontier. Writes NAME.safetensors (network), NAME.skops (classifiers), NAME.pt2 and NAME.onnx (network, checked).
+    the frontier. Writes NAME.safetensors (the network), and beside it its classifiers and the network in the formats of
+    others; says of each file what it holds.
     """
     check_value("rate", rate)
     from dha_utils.pruning.compressor import Trial

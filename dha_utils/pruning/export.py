@@ -1,8 +1,9 @@
 """A network to take away: saved without pickle, exported to PyTorch's and ONNX's formats, and put to use on sound files.
 
-Conventions: a model is a handful of files of one stem. ``small.safetensors`` holds the network and, in its header, all that is
-needed to feed it (rate, duration, channel) and to read it (classes); ``small.skops`` the ensemble of classifiers; ``small.pt2``
-and ``small.onnx`` the network alone, with its taps as outputs, for any number of clips of the duration it was made for.
+Conventions: a model is a handful of files of one stem, one per entry of `FORMATS`. ``small.safetensors`` holds the network and,
+in its header, all that is needed to feed it (rate, duration, channel) and to read it (classes); ``small.skops`` the ensemble of
+classifiers; ``small.pt2`` and ``small.onnx`` the network alone, with its taps as outputs, for any number of clips of the duration
+it was made for.
 """
 
 import io
@@ -10,9 +11,10 @@ import json
 import logging
 import time
 import warnings
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import NamedTuple
 from zipfile import ZipFile
 
 import numpy as np
@@ -27,6 +29,7 @@ from dha_utils.core.errors import DataError
 from dha_utils.core.paths import atomic_write
 from dha_utils.evaluation.ensemble import CalibratedSVM, Layer, LayerEnsemble
 from dha_utils.networks.base import Network
+from dha_utils.networks.registry import save_network
 from dha_utils.responses.pooling import pool_maps
 
 TRUSTED = [
@@ -100,7 +103,7 @@ class Exported(nn.Module):
         return tuple(maps for _, maps in self.network.features(waveforms))
 
 
-def export_torch(model: Network, n_samples: int, path: str | Path) -> torch.export.ExportedProgram:
+def export_torch(model: Network, n_samples: int, path: str | Path) -> None:
     """Write the network for `torch.export.load`; any number of clips of `n_samples` samples."""
     example = torch.zeros(2, n_samples)
     clips = {"waveforms": {0: torch.export.Dim("clips")}}
@@ -109,7 +112,6 @@ def export_torch(model: Network, n_samples: int, path: str | Path) -> torch.expo
     torch.export.save(program, buffer)
     with atomic_write(Path(path)) as temporary:
         temporary.write_bytes(buffer.getvalue())
-    return program
 
 
 def export_onnx(model: Network, n_samples: int, path: str | Path) -> float:
@@ -156,6 +158,36 @@ def export_onnx(model: Network, n_samples: int, path: str | Path) -> float:
                 f"{path}: ONNX deviates from PyTorch by {max(deviations):.1e} at {tap}; not written"
             )
     return max(deviations)
+
+
+class Product(NamedTuple):
+    """What is written: a network, the classifiers of its responses, the length of its clips, and what is to be known of it."""
+
+    network: Network
+    ensemble: LayerEnsemble
+    n_samples: int
+    metadata: dict
+
+
+class Format(NamedTuple):
+    """What a file holds, and the function that writes it: product, path -> what is to be said of it, or None."""
+
+    holds: str
+    write: Callable[[Product, Path], str | None]
+
+
+def _write_onnx(product: Product, path: Path) -> str:
+    deviation = export_onnx(product.network, product.n_samples, path)
+    return f"differs from PyTorch by {deviation:.1e} at most, relative to a tap's largest value"
+
+
+FORMATS = {
+    ".safetensors": Format("network", lambda it, path: save_network(path, it.network, it.metadata)),
+    ".skops": Format("classifiers", lambda it, path: save_ensemble(path, it.ensemble)),
+    ".pt2": Format("network, PyTorch", lambda it, path: export_torch(it.network, it.n_samples, path)),
+    ".onnx": Format("network, ONNX", _write_onnx),
+}
+"""Ending -> format, of all files that ``dha prune`` writes: the network's own first, its companions beside it."""
 
 
 @dataclass(frozen=True)

@@ -1,6 +1,7 @@
 """What ``dha prune`` makes: a smaller network and its classifiers, from all clips of a data set, in files that others can run."""
 
 import sys
+from collections.abc import Iterable
 from functools import partial
 from pathlib import Path
 
@@ -10,15 +11,12 @@ from dha_utils.criteria.selection import find_filter_criterion
 from dha_utils.datasets import default_duration, load_clips
 from dha_utils.evaluation.crossvalidation import tap_layers
 from dha_utils.evaluation.ensemble import LayerEnsemble
-from dha_utils.networks.registry import load_network, save_network
+from dha_utils.networks.registry import load_network
 from dha_utils.pruning.compressor import Compressor, Trial, load_waveforms, network_responses, parse_size
 from dha_utils.pruning.cost import count_macs, saving
-from dha_utils.pruning.export import export_onnx, export_torch, save_ensemble
+from dha_utils.pruning.export import FORMATS, Product
 from dha_utils.responses.provenance import extraction_provenance
 from dha_utils.responses.table import Responses
-
-COMPANIONS = (".skops", ".pt2", ".onnx")
-"""Endings of the files beside the network's: classifiers, and the network in two formats of others."""
 
 
 def make_product(
@@ -39,8 +37,7 @@ def make_product(
     dataset : str
         As for `dha_utils.load_clips`; all clips are training clips.
     network : Path
-        File of the network, which ends in ``.safetensors``; beside it go ``.skops`` (classifiers), ``.pt2`` and ``.onnx``
-        (network).
+        File of the network, which ends in ``.safetensors``; beside it go the others of `dha_utils.pruning.export.FORMATS`.
     root : path, optional
         Folder of the audio.
     rate : int
@@ -51,7 +48,7 @@ def make_product(
     Returns
     -------
     list of str
-        Lines that say what it saves, how far the exported network is from ours, and how large the files are.
+        Lines that say what it saves, and what the files hold and how large they are.
 
     Raises
     ------
@@ -60,8 +57,8 @@ def make_product(
     ParameterError
         If there is no such way to choose filters, or no such size.
     """
-    classifiers, program, onnx = companions = [network.with_suffix(suffix) for suffix in COMPANIONS]
-    _check_files([network, *companions], force)
+    files = {network.with_suffix(suffix): known for suffix, known in FORMATS.items()}
+    _check_files(network, files, force)
     find_filter_criterion(trial.criterion)
     parse_size(trial.size)
     say = partial(print, file=sys.stderr, flush=True)
@@ -87,24 +84,23 @@ def make_product(
     }
     say("exporting")
     n_samples = waveforms.shape[1]
-    export_torch(small, n_samples, program)
-    deviation = export_onnx(small, n_samples, onnx)
-    save_network(network, small, metadata)
-    save_ensemble(classifiers, ensemble)
+    product = Product(small, ensemble, n_samples, metadata)
+    notes = {file: known.write(product, file) for file, known in files.items()}
     full, now = count_macs(model, n_samples), count_macs(small, n_samples)
     return [
         *(
             f"{name}: {now[kind].sum():,} of {full[kind].sum():,} ({saving(full[kind], now[kind]):.1%} fewer)"
             for kind, name in (("macs", "multiply-accumulates"), ("parameters", "parameters"))
         ),
-        f"ONNX and PyTorch differ by {deviation:.1e} at most, relative to a tap's largest value",
-        *(f"{file}  {file.stat().st_size / 1e6:.1f} MB" for file in [network, *companions]),
+        *(
+            f"{file}  {file.stat().st_size / 1e6:.1f} MB  {'; '.join(filter(None, (known.holds, notes[file])))}"
+            for file, known in files.items()
+        ),
     ]
 
 
-def _check_files(files: list[Path], force: bool) -> None:
+def _check_files(network: Path, files: Iterable[Path], force: bool) -> None:
     """Raise where files could not be written, before hours of work are done for them."""
-    network = files[0]
     if network.suffix != ".safetensors":
         raise DataError(f"{network}: give a name that ends in .safetensors")
     there = [file for file in files if file.exists()]

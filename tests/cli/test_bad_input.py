@@ -183,7 +183,10 @@ COMMANDS = {
     "unknown data set": (["inspect", "esc5O"], "no data set and no folder 'esc5O'"),
     "no such folder": (["inspect", "no/such/folder"], "no data set and no folder 'no/such/folder'"),
     "no such table": (["inspect", "none.csv"], "there is no file"),
-    "esc50 is not there": (["inspect", "esc50", "--root", "."], "ESC-50 (its folder audio, or its meta/esc50.csv) is not in"),
+    "esc50 is not there": (
+        ["inspect", "esc50", "--root", "."],
+        "ESC-50 (its folder audio, or its meta/esc50.csv) is not in",
+    ),
     "dcase2016 is not there": (["inspect", "dcase2016", "--root", "."], "is not in"),
     "root is not there": (["inspect", "esc10", "--root", "gone"], "there is no folder"),
     "unknown channel": (

@@ -5,6 +5,7 @@ from typer.testing import CliRunner
 
 from dha_utils.cli.main import app
 from dha_utils.pruning import compressor as compression
+from dha_utils.pruning.export import FORMATS, Format
 from dha_utils.pruning.surgery import prune_network
 from dha_utils.studies import product
 
@@ -37,9 +38,9 @@ def test_prune_then_predict(sounds, narrow, tmp_path):
     made = call("prune", sounds, "--keep", "8-16-10-8-8-8-6", "--rate", 16000, "-o", out)
     assert made.exit_code == 0, made.output
     assert "fewer)" in made.output
-    assert "ONNX and PyTorch differ by" in made.output
-    names = sorted(path.name for path in tmp_path.glob("small.*"))
-    assert names == ["small.onnx", "small.pt2", "small.safetensors", "small.skops"]
+    assert "network, ONNX; differs from PyTorch by" in made.output
+    names = {path.name for path in tmp_path.glob("small.*")}
+    assert names == {f"small{suffix}" for suffix in FORMATS}
 
     said = call("predict", out, sounds / "loud" / "loud0.wav", sounds / "soft" / "soft0.wav", "--top", 1)
     assert said.exit_code == 0, said.output
@@ -56,6 +57,18 @@ def test_prune_then_predict(sounds, narrow, tmp_path):
     again = call("prune", sounds, "-o", out)
     assert again.exit_code == 1
     assert "is there already; choose another name, or --force" in again.output
+
+
+def test_a_further_format_is_one_entry(sounds, narrow, tmp_path, monkeypatch):
+    written = Format(
+        "widths", lambda product, path: path.write_text(str(product.network.widths)) and "as text"
+    )
+    monkeypatch.setattr(product, "FORMATS", {".safetensors": FORMATS[".safetensors"], ".txt": written})
+    size = ("--keep", "8-16-10-8-8-8-6", "--rate", 16000, "-o", tmp_path / "small.safetensors")
+    (tmp_path / "small.txt").touch()
+    assert "small.txt: is there already" in call("prune", sounds, *size).output
+    assert "small.txt  0.0 MB  widths; as text" in call("prune", sounds, *size, "--force").output
+    assert "'conv7': 6" in (tmp_path / "small.txt").read_text()
 
 
 @pytest.mark.parametrize(
