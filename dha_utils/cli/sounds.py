@@ -83,6 +83,9 @@ def extract(
     padding: Annotated[
         str, typer.Option(help="Where the convolutions pad: input, or released (their output).")
     ] = "input",
+    pooling: Annotated[
+        str, typer.Option(help="How a map becomes a number: its mean over time, max, or mean_max (both).")
+    ] = "mean",
 ) -> None:
     """Compute the pooled responses to all clips.
 
@@ -113,7 +116,7 @@ def extract(
         scheduler = "local"
     options = {
         "rate": rate, "duration": seconds, "channel": channel, "batch_size": batch_size, "device": device,
-        "precision": precision, "padding": padding,
+        "precision": precision, "padding": padding, "pooling": pooling,
     }  # fmt: skip
     with who_works(scheduler, workers):
         clips = load_clips(dataset, root, allow_missing=skip_bad)

@@ -54,7 +54,13 @@ A new criterion or parameter, another name, a comment or a faster way are no rea
 FROM_SOUND = ("responses", "mfcc")
 """Kinds that are extracted from sound; all others start from responses, or belong to them."""
 
-USUAL = {"channel": "mean", "precision": "float32", "input_scale": 256.0, "padding": "input"}
+USUAL = {
+    "channel": "mean",
+    "precision": "float32",
+    "input_scale": 256.0,
+    "padding": "input",
+    "pooling": "mean",
+}
 """Parameters that are left out of a key where they have this value: what was made before there was a choice keeps its key."""
 
 WITHOUT_EFFECT = ("batch_size", "device")

@@ -28,6 +28,8 @@ class MapScores:
     lost : ndarray, shape (C + 1,), float64, or None
         Share of what the criterion measures that is lost when only the k best maps are kept, k = 0 to C, falling from 1; None
         where that is their share of the sum of scores.
+    columns : int
+        How many columns of responses every map has: more than one where several poolings stand side by side.
     """
 
     score: np.ndarray
@@ -35,6 +37,7 @@ class MapScores:
     effect: np.ndarray | None = None
     n_keep: int | None = None
     lost: np.ndarray | None = None
+    columns: int = 1
 
 
 @dataclass(frozen=True)

@@ -18,6 +18,7 @@ from dha_utils.criteria.filters import layer_weights
 from dha_utils.criteria.multiplicity import adjust
 from dha_utils.criteria.unpooled import LayerStatistics
 from dha_utils.networks.base import Network
+from dha_utils.responses.pooling import POOLINGS, pooling_of
 from dha_utils.responses.table import Responses
 
 
@@ -30,7 +31,8 @@ class Selection:
     criterion : str
         Name of the criterion.
     masks : dict of str to ndarray, shape (maps,), bool
-        True = kept, per tap.
+        True = kept, per tap; where maps have several columns of responses (`MapScores.columns`) one after the other for all
+        first columns, all second ones, ..., so that all columns of a map stay or go.
     scores : dict of str to MapScores
         Score, raw p-value and effect size per map, per tap.
     adjusted : dict of str to ndarray, shape (maps,), or None
@@ -45,12 +47,12 @@ class Selection:
     @property
     def n_maps(self) -> int:
         """Number of maps over all taps."""
-        return sum(mask.size for mask in self.masks.values())
+        return sum(mask.size // self.scores[tap].columns for tap, mask in self.masks.items())
 
     @property
     def n_kept(self) -> int:
         """Number of kept maps over all taps."""
-        return int(sum(mask.sum() for mask in self.masks.values()))
+        return int(sum(mask.sum() // self.scores[tap].columns for tap, mask in self.masks.items()))
 
     @property
     def ignored(self) -> float:
@@ -59,7 +61,7 @@ class Selection:
 
     def complement(self) -> "Selection":
         """Return the selection of the ignored maps; a tap of which none is ignored keeps its worst map."""
-        worst = {tap: keep_best(-s.score, 1) for tap, s in self.scores.items()}
+        worst = {tap: np.tile(keep_best(-s.score, 1), s.columns) for tap, s in self.scores.items()}
         masks = {tap: ~mask if (~mask).any() else worst[tap] for tap, mask in self.masks.items()}
         return Selection(self.criterion, masks, self.scores, self.adjusted)
 
@@ -73,9 +75,12 @@ class Selection:
         rng = np.random.default_rng(seed)
         orders: dict[str, np.ndarray] = {}
         for tap, mask in self.masks.items():
-            layer = layer_of(tap)
-            orders[layer] = orders[layer] if layer in orders else rng.permutation(len(mask))
-        masks = {tap: mask[orders[layer_of(tap)]] for tap, mask in self.masks.items()}
+            layer, n_maps = layer_of(tap), len(mask) // self.scores[tap].columns
+            orders[layer] = orders[layer] if layer in orders else rng.permutation(n_maps)
+        masks = {
+            tap: mask.reshape(self.scores[tap].columns, -1)[:, orders[layer_of(tap)]].ravel()
+            for tap, mask in self.masks.items()
+        }
         return Selection(self.criterion, masks, self.scores, self.adjusted)
 
 
@@ -142,11 +147,38 @@ def score_maps(
             f"criterion {criterion!r} is computed from {chosen.needs}, got {type(data).__name__}"
         )
     if chosen.needs == "responses":
-        y, recordings = data.y, data.recordings
-        return {tap: chosen.function(data[tap], y, recordings, rng) for tap in data.taps}
+        y, recordings, columns = data.y, data.recordings, len(POOLINGS[pooling_of(data)])
+        return {
+            tap: best_column(chosen.function(data[tap], y, recordings, rng), columns) for tap in data.taps
+        }
     if chosen.needs == "maps":
         return {tap: chosen.function(maps.reshape(*maps.shape[:2], -1), y, rng) for tap, maps in data.items()}
     return {name: chosen.function(layer) for name, layer in data.items()}
+
+
+def best_column(scores: MapScores, columns: int) -> MapScores:
+    """Return the scores of maps, each that of its best column, from those of columns: all first ones, all second ones, ...
+
+    A map's p-value is the smallest of its columns times their number (Bonferroni). What a criterion says of a set of columns, its
+    stopping rule and what is lost, has no meaning for maps and is left out.
+
+    >>> best_column(MapScores(np.array([1.0, 2, 5, 0])), columns=2).score
+    array([5., 2.])
+    """
+    if columns == 1:
+        return scores
+    by_column = scores.score.reshape(columns, -1)
+    best = by_column.argmax(axis=0), np.arange(by_column.shape[1])
+    pvalue, effect = (
+        None if values is None else values.reshape(by_column.shape)
+        for values in (scores.pvalue, scores.effect)
+    )
+    return MapScores(
+        by_column[best],
+        None if pvalue is None else np.minimum(1, columns * pvalue.min(axis=0)),
+        None if effect is None else effect[best],
+        columns=columns,
+    )
 
 
 def apply_rule(
@@ -180,6 +212,7 @@ def apply_rule(
         masks = {tap: keep_best(s.score, max(1, s.n_keep)) for tap, s in scores.items()}
     else:
         masks = {tap: keep_best(s.score, n_to_keep(keep, len(s.score))) for tap, s in scores.items()}
+    masks = {tap: np.tile(mask, scores[tap].columns) for tap, mask in masks.items()}
     return Selection(criterion, masks, scores, adjusted)
 
 

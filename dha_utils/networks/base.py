@@ -257,11 +257,12 @@ class Taps:
         """Yield ``(name, maps)`` at the taps; a tap's maps may be overwritten once the next is asked for."""
         return self.network.features(waveforms.to(self.device, self.dtype))
 
-    def pool_pieces(self, pieces: Iterable[np.ndarray]) -> dict[str, np.ndarray]:
-        """Return the averages over all positions of a sound that comes in pieces, each (samples,): tap -> (maps,), float32."""
-        with torch.inference_mode():
-            whole = torch.from_numpy(np.concatenate(list(pieces)))[None]
-            return {tap: mean_over_positions(maps)[0].numpy(force=True) for tap, maps in self(whole)}
+    def stream(self, pieces: Iterable[np.ndarray]) -> Iterator[tuple[str, Tensor]]:
+        """Yield ``(name, maps)``, each (1, maps, *positions), at the taps of one sound that comes in pieces, each (samples,).
+
+        The plain path waits for the whole sound. One that does not yields stretches of a tap's positions, in order.
+        """
+        yield from self(torch.from_numpy(np.concatenate(list(pieces)))[None])
 
 
 def layer_activations(network: Network, waveforms: np.ndarray) -> list[Tensor]:
@@ -310,11 +311,6 @@ def windows(x: Tensor, conv: nn.Module) -> Iterator[Tensor]:
             step = stride * every if axis == x.ndim - 1 else stride
             unfolded = unfolded.unfold(axis, kernel, step)
         yield unfolded.movedim(1, len(axes) + 1).reshape(-1, batch.shape[1] * prod(conv.kernel_size))
-
-
-def mean_over_positions(maps: Tensor) -> Tensor:
-    """Return the average of every map over its positions, (clips, maps), float32."""
-    return maps.flatten(2).mean(dim=2, dtype=torch.float32)
 
 
 def check_waveforms(waveforms: Tensor, min_samples: int) -> None:

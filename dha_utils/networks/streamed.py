@@ -7,7 +7,7 @@ over at the very end (less than a pooling window) is dropped, as it is for a cli
 Conventions: as in `dha_utils.audio.waveforms`; inside the network time-major, as in `dha_utils.networks.fused`.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 
 import numpy as np
 import torch
@@ -36,8 +36,8 @@ class _Carry:
         return x[:, : self.step.hop * (n_outputs - 1) + self.step.frame if n_outputs else 0]
 
 
-class StreamedMeans:
-    """The average over time of every map of a network whose input comes in pieces.
+class Stream:
+    """A network whose input comes in pieces.
 
     Attributes
     ----------
@@ -48,11 +48,9 @@ class StreamedMeans:
     def __init__(self, taps: FusedTaps):
         self.taps = taps
         self.carries = [_Carry(step) for step in taps.steps]
-        self.sums: dict[str, Tensor | int] = {}
-        self.lengths: dict[str, int] = {}
 
-    def add(self, piece: np.ndarray, last: bool = False) -> None:
-        """Run the next samples, shape (n,), float32, through as much of the network as they complete."""
+    def add(self, piece: np.ndarray, last: bool = False) -> Iterator[tuple[str, Tensor]]:
+        """Run the next samples, shape (n,), float32, through as much of the network as they complete; yields what comes out."""
         x = self.taps.prepare(torch.from_numpy(piece)[None])
         for step, carry in zip(self.taps.steps, self.carries, strict=True):
             x = carry.take(x, last)
@@ -62,30 +60,24 @@ class StreamedMeans:
                 x = x.new_empty(1, 0, step.maps_out)  # but later steps may still have something to finish
                 continue
             for name, maps in step(x, 0, 0):
-                self.sums[name] = self.sums.get(name, 0) + maps[0].sum(dim=0, dtype=torch.float64).cpu()
-                self.lengths[name] = self.lengths.get(name, 0) + maps.shape[1]
                 x = maps
-
-    def means(self) -> dict[str, np.ndarray]:
-        """Return the averages per tap, shape (maps,), float32."""
-        return {name: (total / self.lengths[name]).float().numpy() for name, total in self.sums.items()}
+                if name in self.taps.taps:
+                    yield name, maps.transpose(1, 2)
 
 
 class StreamedTaps(FusedTaps):
-    """The taps of `FusedTaps`, and their averages over a sound that comes in pieces, in constant memory."""
+    """The taps of `FusedTaps`, also of a sound that comes in pieces, in constant memory."""
 
-    def pool_pieces(self, pieces: Iterable[np.ndarray]) -> dict[str, np.ndarray]:
-        """Return the average over time of every map.
+    def stream(self, pieces: Iterable[np.ndarray]) -> Iterator[tuple[str, Tensor]]:
+        """Yield ``(name, maps)``, each (1, maps, time), as the pieces of one recording complete them.
+
+        A tap comes many times, with one stretch of time after the other; together they are what `FusedTaps` gives for the whole,
+        up to rounding. Each is overwritten once the next is asked for.
 
         Parameters
         ----------
         pieces : iterable of ndarray, each shape (samples,), float32
             One recording, in order, in pieces of any length.
-
-        Returns
-        -------
-        dict of str to ndarray, shape (maps,), float32
-            What `dha_utils.responses.pooling.pool_maps` gives for the whole, up to rounding; sums are kept in float64.
 
         Raises
         ------
@@ -99,19 +91,17 @@ class StreamedTaps(FusedTaps):
         >>> from dha_utils.networks.soundnet import SoundNet
         >>> taps = SoundNet().eval().requires_grad_(False).fast()
         >>> hour = (np.zeros(22_050, np.float32) for _ in range(3600))
-        >>> taps.pool_pieces(next(hour) for _ in range(7))["relu7"].shape
-        (1024,)
+        >>> sum(maps.shape[2] for tap, maps in taps.stream(next(hour) for _ in range(7)) if tap == "relu7")
+        6
         """
         if self.padding != "input":
             raise ParameterError(
                 f"a sound this long goes through the network in pieces, which needs padding 'input', not {self.padding!r}: "
                 "cut the clips with a duration"
             )
-        means, n_samples = StreamedMeans(self), 0
-        with torch.inference_mode():
-            for piece in pieces:
-                n_samples += len(piece)
-                means.add(piece)
-            check_waveforms(torch.empty(1, n_samples, device="meta"), self.min_samples)
-            means.add(np.empty(0, np.float32), last=True)
-        return means.means()
+        stream, n_samples = Stream(self), 0
+        for piece in pieces:
+            n_samples += len(piece)
+            yield from stream.add(piece)
+        check_waveforms(torch.empty(1, n_samples, device="meta"), self.min_samples)
+        yield from stream.add(np.empty(0, np.float32), last=True)

@@ -24,7 +24,7 @@ from dha_utils.networks.registry import outline
 from dha_utils.pruning.allocation import allocate
 from dha_utils.pruning.compensation import compensate
 from dha_utils.pruning.finetuning import fine_tune
-from dha_utils.responses.pooling import BATCH_SIZE, pool_maps
+from dha_utils.responses.pooling import BATCH_SIZE, pool_maps, pooling_of
 from dha_utils.responses.table import Responses
 
 PSNET_SIZE = "-".join(str(len(kept)) for kept in psnet_kept_filters().values())
@@ -190,7 +190,7 @@ class Compressor:
 
 
 def network_responses(model: Network, waveforms: np.ndarray, like: Responses) -> Responses:
-    """Return the responses of a network to waveforms (clips, samples); the clip table is that of `like`.
+    """Return the responses of a network to waveforms (clips, samples); clip table and pooling are those of `like`.
 
     As in `dha_utils.extract_responses`, several clips share a pass, in threads of one core each.
     """
@@ -198,7 +198,7 @@ def network_responses(model: Network, waveforms: np.ndarray, like: Responses) ->
 
     def batch(start: int) -> dict[str, np.ndarray]:
         with one_core():
-            return pool_maps(taps, waveforms[start : start + BATCH_SIZE])
+            return pool_maps(taps, waveforms[start : start + BATCH_SIZE], pooling_of(like))
 
     parts = in_order(batch, range(0, len(waveforms), BATCH_SIZE))
     arrays = {tap: np.concatenate([part[tap] for part in parts]) for tap in model.taps}

@@ -132,7 +132,8 @@ def kept_filters(masks: Mapping[str, np.ndarray], network: Network | None = None
     Parameters
     ----------
     masks : dict of str to ndarray, shape (maps,), bool
-        Keep masks by tap; a layer without a tap keeps nothing.
+        Keep masks by tap; a layer without a tap keeps nothing. Where maps have several columns of responses
+        (`dha_utils.criteria.selection.Selection`), one that is kept keeps the map.
     network : Network, optional
         By default SoundNet-8.
 
@@ -156,11 +157,11 @@ def kept_filters(masks: Mapping[str, np.ndarray], network: Network | None = None
     kept = {layer: np.zeros(n_maps, bool) for layer, n_maps in network.widths.items()}
     for tap, mask in masks.items():
         filters = kept[network.layer_of(tap)]
-        if mask.shape != filters.shape:
+        if mask.ndim != 1 or len(mask) % len(filters):
             raise ParameterError(
                 f"the mask of {tap} has shape {mask.shape}, its layer {len(filters)} filters"
             )
-        filters |= mask
+        filters |= mask.reshape(-1, len(filters)).any(axis=0)
     return kept
 
 

@@ -9,7 +9,8 @@ import numpy as np
 import torch
 from torch import nn
 
-from dha_utils.networks.base import Network, mean_over_positions
+from dha_utils.networks.base import Network
+from dha_utils.responses.pooling import mean_over_positions
 
 LEARNING_RATE = 1e-4
 """Of Adam. Small against the weights (about 1e-2): the network is to be mended, not trained anew. Not tuned."""

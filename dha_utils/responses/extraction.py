@@ -38,7 +38,7 @@ class Extraction:
 
     def __init__(
         self, clips, model=None, *, rate=None, duration=5.0, channel="mean", batch_size=BATCH_SIZE,
-        device="auto", precision="float32", padding=None,
+        device="auto", precision="float32", padding=None, pooling="mean",
     ):  # fmt: skip
         place, dtype = choose_device(device), choose_precision(precision)
         asked = {} if padding is None else {"padding": padding}
@@ -52,10 +52,10 @@ class Extraction:
                 f"padding is {padding!r}, but the network that is given has {model.settings.get('padding')!r}"
             )
         self.taps, rate = model.taps, rate or model.rate
-        self.batch = make_batch(model.fast(place, dtype), rate, duration, channel)
+        self.batch = make_batch(model.fast(place, dtype), rate, duration, channel, pooling)
         parameters = {
             "rate": rate, "duration": duration, "channel": channel, "batch_size": batch_size,
-            "device": place.type, "precision": precision, **model.settings,
+            "device": place.type, "precision": precision, "pooling": pooling, **model.settings,
         }  # fmt: skip
         self.clips = identify(clips)
         self.provenance = extraction_provenance(clips, parameters, model)
@@ -75,6 +75,7 @@ def extract_responses(
     device: str = "auto",
     precision: str = "float32",
     padding: str | None = None,
+    pooling: str = "mean",
     out: str | Path | None = None,
 ) -> Responses:
     """Decode clips, run them through a network and pool every feature map of its taps.
@@ -104,6 +105,9 @@ def extract_responses(
     padding : str, optional
         Where the convolutions pad, one of `dha_utils.networks.soundnet.PADDINGS`: ``released`` does as DHA's released extraction
         does, for sounds of at most a minute. By default the model's own, which for the pretrained network is ``input``.
+    pooling : {"mean", "max", "mean_max"}
+        How the values of a map at all positions become its response: their average, the largest, or both, in two columns: all
+        averages of a tap, then all its largest values. See `dha_utils.responses.pooling.POOLINGS`.
     out : path, optional
         Save here. Finished blocks of clips are kept in ``OUT.partial/`` meanwhile, so that a run that was killed goes
         on where it stopped; the folder is removed at the end. Where the file holds these responses already they are
@@ -120,13 +124,13 @@ def extract_responses(
     DataError
         If `out` cannot be written, or is there and no file of responses.
     ParameterError
-        If the device is not there, or a device, a precision or a padding is none; if the model pads otherwise.
+        If the device is not there, or a device, a precision, a padding or a pooling is none; if the model pads otherwise.
     DhaError
         If a cluster's scheduler is lost, or work ends its workers.
     """
     task = Extraction(
         clips, model, rate=rate, duration=duration, channel=channel, batch_size=batch_size,
-        device=device, precision=precision, padding=padding,
+        device=device, precision=precision, padding=padding, pooling=pooling,
     )  # fmt: skip
     return extract(task.clips, task.batch, task.taps, task.provenance, out, batch_size=task.batch_size)
 

@@ -1,8 +1,8 @@
 """Pooled responses: one number per clip and feature map, at every tap; how they are kept and read back.
 
-Conventions: the *response* of a map to a clip is its average over time (global average pooling); responses of a tap
-are an array ``(clips, maps)``, float32, rows in the order of the clip table. Files are safetensors: plain
-arrays and one JSON header, no pickle.
+Conventions: the *response* of a map to a clip is its average over time (global average pooling), unless another pooling was asked
+for (`dha_utils.responses.pooling`); responses of a tap are an array ``(clips, maps)``, float32, rows in the order of the clip
+table. Files are safetensors: plain arrays and one JSON header, no pickle.
 """
 
 from collections.abc import Mapping, Sequence

@@ -301,8 +301,8 @@ def test_long_sounds_are_streamed_and_the_same(clips, random_network, monkeypatc
     expected = extract(clips, random_network, duration=None)
     monkeypatch.setattr(pooling, "STREAM_SECONDS", 0.3)  # 6615 samples: the clips of 9000 are long
     streamed = []
-    plain = StreamedTaps.pool_pieces
-    monkeypatch.setattr(StreamedTaps, "pool_pieces", lambda *a: streamed.append(a) or plain(*a))
+    plain = StreamedTaps.stream
+    monkeypatch.setattr(StreamedTaps, "stream", lambda *a: streamed.append(a) or plain(*a))
     got = extract(clips, random_network, duration=None)
     assert len(streamed) == 3
     for duration, n_streamed in ((0.25, 3), (0.4, 10)):  # of a part of a long file nothing is streamed
