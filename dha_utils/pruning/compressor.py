@@ -4,6 +4,7 @@ Filters are selected, removed, and what is left is fitted, on the training clips
 clips are responses like any other.
 """
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cache, cached_property
@@ -20,15 +21,25 @@ from dha_utils.criteria.selection import FilterOrder, find_criterion, order_filt
 from dha_utils.criteria.unpooled import LayerStatistics, gather_statistics
 from dha_utils.datasets.clips import Clips
 from dha_utils.networks.base import Network, layer_activations
-from dha_utils.networks.registry import outline
+from dha_utils.networks.registry import network_behind, outline
 from dha_utils.pruning.allocation import allocate
 from dha_utils.pruning.compensation import compensate
 from dha_utils.pruning.finetuning import fine_tune
+from dha_utils.responses.maps import selection_clips
 from dha_utils.responses.pooling import BATCH_SIZE, pool_maps, pooling_of
 from dha_utils.responses.table import Responses
 
 PSNET_SIZE = "-".join(str(len(kept)) for kept in psnet_kept_filters().values())
 """p-Snet's numbers of maps, conv1 to conv7."""
+
+FIT_BYTES = 6e9
+"""Memory that fitting to activations may take. Where those of all clips would take more, `FIT_CLIPS` are drawn."""
+
+FIT_CLIPS = 400
+"""Training clips whose activations are looked at, at most, where those of all do not fit; as many of every class."""
+
+FOLDS = 5
+"""Test folds whose training clips' activations are held at a time."""
 
 
 @dataclass(frozen=True)
@@ -106,8 +117,43 @@ def load_waveforms(clips: Clips, rate: int, duration: float, *, channel: str = "
     return np.stack(in_order(decode, zip(clips.table["path"], clips.cuts, strict=True)))
 
 
+def clips_that_fit(network: Network, n_samples: int, n_clips: int) -> int | None:
+    """Return of how many training clips activations are looked at; None where those of all fit into `FIT_BYTES`.
+
+    Counted are the waveforms; the activations, of all clips and once more of the training clips; and, for the covariance of the
+    largest layer, a copy of its maps and two in double precision.
+
+    Parameters
+    ----------
+    network : Network
+    n_samples : int
+        Per clip.
+    n_clips : int
+        Of the data set.
+    """
+    shapes = network.shapes(n_samples)
+    maps = [n_samples, *(math.prod(shapes[layer.stages[-1]]) for layer in network.layers.values())]
+    if 4 * n_clips * (n_samples + 2 * sum(maps) + 5 * max(maps)) <= FIT_BYTES:
+        return None
+    left = FIT_BYTES / 4 - n_clips * n_samples
+    return max(1, min(FIT_CLIPS, int(left / (FOLDS * sum(maps) + 5 * max(maps)))))
+
+
+def fit_key(responses: Responses) -> dict[str, int]:
+    """Return what the key of trials on responses holds of `clips_that_fit`: nothing where all do."""
+    network, parameters = network_behind(responses.provenance), responses.provenance.get("parameters", {})
+    if network is None or not parameters.get("duration"):
+        return {}
+    n_samples = round(parameters["duration"] * parameters["rate"])
+    fitted = clips_that_fit(network, n_samples, len(responses))
+    return {} if fitted is None else {"fitted": fitted}
+
+
 class Compressor:
     """Makes the network smaller on some training clips; what trials have in common is computed once.
+
+    Activations are those of all training clips, or of a sample: ``fitted`` (clips,), bool, says which (`clips_that_fit`).
+    Criteria of pooled responses, and fine-tuning, look at all of them.
 
     Parameters
     ----------
@@ -135,13 +181,24 @@ class Compressor:
     ):
         self.model, self.waveforms, self.responses, self.fold = model, waveforms, responses, fold
         self.training = np.ones(len(waveforms), bool) if training is None else training
-        self._all_activations = activations or layer_activations(model, waveforms)
+        self.fitted = self.training
+        if n_fitted := clips_that_fit(model, waveforms.shape[1], len(waveforms)):
+            per_class = max(1, n_fitted // len(responses.classes))
+            rows = selection_clips(responses.y, self.training, per_class)
+            self.fitted = np.isin(np.arange(len(waveforms)), rows)
+        self._known = activations
         self.order = cache(self._order)
 
     @property
     def activations(self) -> list[torch.Tensor]:
-        """Activations of the training clips; a copy, which nobody keeps."""
-        return [x[torch.from_numpy(self.training)] for x in self._all_activations]
+        """Activations of the fitted clips; of known ones a copy, which nobody keeps."""
+        if self._known is None:
+            return self._computed
+        return [x[torch.from_numpy(self.fitted)] for x in self._known]
+
+    @cached_property
+    def _computed(self) -> list[torch.Tensor]:
+        return layer_activations(self.model, self.waveforms[self.fitted])
 
     @cached_property
     def statistics(self) -> dict[str, LayerStatistics]:

@@ -12,6 +12,7 @@ from dha_utils.responses.table import Responses
 from dha_utils.studies.examples import keep_examples
 from dha_utils.studies.inputs import Inputs, compute_inputs, provenance_json
 from dha_utils.studies.padding import keep_padding
+from dha_utils.studies.resampled import keep_copy
 from dha_utils.studies.ridge import keep_ridge_errors
 from dha_utils.studies.scores import keep_scores, keep_slips
 from dha_utils.studies.silence import keep_silence
@@ -26,6 +27,7 @@ PARTS = {
     "scores": keep_scores,
     "slips": keep_slips,
     "padding": keep_padding,
+    "copy": keep_copy,
     "examples": keep_examples,
     "silence": keep_silence,
     "ridge": _keep_ridge,

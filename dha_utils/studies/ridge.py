@@ -1,6 +1,7 @@
 """How much pull towards the original kernels the refit should have: its error on clips that it has not seen.
 
-Conventions: everything happens inside a training fold of the data set. Its recordings are divided once more, four parts to one;
+Conventions: everything happens inside a training fold of the data set, on the clips of it that fit
+(`dha_utils.pruning.compressor.clips_that_fit`). Their recordings are divided once more, four parts to one;
 filters are chosen and kernels refitted on the four, and the error is taken on the fifth. No label enters, and no test clip.
 """
 
@@ -16,7 +17,7 @@ from dha_utils.core.artifacts import load_json, obtain, places
 from dha_utils.core.paths import write_json
 from dha_utils.networks.base import Network
 from dha_utils.pruning.compensation import RIDGE, compensate
-from dha_utils.pruning.compressor import Compressor, Trial
+from dha_utils.pruning.compressor import Compressor, Trial, fit_key
 from dha_utils.responses.provenance import key_of
 from dha_utils.responses.table import Responses
 from dha_utils.studies.trials import SMALL, CompressionStudy
@@ -79,7 +80,7 @@ def ridge_errors(study: CompressionStudy, ridges: Sequence[float] = RIDGES, size
     """
     rows = []
     for fold in study.folds:
-        outer = np.flatnonzero(study.responses.folds != fold)
+        outer = np.flatnonzero(study.compressor(fold).fitted)
         inner = study.responses.take(outer)
         parts = GroupKFold(PARTS, shuffle=True, random_state=0)
         fitted, held_out = next(parts.split(outer, groups=inner.recordings))
@@ -89,11 +90,10 @@ def ridge_errors(study: CompressionStudy, ridges: Sequence[float] = RIDGES, size
             study.model, study.waveforms, study.responses, study.activations, training, fold
         )
         keep = compressor.keep(Trial("explained_variance", size))
-        seen = compressor.activations
+        seen = {name: study.activations_of(chosen) for name, chosen in clips.items()}
         for ridge in ridges:
-            small = compensate(study.model, keep, seen, ridge=ridge)
-            for name, chosen in clips.items():
-                activations = [x[torch.from_numpy(chosen)] for x in study.activations]
+            small = compensate(study.model, keep, seen["fitted"], ridge=ridge)
+            for name, activations in seen.items():
                 errors = layer_errors(small, keep, activations)
                 rows += [
                     {
@@ -160,7 +160,7 @@ def summary(errors: pd.DataFrame) -> dict[str, float]:
 
 
 def _key(responses: Responses) -> dict:
-    return key_of("trials", responses, ridges=list(RIDGES), size=SMALL)
+    return key_of("trials", responses, ridges=list(RIDGES), size=SMALL, **fit_key(responses))
 
 
 def _name(responses: Responses) -> str:

@@ -19,6 +19,7 @@ from dha_utils.core.errors import DataError
 from dha_utils.core.paths import STORE, atomic_write, bundled
 from dha_utils.core.work import progress_bar
 from dha_utils.evaluation.packing import with_sums_renamed
+from dha_utils.pruning.compressor import fit_key
 from dha_utils.responses.provenance import key_of
 from dha_utils.responses.table import Responses
 
@@ -26,6 +27,11 @@ C = TypeVar("C")
 
 ANNOUNCE_CELLS, ANNOUNCE_SECONDS = 8, 60
 """After so many cells, or so much time, it is known how long the others will take."""
+
+
+def results_key(kind: str, responses: Responses) -> dict:
+    """Return the key of results of a kind (``sweep``, ``trials``)."""
+    return key_of(kind, responses, **(fit_key(responses) if kind == "trials" else {}))
 
 
 def committed_file(kind: str, responses: Responses) -> Path:
@@ -37,7 +43,7 @@ def committed_file(kind: str, responses: Responses) -> Path:
 def kept_file(kind: str, responses: Responses, folder: Path) -> Path:
     """Return where results of a kind are kept in a folder: under a name of their own for every key."""
     rate = responses.provenance["parameters"]["rate"]
-    return Path(folder) / f"{kind}_{rate}_{short(key_of(kind, responses))}{STORE}"
+    return Path(folder) / f"{kind}_{rate}_{short(results_key(kind, responses))}{STORE}"
 
 
 def evaluate(
@@ -88,7 +94,7 @@ def evaluate(
         done |= load_results(store, kind, responses)
     missing = [cell for cell in cells if cell not in done]
     if missing and store is not None:
-        _open_store(store, key_of(title, responses))
+        _open_store(store, results_key(title, responses))
     if not missing:
         return [done[cell] for cell in cells]
     with progress_bar(len(missing), "cell", title) as bar:
@@ -136,7 +142,7 @@ def load_results(path: Path, kind: type[C], responses: Responses, *, strict: boo
         # What follows the last line break is unfinished.
         header, *lines = path.read_text(encoding="utf-8").split("\n")[:-1] or ["null"]
         header = json.loads(header)
-        is_of_these = header == key_of(path.stem.partition("_")[0], responses)
+        is_of_these = header == results_key(path.stem.partition("_")[0], responses)
         results = [with_sums_renamed(json.loads(line)) for line in lines if is_of_these]
         names = [field.name for field in fields(kind)]
         finished = {kind(**{name: result[name] for name in names}): result for result in results}

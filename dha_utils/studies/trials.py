@@ -12,6 +12,8 @@ from functools import cache
 from pathlib import Path
 
 import numpy as np
+import torch
+from torch import Tensor
 
 from dha_utils.core.announcements import announce
 from dha_utils.core.paths import data_dir
@@ -20,7 +22,14 @@ from dha_utils.evaluation.packing import pack_run
 from dha_utils.networks.base import Network, layer_activations
 from dha_utils.networks.registry import load_behind
 from dha_utils.pruning.compensation import COMPENSATIONS
-from dha_utils.pruning.compressor import PSNET_SIZE, Compressor, Trial, load_waveforms, network_responses
+from dha_utils.pruning.compressor import (
+    PSNET_SIZE,
+    Compressor,
+    Trial,
+    clips_that_fit,
+    load_waveforms,
+    network_responses,
+)
 from dha_utils.pruning.cost import count_macs
 from dha_utils.responses.provenance import clips_of
 from dha_utils.responses.table import Responses
@@ -139,17 +148,32 @@ class CompressionStudy:
         Of all clips, in the order of `responses`.
     responses : Responses
         Of all clips to the full network.
+
+    Attributes
+    ----------
+    fitted : int or None
+        Of how many training clips activations are looked at, see `dha_utils.pruning.compressor.clips_that_fit`.
+    activations : list of Tensor or None
+        Of all clips in the full network; None where they do not fit.
     """
 
     def __init__(self, model: Network, waveforms: np.ndarray, responses: Responses):
         self.model, self.waveforms, self.responses = model, waveforms, responses
         self.folds = responses.test_folds
-        self.activations = layer_activations(model, waveforms)
+        n_clips, n_samples = waveforms.shape
+        self.fitted = clips_that_fit(model, n_samples, n_clips)
+        self.activations = layer_activations(model, waveforms) if self.fitted is None else None
         self.compressor = cache(self._compressor)
 
     def _compressor(self, fold: int) -> Compressor:
         training = self.responses.folds != fold
         return Compressor(self.model, self.waveforms, self.responses, self.activations, training, fold)
+
+    def activations_of(self, rows: np.ndarray) -> list[Tensor]:
+        """Return the activations of some clips, by row number."""
+        if self.activations is None:
+            return layer_activations(self.model, self.waveforms[rows])
+        return [x[torch.from_numpy(rows)] for x in self.activations]
 
     def networks(self, trial: Trial) -> dict[int, Network]:
         """Return the smaller network of every test fold, made on the other folds."""
@@ -168,7 +192,8 @@ class CompressionStudy:
         """Return a trial with what was measured, in JSON types.
 
         As for a cell of a sweep, and ``macs`` and ``parameters``, of all layers, as fractions of the full network's, the
-        mean over folds, and ``layer_maps``, the maps of every layer in every fold.
+        mean over folds, and ``layer_maps``, the maps of every layer in every fold; ``fitted``, the number of training clips whose
+        activations were looked at, where these were not all.
         """
         run, networks = self.run(trial)
         n_samples = self.waveforms.shape[1]
@@ -179,7 +204,8 @@ class CompressionStudy:
             for kind in ("macs", "parameters")
         }
         maps = {"layer_maps": [table["maps_out"].tolist() for table in costs]}
-        return asdict(trial) | pack_run(run) | cost | maps
+        fitted = {} if self.fitted is None else {"fitted": self.fitted}
+        return asdict(trial) | pack_run(run) | cost | maps | fitted
 
 
 def has_audio(root: str | Path | None) -> bool:

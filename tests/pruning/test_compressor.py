@@ -4,13 +4,23 @@ import pytest
 import torch
 
 from dha_utils.core.errors import ParameterError
-from dha_utils.core.paths import data_dir
+from dha_utils.core.paths import bundled, data_dir
+from dha_utils.networks.base import layer_activations
+from dha_utils.networks.registry import outline
 from dha_utils.pruning.allocation import allocate
-from dha_utils.pruning.compressor import PSNET_SIZE, Compressor, Trial, network_responses
+from dha_utils.pruning.compressor import (
+    FOLDS,
+    PSNET_SIZE,
+    Compressor,
+    Trial,
+    clips_that_fit,
+    fit_key,
+    network_responses,
+)
 from dha_utils.pruning.finetuning import fine_tune
 from dha_utils.pruning.surgery import prune_network
 from dha_utils.responses.table import Responses
-from dha_utils.studies.sweep_store import committed_file, load_results
+from dha_utils.studies.sweep_store import committed_file, kept_file, load_results, results_key
 from dha_utils.studies.trials import (
     CompressionStudy,
     compensation_trials,
@@ -164,3 +174,57 @@ def test_bundled_trials_are_all_there(esc10):
         *frontier_trials(2),
     ]
     assert set(kept) == set(wanted)
+
+
+@pytest.fixture
+def little_memory(monkeypatch, narrow_network):
+    """Let the activations of 4 clips fit beside the waveforms, and not those of all."""
+    n_samples = WAVEFORMS.shape[1]
+    assert clips_that_fit(narrow_network, n_samples, N) is None
+    shapes = narrow_network.shapes(n_samples)
+    handed_on = [np.prod(shapes[layer.stages[-1]]) for layer in narrow_network.layers.values()]
+    each = FOLDS * (n_samples + sum(handed_on)) + 5 * max(n_samples, *handed_on)
+    monkeypatch.setattr("dha_utils.pruning.compressor.FIT_BYTES", 4 * (N * n_samples + 4 * each))
+    assert clips_that_fit(narrow_network, n_samples, N) == 4
+
+
+def test_where_not_all_fit_kernels_are_fitted_to_a_stratified_sample(
+    little_memory, narrow_network, responses, monkeypatch
+):
+    study = CompressionStudy(narrow_network, WAVEFORMS, responses)
+    assert study.activations is None
+    for fold in study.folds:
+        compressor = study.compressor(fold)
+        assert np.bincount(Y[compressor.fitted]).tolist() == [2, 2]
+        assert not (compressor.fitted & (responses.folds == fold)).any()
+        assert compressor.training.sum() == N // 2  # what pooled responses, and labels, are taken from
+        for one, other in zip(
+            compressor.activations,
+            layer_activations(narrow_network, WAVEFORMS[compressor.fitted]),
+            strict=True,
+        ):
+            assert torch.equal(one, other)
+    again = CompressionStudy(narrow_network, WAVEFORMS, responses)
+    for fold in study.folds:
+        np.testing.assert_array_equal(again.compressor(fold).fitted, study.compressor(fold).fitted)
+    assert study.describe(TRIAL)["fitted"] == 4
+    monkeypatch.setattr("dha_utils.pruning.compressor.FIT_CLIPS", 2)
+    assert clips_that_fit(narrow_network, WAVEFORMS.shape[1], N) == 2
+
+
+def test_what_is_fitted_to_a_sample_is_kept_under_a_key_of_its_own(responses, monkeypatch, tmp_path):
+    monkeypatch.setattr("dha_utils.pruning.compressor.network_behind", lambda _: outline())
+    keys, files = [], []
+    for room in (6e9, 1e7):
+        monkeypatch.setattr("dha_utils.pruning.compressor.FIT_BYTES", room)
+        keys.append(results_key("trials", responses))
+        files.append(kept_file("trials", responses, tmp_path))
+        assert "fitted" not in results_key("sweep", responses)["parameters"]
+    assert "fitted" not in keys[0]["parameters"]
+    assert 1 <= keys[1]["parameters"]["fitted"] < N
+    assert files[0] != files[1]
+
+
+@pytest.mark.parametrize(("dataset", "expected"), [("esc10", {}), ("esc50", {"fitted": 400})])
+def test_all_training_clips_of_esc10_fit_and_400_of_esc50(dataset, expected):
+    assert fit_key(Responses.load(bundled(dataset) / "responses_22050.safetensors")) == expected
