@@ -1,12 +1,10 @@
-"""Numbers in the prose come from results files: the role ``result`` and the directive ``result-table``.
+"""Numbers in the prose come from results files: the role ``result``, the directives ``result-table`` and ``answer-table``.
 
-References, keys and formats are those of `dha_utils.core.formats`; the file is looked for in ``RESULTS/DATASET/``, then among the
-bundled artifacts of the data set (what benchmarks have measured).
+References, keys and formats are those of `dha_utils.core.formats`, with the data set: ``DATASET/FILE.json:KEY:FORMAT``. The file
+is looked for in ``RESULTS/DATASET/``, then among the bundled artifacts of the data set (what benchmarks have measured).
 Whatever cannot be shown is a Sphinx warning that names the page, the file and the key, so that ``-W`` fails.
 """
 
-import json
-import os
 import re
 from pathlib import Path
 
@@ -17,45 +15,40 @@ from sphinx.environment import BuildEnvironment
 from sphinx.util import logging
 from sphinx.util.docutils import SphinxDirective, SphinxRole
 
-from dha_utils.core.formats import REFERENCE, ResultError, format_value, lookup
+from dha_utils.book.parameters import BOOK
+from dha_utils.core.formats import REFERENCE, ResultError, format_value, lookup, read_value
+from dha_utils.findings.answers import answer_table
 
 FIELD = re.compile(r"\{(?P<key>[^{}:]+)(?::(?P<format>[^{}]*))?\}")
 
 logger = logging.getLogger(__name__)
 
 
-def read_result(env: BuildEnvironment, file: str, key: str) -> object:
+def read_result(env: BuildEnvironment, dataset: str, file: str, key: str) -> object:
     """Read one value of ``RESULTS/DATASET/FILE``, or of the bundled artifact, and make the present page depend on that file."""
     folders = (env.config.dha_results, env.config.dha_artifacts)
-    paths = [Path(env.srcdir, folder, env.config.dha_dataset, file).resolve() for folder in folders]
+    paths = [Path(env.srcdir, folder, dataset, file).resolve() for folder in folders]
     path = next((path for path in paths if path.is_file()), paths[0])
     env.note_dependency(str(path))
-    try:
-        document = json.loads(path.read_text(encoding="utf-8"))
-    except FileNotFoundError:
-        raise ResultError("no such file; run the notebooks first (make book)") from None
-    except ValueError as error:
-        raise ResultError(f"the file is not JSON: {error}") from error
-    return lookup(document, key)
+    return read_value(path, key)
 
 
 def warn(env: BuildEnvironment, reference: str, error: ResultError, location: str) -> None:
     """Log what is wrong with a reference as a warning that ``-W`` turns into a failure."""
-    message = "page %s: result %s of data set %s: %s"
-    arguments = (env.docname, reference, env.config.dha_dataset, error)
-    logger.warning(message, *arguments, location=location, type="dha", subtype="result")
+    message = "page %s: result %s: %s"
+    logger.warning(message, env.docname, reference, error, location=location, type="dha", subtype="result")
 
 
 class ResultRole(SphinxRole):
-    """One number: ``{result}`FILE.json:KEY:FORMAT```."""
+    """One number: ``{result}`DATASET/FILE.json:KEY:FORMAT```."""
 
     def run(self) -> tuple[list[nodes.Node], list[nodes.system_message]]:
         """Return the formatted value, or the reference itself, marked as a problem, where there is none."""
         try:
             parts = REFERENCE.fullmatch(self.text)
-            if parts is None or not parts["key"]:
-                raise ResultError("write FILE.json:KEY or FILE.json:KEY:FORMAT")
-            value = read_result(self.env, parts["file"], parts["key"])
+            if parts is None or not parts["dataset"] or not parts["key"]:
+                raise ResultError("write DATASET/FILE.json:KEY or DATASET/FILE.json:KEY:FORMAT")
+            value = read_result(self.env, parts["dataset"], parts["file"], parts["key"])
             return [nodes.Text(format_value(value, parts["format"] or ""))], []
         except ResultError as error:
             warn(self.env, self.text, error, self.get_location())
@@ -69,6 +62,7 @@ class ResultTable(SphinxDirective):
     """
 
     required_arguments = 1
+    final_argument_whitespace = True
     has_content = True
     option_spec = {"caption": directives.unchanged_required, "name": directives.unchanged_required}  # noqa: RUF012
 
@@ -77,9 +71,11 @@ class ResultTable(SphinxDirective):
         reference = self.arguments[0]
         try:
             parts = REFERENCE.fullmatch(reference)
-            if parts is None or parts["format"] is not None:
-                raise ResultError("write FILE.json:KEY or, where the whole file is a list, FILE.json")
-            records = read_result(self.env, parts["file"], parts["key"] or "")
+            if parts is None or not parts["dataset"] or parts["format"] is not None:
+                raise ResultError(
+                    "write DATASET/FILE.json:KEY or, where the whole file is a list, DATASET/FILE.json"
+                )
+            records = read_result(self.env, parts["dataset"], parts["file"], parts["key"] or "")
             if not isinstance(records, list) or not records:
                 raise ResultError("the value is not a list of records, or an empty one")
             columns = [[part.strip() for part in line.split("|", 1)] for line in self.content if line.strip()]
@@ -115,6 +111,26 @@ class ResultTable(SphinxDirective):
         return table
 
 
+class AnswerTable(ResultTable):
+    """The claims with their outcomes on all data sets of the book that have results, side by side."""
+
+    required_arguments = 0
+    has_content = False
+
+    def run(self) -> list[nodes.Node]:
+        """Return the table, or nothing but a warning where there are no results at all."""
+        folder = Path(self.env.srcdir, self.env.config.dha_results)
+        for name in BOOK:
+            self.env.note_dependency(str((folder / name / "outcomes.json").resolve()))
+        there = [name for name in BOOK if (folder / name / "outcomes.json").is_file()]
+        if not there:
+            error = ResultError(f"no data set has results in {folder.resolve()}")
+            warn(self.env, "outcomes.json", error, self.get_location())
+            return []
+        header, *rows = answer_table([read_result(self.env, name, "outcomes.json", "") for name in there])
+        return [self.table([[title, ""] for title in header], rows)]
+
+
 def fill(text: str, record: object, index: int) -> str:
     """Replace every ``{KEY:FORMAT}`` in `text` by the value of `record`; null becomes a dash."""
 
@@ -129,10 +145,10 @@ def fill(text: str, record: object, index: int) -> str:
 
 
 def setup(app: Sphinx) -> dict[str, bool | str]:
-    """Register the role, the directive and the three settings; a change of any rereads every page."""
-    app.add_config_value("dha_dataset", os.environ.get("DHA_BOOK_DATASET", "esc10"), "env", [str])
+    """Register the role, the directives and the two settings; a change of any rereads every page."""
     app.add_config_value("dha_results", "../results", "env", [str])
     app.add_config_value("dha_artifacts", "../data", "env", [str])
     app.add_role("result", ResultRole())
     app.add_directive("result-table", ResultTable)
+    app.add_directive("answer-table", AnswerTable)
     return {"version": "1", "parallel_read_safe": True, "parallel_write_safe": True}

@@ -1,23 +1,33 @@
-"""The book: Jupyter Book over ``book/`` and the executed notebooks of one data set, built when something has changed.
+"""The book: Jupyter Book over ``book/`` and the executed notebooks, built when something has changed.
 
-Jupyter Book sees a copy of ``book/`` in which ``executed/`` holds the notebooks of that data set alone, so that pages and the
-table of contents name them without it.
+Jupyter Book sees a copy of ``book/`` in which ``executed/DATASET/`` holds the notebooks of each data set that this book shows,
+and the table of contents has a part for each of them. A link in the prose to a page of a data set that this book does not show
+leads to that of the first that it does.
 """
 
+import json
 import re
 import shutil
 import subprocess
 import sys
 import tempfile
 import time
+from collections.abc import Sequence
 from importlib.util import find_spec
 from pathlib import Path
 
-from dha_utils.book.parameters import DATASET
+import yaml
+
+from dha_utils.book.parameters import BOOK, in_book
 from dha_utils.core.errors import DhaError
 from dha_utils.core.hashing import hash_files, hash_json
 from dha_utils.core.paths import repository
+from dha_utils.datasets import DATASETS
 from dha_utils.datasets.given import name_of
+from dha_utils.figures.ensemble import forest
+from dha_utils.figures.maps import set_style
+from dha_utils.findings.answers import answer_parts
+from dha_utils.paper import MARGIN
 
 # Its console script may lie outside $PATH, and the package cannot be run with -m.
 JUPYTER_BOOK = [sys.executable, "-c", "from jupyter_book.cli.main import main; main()"]
@@ -27,21 +37,20 @@ LEFT_OUT = ("executed", "_build", "__pycache__", ".failed", ".lock")
 """What lies in ``book/`` and is no page."""
 
 
-def build_book(dataset: str = DATASET, force: bool = False) -> Path:
+def build_book(dataset: str = "", force: bool = False) -> Path:
     """Build the book, if anything that it shows has changed since it last succeeded, and print where it is.
 
     Parameters
     ----------
     dataset : str
-        Whose executed notebooks are its pages.
+        Whose executed notebooks are its pages; empty: the data sets of the book.
     force : bool
         Build in any case.
 
     Returns
     -------
     Path
-        The first page: ``build/_build/html/index.html``, or ``build/books/DATASET/_build/html/index.html`` for another data set
-        than that of the prose.
+        The first page: ``build/_build/html/index.html``, or ``build/books/DATASET/_build/html/index.html`` for one data set.
 
     Raises
     ------
@@ -49,36 +58,41 @@ def build_book(dataset: str = DATASET, force: bool = False) -> Path:
         If Jupyter Book is not installed, or reports an error or a single warning; these are then on stderr
         and all that it said is in ``book.log`` beside ``_build``.
     """
-    root, name = repository(), name_of(dataset)
+    root, names = repository(), [name_of(dataset)] if dataset else in_book()
     if find_spec("jupyter_book") is None:
         raise DhaError(f"Jupyter Book is not installed: run `pip install -e '.[book]'` in {root}")
-    executed = root / "book" / "executed" / name
-    output = root / "build" if name == DATASET else root / "build" / "books" / name
+    executed = root / "book" / "executed"
+    output = root / "build" / "books" / names[0] if dataset else root / "build"
     index = output / "_build" / "html" / "index.html"
     stamp = output / ".fingerprint"
-    fingerprint = _fingerprint(root, executed)
+    fingerprint = _fingerprint(root, [executed / name for name in names])
+    for left_out in {*BOOK} - {*names} if not dataset else ():
+        print(
+            f"{left_out} is not in the book yet: `dha check --write-reference {left_out}` makes its results"
+        )
     print("book  ... ", end="", flush=True)
     if not force and index.is_file() and stamp.is_file() and stamp.read_text("utf-8") == fingerprint:
         print("unchanged", flush=True)
     else:
         stamp.unlink(missing_ok=True)
         start = time.perf_counter()
-        build(root, executed, output)
+        build(root, executed, names, output)
         stamp.write_text(fingerprint, "utf-8")
         print(f"{time.perf_counter() - start:.1f} s", flush=True)
     print(index, flush=True)
     return index
 
 
-def _fingerprint(root: Path, executed: Path) -> str:
+def _fingerprint(root: Path, executed: list[Path]) -> str:
     """Hash all that the book is made of: pages, executed notebooks, quoted numbers, code, settings, versions."""
     pages = [path for path in (root / "book").rglob("*") if not {*LEFT_OUT} & {*path.parts}]
     quoted = [path for name in ("data", "results/reference") for path in (root / name).rglob("*.json")]
-    shown = [*executed.glob("*.ipynb"), *quoted, *(root / "dha_utils").rglob("*.py")]
-    return hash_json(hash_files([*pages, *shown, root / "_config.yml", root / "requirements.lock"], root))
+    notebooks = [path for folder in executed for path in folder.glob("*.ipynb")]
+    files = [*pages, *notebooks, *quoted, *(root / "dha_utils").rglob("*.py")]
+    return hash_json(hash_files([*files, root / "_config.yml", root / "requirements.lock"], root))
 
 
-def build(root: Path, executed: Path, output: Path) -> None:
+def build(root: Path, executed: Path, names: Sequence[str], output: Path) -> None:
     """Run Jupyter Book.
 
     Parameters
@@ -86,7 +100,9 @@ def build(root: Path, executed: Path, output: Path) -> None:
     root : Path
         Holds ``_config.yml``, ``book/`` and the numbers that pages quote, in ``results/`` and ``data/``.
     executed : Path
-        The executed notebooks.
+        Has a folder of executed notebooks for each data set.
+    names : sequence of str
+        The data sets of this book, in its order.
     output : Path
         Where ``_build`` and ``book.log`` go; errors as `build_book`.
     """
@@ -97,10 +113,17 @@ def build(root: Path, executed: Path, output: Path) -> None:
         sources = Path(folder).resolve()
         ignored = shutil.ignore_patterns(*LEFT_OUT)
         shutil.copytree(root / "book", sources / "book", ignore=ignored)
-        shutil.copytree(executed, sources / "book" / "executed", ignore=ignored)
-        for notebook in (sources / "book" / "executed").glob("*.ipynb"):
-            # A notebook links to the pages from where it is kept, so that the link also works there.
-            notebook.write_text(notebook.read_text("utf-8").replace("](../book/", "](../"), "utf-8")
+        for name in names:
+            copy = shutil.copytree(executed / name, sources / "book" / "executed" / name, ignore=ignored)
+            for notebook in copy.glob("*.ipynb"):
+                # A notebook links to the pages from where it is kept, so that the link also works there.
+                notebook.write_text(notebook.read_text("utf-8").replace("](../book/", "](../../"), "utf-8")
+        for page in (sources / "book").glob("*.md"):
+            page.write_text(lead_to(page.read_text("utf-8"), names), "utf-8")
+        contents = sources / "book" / "_toc.yml"
+        expanded = expand_contents(yaml.safe_load(contents.read_text("utf-8")), names)
+        contents.write_text(yaml.safe_dump(expanded, sort_keys=False), "utf-8")
+        draw_answer(root, sources / "book" / "answer.svg")
         shutil.copy(root / "_config.yml", sources)
         for name in ("results", "data"):
             (sources / name).symlink_to(root / name)
@@ -122,3 +145,48 @@ def build(root: Path, executed: Path, output: Path) -> None:
         faults = [line for line in lines if re.search(r"WARNING|ERROR|CRITICAL|Error:", line)]
         print("\n".join(faults or lines[-30:]), file=sys.stderr)
         raise DhaError(f"the book has the faults listed above; all that Jupyter Book said is in {log}")
+
+
+def draw_answer(root: Path, file: Path) -> None:
+    """Draw the changes of accuracy of the first page: the data sets of the book that have committed results, side by side."""
+    folders = [root / "results" / "reference" / name for name in BOOK]
+    there = [folder / "outcomes.json" for folder in folders if (folder / "outcomes.json").is_file()]
+    if not there:
+        return
+    set_style()
+    drawn = forest(answer_parts([json.loads(path.read_text("utf-8")) for path in there]), MARGIN)
+    drawn.savefig(file, bbox_inches="tight", metadata={"Date": None})
+
+
+def lead_to(page: str, names: Sequence[str]) -> str:
+    """Return a page whose links to pages of data sets that are not in `names` lead to those of the first of them.
+
+    >>> lead_to("{doc}`executed/esc50/03_ensemble` and {doc}`executed/esc10/03_ensemble`", ["mine", "esc10"])
+    '{doc}`executed/mine/03_ensemble` and {doc}`executed/esc10/03_ensemble`'
+    """
+
+    def lead(match: re.Match) -> str:
+        return match[0] if match[1] in names else f"executed/{names[0]}/"
+
+    return re.sub(r"executed/([\w-]+)/(?=\d\d_)", lead, page)
+
+
+def expand_contents(contents: dict, names: Sequence[str]) -> dict:
+    """Return the table of contents with the part of the experiments, ``executed/NN_...``, once for each data set.
+
+    >>> contents = {"parts": [{"caption": "The experiments", "chapters": [{"file": "executed/01_responses"}]}]}
+    >>> [part["caption"] for part in expand_contents(contents, ["esc50", "esc10"])["parts"]]
+    ['The experiments on ESC-50', 'The same on ESC-10']
+    """
+    parts = []
+    for part in contents["parts"]:
+        files = [chapter["file"] for chapter in part["chapters"]]
+        if not files[0].startswith("executed/"):
+            parts.append(part)
+            continue
+        for name in names:
+            title = DATASETS[name].title if name in DATASETS else name
+            caption = f"The same on {title}" if name != names[0] else f"{part['caption']} on {title}"
+            chapters = [{"file": file.replace("executed/", f"executed/{name}/")} for file in files]
+            parts.append({**part, "caption": caption, "chapters": chapters})
+    return {**contents, "parts": parts}

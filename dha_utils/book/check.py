@@ -2,7 +2,7 @@
 
 The notebooks read long sweeps from the bundled file, so a sample of its cells is computed anew besides.
 
-Results are JSON files of the notebooks; a number is named by its file, relative to ``results/DATASET``, and a
+Results are JSON files of the notebooks; a number is named by its file, relative to ``results``, and a
 dotted key into it (``taps.pool5.accuracy``, see `dha_utils.core.formats`). Tolerances are absolute, in the number's
 own unit.
 """
@@ -10,17 +10,18 @@ own unit.
 import json
 import os
 import tempfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from dha_utils.book.headlines import HEADLINES, POINT, STOPPED_POINTS, Headline
-from dha_utils.book.parameters import DATASET
+from dha_utils.book.headlines import POINT, STOPPED_POINTS, Headline, headlines_of
+from dha_utils.book.parameters import BOOK
 from dha_utils.book.runner import run_notebooks
-from dha_utils.core.errors import DataError
+from dha_utils.core.errors import DataError, choose
 from dha_utils.core.formats import ResultError, lookup
 from dha_utils.core.paths import STORE, atomic_write, bundled, repository
+from dha_utils.findings.answers import answer_table
 from dha_utils.responses.table import Responses
 from dha_utils.studies.inputs import responses_file
 from dha_utils.studies.scores import load_fold_scores
@@ -46,11 +47,13 @@ class Comparison:
         return abs(self.now - self.reference) <= self.headline.tolerance + 1e-12  # 0.0325 - 0.0225 > 0.01
 
 
-def check(write_reference: bool = False) -> bool:
+def check(dataset: str = "", write_reference: bool = False) -> bool:
     """Run all notebooks afresh from the bundled artifacts, compare the headline numbers, print what moved.
 
     Parameters
     ----------
+    dataset : str
+        A data set of the book; empty: all of them.
     write_reference : bool
         Make this run the reference instead of comparing with it.
 
@@ -62,34 +65,41 @@ def check(write_reference: bool = False) -> bool:
     Raises
     ------
     DataError
-        If there is no reference, or nothing to compare or to keep.
+        If a data set has no reference, or nothing to keep.
     DhaError
         If a notebook fails.
+    ParameterError
+        If the data set is none of the book.
     """
-    reference = repository() / "results" / "reference" / DATASET
-    if not write_reference and not any(reference.glob("**/*.json")):
-        raise DataError(f"no reference numbers in {reference}: `dha check --write-reference` makes them")
-    if not write_reference and not HEADLINES:
-        raise DataError("no headline numbers to compare: fill HEADLINES in dha_utils/book/headlines.py")
+    names = [choose("data set of the book", dataset, BOOK)] if dataset else BOOK
+    reference = repository() / "results" / "reference"
+    absent = [name for name in names if not any((reference / name).glob("**/*.json"))]
+    if absent and not write_reference:
+        raise DataError(
+            f"no reference numbers in {reference / absent[0]}: `dha check --write-reference {absent[0]}` makes them"
+        )
     with tempfile.TemporaryDirectory(prefix="dha-check-") as folder, _without_audio():
         results = Path(folder, "results")
-        run_notebooks({"dataset": DATASET, "results": str(results)}, executed=Path(folder, "executed"))
+        run_notebooks({"results": str(results)}, datasets=names, executed=Path(folder, "executed"))
         if write_reference:
-            _copy(results / DATASET, reference)
+            for name in names:
+                _copy(results / name, reference / name)
             quote_headline(repository() / "README.md", reference)
             return True
-        comparisons = compare(reference, results / DATASET, HEADLINES) + recompute_cells()
-        comparisons += compare_outcomes(reference, results / DATASET)
+        comparisons = []
+        for name in names:
+            comparisons += compare(reference, results, headlines_of(name)) + recompute_cells(name)
+            comparisons += compare_outcomes(reference, results, name)
     moved = [comparison for comparison in comparisons if not comparison.holds]
     print(format_table(moved) if moved else f"{len(comparisons)} numbers and outcomes as they were")
     return not moved
 
 
-def compare_outcomes(reference: Path, now: Path) -> list[Comparison]:
+def compare_outcomes(reference: Path, now: Path, dataset: str) -> list[Comparison]:
     """Return the outcome of every part of every claim in two results folders; None where one is not there."""
-    before, after = (_read_outcomes(folder) for folder in (reference, now))
+    before, after = (_read_outcomes(folder / dataset) for folder in (reference, now))
     return [
-        Comparison(Headline("outcomes.json", key, 0, "outcome"), before.get(key), after.get(key))
+        Comparison(Headline(f"{dataset}/outcomes.json", key, 0, "outcome"), before.get(key), after.get(key))
         for key in dict.fromkeys([*before, *after])
     ]
 
@@ -130,14 +140,14 @@ def read_number(folder: Path, file: str, key: str) -> float:
 
 
 def quote_headline(readme: Path, reference: Path) -> None:
-    """Write the claims of the reference with their outcomes between the ``headline`` marks of the README."""
-    outcomes = json.loads((reference / "outcomes.json").read_text("utf-8"))
-    rows = [f"| {row['text']} | {row['outcome']} | {row['measured']} |" for row in outcomes["table"]]
-    table = "\n".join([f"| claim | outcome | measured on {outcomes['on']} |", "| --- | --- | --- |", *rows])
+    """Write the claims with their outcomes, data set beside data set, between the ``headline`` marks of the README."""
+    files = [reference / name / "outcomes.json" for name in BOOK]
+    header, *rows = answer_table([json.loads(file.read_text("utf-8")) for file in files if file.is_file()])
+    table = "".join(f"| {' | '.join(row)} |\n" for row in [header, ["---"] * len(header), *rows])
     before, start, rest = readme.read_text("utf-8").partition("<!-- headline -->\n")
     _, end, after = rest.partition("<!-- /headline -->\n")
     with atomic_write(readme) as part:
-        part.write_text(f"{before}{start}{table}\n{end}{after}", encoding="utf-8")
+        part.write_text(f"{before}{start}{table}{end}{after}", encoding="utf-8")
 
 
 def compare(reference: Path, now: Path, headlines: Sequence[Headline]) -> list[Comparison]:
@@ -148,33 +158,49 @@ def compare(reference: Path, now: Path, headlines: Sequence[Headline]) -> list[C
     ]
 
 
-def recompute_cells(seed: int = 0) -> list[Comparison]:
+FEW = 1000
+"""Clips; where there are more, a classifier takes minutes, and fewer cells are computed anew."""
+
+FAST = ("least_squares",)
+"""Classifiers with which a cell takes seconds."""
+
+
+def recompute_cells(dataset: str, seed: int = 0) -> list[Comparison]:
     """Compute a sample of the bundled sweep anew, about a minute's worth, and compare the accuracies.
 
     Parameters
     ----------
+    dataset : str
     seed : int
-        Of the draw of cells; see `dha_utils.studies.sweeps.sample_cells`.
+        Of the draw of cells; see `dha_utils.studies.sweeps.sample_cells`. Of large data sets one cell of each kind with a fast
+        classifier, and of the others the one that keeps the fewest maps.
 
     Returns
     -------
     list of Comparison
         Named by the sweep file and the cell; the reference is what the file holds.
     """
-    folder = bundled(DATASET)
+    folder = bundled(dataset)
     comparisons = []
     for file in sorted(folder.glob(f"sweep_*{STORE}")):
         responses = Responses.load(responses_file(folder, int(file.stem.split("_")[1])))
         stored = load_results(file, Cell, responses)
-        cells = sample_cells(stored, seed)
+        cells = sample_cells(stored if len(responses) <= FEW else _quick(stored), seed)
         scores, _, _ = load_fold_scores(responses, folder)
         for cell, now in zip(cells, sweep(responses, cells, fold_scores=scores, full=True), strict=True):
             name = " ".join(filter(None, map(str, vars(cell).values())))
-            tolerance = POINT if cell.classifier == "converging" else STOPPED_POINTS
-            headline = Headline(file.name, name, tolerance, "accuracy")
+            tolerance = STOPPED_POINTS if cell.classifier.startswith("released") else POINT
+            headline = Headline(f"{dataset}/{file.name}", name, tolerance, "accuracy")
             before, after = stored[cell]["accuracy"]["all"], now["accuracy"]["all"]
             comparisons.append(Comparison(headline, before, after))
     return comparisons
+
+
+def _quick(cells: Iterable[Cell]) -> list[Cell]:
+    """Return the cells with a fast classifier, and the one of the others, with the book's own, that keeps the fewest maps."""
+    fast = [cell for cell in cells if cell.classifier in FAST]
+    slow = [cell for cell in cells if cell.classifier == "converging" and not cell.control]
+    return [*fast, *sorted(slow, key=lambda cell: (cell.keep, cell.criterion, cell.seed))[:1]]
 
 
 def format_table(comparisons: Sequence[Comparison]) -> str:

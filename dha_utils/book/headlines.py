@@ -1,11 +1,11 @@
 """The numbers that the book leads with, notebook by notebook, and how far each may move.
 
-A number is named by its results file and a dotted key into it. Tolerances are absolute, in the number's own unit: the last bit
-of a response differs between processors and can turn a clip or two, or the rank of a map. Counts and numbers that no
-arithmetic enters may not move at all.
+A number is named by its data set, its results file, and a dotted key into it. Tolerances are absolute, in the number's own
+unit: the last bit of a response differs between processors and can turn a clip or two, or the rank of a map. Counts and numbers
+that no arithmetic enters may not move at all.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 
 @dataclass(frozen=True)
@@ -35,8 +35,7 @@ HEADLINES: tuple[Headline, ...] = (
     Headline("redundancy.json", "median_eta2", 0.001, "eta squared"),
     Headline("redundancy.json", "jaccard", 0.01, "Jaccard index"),
     *(
-        Headline("ensemble.json", f"rates.{rate}.{name}.accuracy", POINT, "accuracy")
-        for rate in (22050, 44100)
+        Headline("ensemble.json", f"rates.22050.{name}.accuracy", POINT, "accuracy")
         for name in ("all", "released", "best")
     ),
     Headline("ensemble.json", "baseline.accuracy", POINT, "accuracy"),
@@ -178,3 +177,20 @@ HEADLINES: tuple[Headline, ...] = (
         for widths in ("own", "explained_variance")
     ),
 )
+"""Those of every data set."""
+
+ONLY: dict[str, tuple[Headline, ...]] = {
+    "esc10": tuple(
+        Headline("ensemble.json", f"rates.44100.{name}.accuracy", POINT, "accuracy")
+        for name in ("all", "released", "best")
+    )
+}
+"""Those of a single data set: where responses are bundled at two rates."""
+
+
+def headlines_of(dataset: str) -> list[Headline]:
+    """Return the numbers that the book leads with on a data set, whose name comes before that of the file."""
+    return [
+        replace(headline, file=f"{dataset}/{headline.file}")
+        for headline in (*HEADLINES, *ONLY.get(dataset, ()))
+    ]

@@ -12,6 +12,7 @@ from decimal import Decimal, InvalidOperation
 from types import ModuleType, NoneType, SimpleNamespace
 
 from dha_utils.core.errors import ParameterError, choose
+from dha_utils.core.paths import repository
 from dha_utils.datasets import DATASETS
 
 
@@ -49,8 +50,16 @@ def _none_or_text(value: object) -> bool:
     return value is None or bool(value.strip())
 
 
-DATASET = "esc10"
-"""The data set that notebooks declare; its artifacts are bundled, and the book's prose speaks of it."""
+BOOK = ("esc50", "esc10")
+"""The data sets of the book, in its order: each has a part of its own, and prose quotes their committed results. What notebooks
+declare is the smallest, so that one that is opened by hand is quick."""
+
+
+def in_book() -> list[str]:
+    """Return the data sets of `BOOK` that have committed results, without which there is no text to go with their pages."""
+    reference = repository() / "results" / "reference"
+    return [name for name in BOOK if any((reference / name).glob("*.json"))]
+
 
 PARAMETERS: Mapping[str, Parameter] = {
     "dataset": Parameter(

@@ -9,23 +9,20 @@ import fcntl
 import json
 import logging
 import os
-import signal
-import tempfile
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
+from functools import partial
 from pathlib import Path
 
 import nbformat
 import papermill
-from jupyter_client import AsyncKernelManager
-from jupyter_client.kernelspec import KernelSpecManager
 from papermill.exceptions import PapermillExecutionError
-from traitlets.config import Config
 
 from dha_utils.book.fingerprint import fingerprint_inputs, list_files
-from dha_utils.book.parameters import DATASET, check_value
-from dha_utils.core.announcements import PREFIX
+from dha_utils.book.kernels import StoppedError, at_once, execute
+from dha_utils.book.lines import Lines, WholeLines
+from dha_utils.book.parameters import check_value, in_book
 from dha_utils.core.errors import DhaError, ParameterError, choose
 from dha_utils.core.hashing import hash_files, hash_json
 from dha_utils.core.paths import STORE, repository
@@ -36,32 +33,10 @@ from dha_utils.datasets.given import clips_at_hand, name_of
 logging.getLogger("papermill").addHandler(logging.NullHandler())
 
 
-class InterpreterKernel(AsyncKernelManager):
-    """The kernel of the running interpreter, whatever kernelspecs the user or the system has installed."""
-
-    latest: "InterpreterKernel | None" = None  # nbclient makes the manager and keeps it to itself
-
-    def __init__(self, **kwargs):
-        # With nowhere to look, "python3" is the running interpreter with its own ipykernel.
-        super().__init__(kernel_spec_manager=KernelSpecManager(kernel_dirs=[]), **kwargs)
-        InterpreterKernel.latest = self
-
-    async def _async_interrupt_kernel(self) -> None:
-        # Called before a shutdown only. An idle kernel may take the signal for an error, say so on stderr and
-        # miss the request to stop; a busy one gets SIGTERM when it has not obeyed that request for 2.5 s.
-        pass
-
-    def kill(self) -> None:
-        """End what nbclient leaves: workers of a kernel that died, or all if Ctrl-C hit its event loop."""
-        if self.has_kernel:
-            with suppress(ProcessLookupError):
-                os.killpg(self.provisioner.pid, signal.SIGKILL)
-            self.provisioner.process.wait()
-
-
 def run_notebooks(
     parameters: dict,
     *,
+    datasets: Sequence[str] = (),
     only: Sequence[str] = (),
     force: bool = False,
     executed: Path | None = None,
@@ -72,18 +47,21 @@ def run_notebooks(
     ----------
     parameters : dict
         Parameter name -> value; each notebook gets those that it declares in its parameters cell.
+    datasets : sequence of str
+        Those to run the notebooks on, where `parameters` name none; by default those of the book. All are worked on at once where
+        they start from what is bundled.
     only : sequence of str
         Numbers ("03") or names ("03_ensemble") of the notebooks to run; empty: all. The first one, from which all others
         start, is run as well if it is out of date.
     force : bool
         Run also what is up to date.
     executed : Path, optional
-        Folder of the executed notebooks; default ``book/executed/DATASET``.
+        Folder with one folder of executed notebooks per data set; default ``book/executed``.
 
     Returns
     -------
     list of Path
-        The executed notebooks, in order.
+        The executed notebooks, in order, data set by data set.
 
     Raises
     ------
@@ -92,9 +70,8 @@ def run_notebooks(
     DataError
         If the sounds cannot be used, as far as a look at their names tells; nothing has run then.
     DhaError
-        If a notebook fails. It stays in ``executed/.failed`` and the ones after it are not run.
+        If a notebook fails. It stays in ``executed/DATASET/.failed`` and the ones after it are not run.
     """
-    dataset = parameters.get("dataset", DATASET)
     folder = repository() / "notebooks"
     sources = sorted(folder.glob("[0-9][0-9]_*.ipynb"))
     if not sources:
@@ -104,14 +81,48 @@ def run_notebooks(
     for name, value in parameters.items():
         _check_taken(name, chosen, takes)
         check_value(name, value)
-    if "dataset" in takes[sources[0]]:
-        clips = clips_at_hand(
-            dataset, parameters.get("root"), allow_missing=parameters.get("skip_bad", False)
-        )
-        if clips is not None:
-            check_folds(clips.table["label"], clips.folds)
-    executed = Path(executed or repository() / "book" / "executed" / name_of(dataset))
+    datasets = [parameters["dataset"]] if "dataset" in parameters else datasets or in_book()
+    from_audio = [
+        dataset
+        for dataset in datasets
+        if "dataset" in takes[sources[0]] and _check_clips(dataset, parameters)
+    ]
+    executed = executed or repository() / "book" / "executed"
+    how = {"chosen": chosen, "takes": takes, "force": force}
+    runs = [
+        partial(_run_dataset, parameters | {"dataset": dataset}, executed / name_of(dataset), **how)
+        for dataset in datasets
+    ]
+    shared = len(os.sched_getaffinity(0)) < 2 or {"workers", "scheduler"} & parameters.keys()
+    if len(runs) == 1:
+        return runs[0](Lines())
+    labels = [f"{name:<{max(map(len, datasets))}}  " for name in datasets]
+    if from_audio or shared:
+        paths = [run(Lines(label)) for run, label in zip(runs, labels, strict=True)]
+    else:
+        paths = at_once([partial(run, WholeLines(label)) for run, label in zip(runs, labels, strict=True)])
+    return [path for part in paths for path in part]
 
+
+def _check_clips(dataset: str, parameters: dict) -> bool:
+    """Return whether there is audio; raise where it cannot be used."""
+    clips = clips_at_hand(dataset, parameters.get("root"), allow_missing=parameters.get("skip_bad", False))
+    if clips is not None:
+        check_folds(clips.table["label"], clips.folds)
+    return clips is not None
+
+
+def _run_dataset(
+    parameters: dict,
+    executed: Path,
+    lines: Lines,
+    *,
+    chosen: list[Path],
+    takes: dict[Path, dict],
+    force: bool,
+) -> list[Path]:
+    """Run the chosen notebooks on one data set; `takes` are the parameters of all there are, in order."""
+    sources = list(takes)
     results = Path(parameters.get("results") or repository() / "results").resolve()
     with _alone(executed):
         first = sources[0]
@@ -133,7 +144,7 @@ def run_notebooks(
 
         stale = not _is_fresh(_record(executed / first.name), fingerprint(first, []), results)
         if stale and first not in chosen:
-            print(f"{first.stem} is out of date and is run as well: the others start from it", flush=True)
+            lines.say(f"{first.stem} is out of date and is run as well: the others start from it")
             chosen = [first, *chosen]
         width = max(len(source.stem) for source in chosen)
         # Notebooks exchange files: what the first one and the one before last produced are inputs of the next, also with `only`.
@@ -142,13 +153,13 @@ def run_notebooks(
             output = executed / source.name
             if source in chosen:
                 current = fingerprint(source, earlier)
-                print(f"{source.stem:<{width}}  ... ", end="", flush=True)
+                lines.begin(f"{source.stem:<{width}}")
                 if not force and _is_fresh(_record(output), current, results):
-                    print("unchanged", flush=True)
+                    lines.end("unchanged")
                 else:
                     start = time.perf_counter()
-                    _run(source, output, given[source], current, results)
-                    print(f"{time.perf_counter() - start:.1f} s", flush=True)
+                    _run(source, output, given[source], current, results, lines)
+                    lines.end(f"{time.perf_counter() - start:.1f} s")
             earlier = [*earlier[:1], _record(output)]
     return [executed / source.name for source in chosen]
 
@@ -209,28 +220,29 @@ def _is_fresh(record: dict, fingerprint: str, results: Path) -> bool:
     )
 
 
-def _run(source: Path, output: Path, given: dict, fingerprint: str, results: Path) -> None:
+def _run(source: Path, output: Path, given: dict, fingerprint: str, results: Path, lines: Lines) -> None:
     """Execute one notebook and, once it has proved complete, move it to `output`."""
     unfinished = output.parent / ".failed" / output.name
     unfinished.parent.mkdir(parents=True, exist_ok=True)
-    before = list_files(results)
+    own = results / output.parent.name
+    before = list_files(own)
     try:
-        notebook = _execute(source, unfinished, given)
+        notebook = execute(source, unfinished, given, lines)
         fault = "" if _is_complete(notebook) else "the notebook ended before its last cell"
     except PapermillExecutionError as error:
         fault = f"{error.ename}: {error.evalue}"
     except (RuntimeError, TimeoutError) as error:  # the kernel died or no longer answers
         fault = f"{error} (too little memory?)"
-    except KeyboardInterrupt:
+    except (KeyboardInterrupt, StoppedError):
         unfinished.unlink(missing_ok=True)
         raise
     if fault:
-        print("failed", flush=True)
+        lines.end("failed")
         raise _failure(unfinished, fault)
 
-    after = list_files(results)
+    after = list_files(own)
     changed = [name for name, stat in after.items() if before.get(name) != stat and not name.endswith(STORE)]
-    written = [results / name for name in changed]
+    written = [own / name for name in changed]
     notebook.metadata["dha"] = {"fingerprint": fingerprint, "files": hash_files(written, results)}
     # Names instead of absolute paths: the executed notebook is published with the book.
     notebook.metadata["papermill"].update(input_path=source.name, output_path=output.name)
@@ -238,43 +250,6 @@ def _run(source: Path, output: Path, given: dict, fingerprint: str, results: Pat
     os.replace(unfinished, output)
     with suppress(OSError):  # other notebooks may have failed before
         unfinished.parent.rmdir()
-
-
-class _Announcements:
-    """Passes on what a notebook says of long work (`dha_utils.core.announcements`), and nothing else that it prints."""
-
-    def write(self, text: str) -> None:
-        for line in text.splitlines():
-            if line.startswith(PREFIX):
-                print(f"\n    {line.removeprefix(PREFIX)} ... ", end="", flush=True)
-
-    def flush(self) -> None:
-        """Do nothing: papermill asks for it."""
-
-
-def _execute(source: Path, output: Path, given: dict) -> nbformat.NotebookNode:
-    """Run a notebook in a kernel that talks through sockets in a private folder: no ports, no other users."""
-    # Not in $TMPDIR: a socket's path has at most 107 characters.
-    with tempfile.TemporaryDirectory(prefix="dha-", dir="/tmp", ignore_cleanup_errors=True) as folder:
-        connection = {"transport": "ipc", "ip": f"{folder}/k", "connection_file": f"{folder}/k.json"}
-        try:
-            return papermill.execute_notebook(
-                str(source),
-                str(output),
-                given,
-                kernel_name="python3",
-                progress_bar=False,
-                stdout_file=_Announcements(),
-                kernel_manager_class=InterpreterKernel,
-                config=Config(InterpreterKernel=connection),
-                # The user's IPython start-up files must not take part in the results.
-                extra_arguments=[f"--ipython-dir={folder}"],
-                # Default 4 s: too short for the outputs of a large cell on a busy machine.
-                iopub_timeout=60,
-            )
-        finally:
-            if InterpreterKernel.latest:
-                InterpreterKernel.latest.kill()
 
 
 def _is_complete(notebook: nbformat.NotebookNode) -> bool:

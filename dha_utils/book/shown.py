@@ -1,19 +1,11 @@
-"""How a notebook shows a table, and the numbers in its prose: in JupyterLab and in the book alike."""
+"""How a notebook shows a table: in JupyterLab and in the book alike."""
 
-import json
-import re
-from collections.abc import Sequence
 from functools import partial
-from pathlib import Path
 
 import pandas as pd
 from pandas.io.formats.style import Styler
 
-from dha_utils.core.formats import REFERENCE, ResultError, format_value, lookup
-from dha_utils.core.paths import bundled, repository
-
-DATASET = "esc10"
-"""The data set of which the prose speaks; its numbers are the committed reference, whatever the notebook is run on."""
+from dha_utils.core.formats import format_value
 
 COLUMNS = {
     "all_high": "to: +.2p",
@@ -95,44 +87,3 @@ def show(table: pd.DataFrame, columns: str = "", *, every: str = "", **titles: s
 def _format(value: object, spec: str, every: str) -> object:
     spec = spec or (every if isinstance(value, float) else "")
     return format_value(value, spec) if spec and isinstance(value, int | float) else value
-
-
-def quoted_folders() -> tuple[Path, Path]:
-    """Return where the numbers of the prose are: the committed results of `DATASET`, then its bundled artifacts."""
-    return repository() / "results" / "reference" / DATASET, bundled(DATASET)
-
-
-def quote(text: str, folders: Sequence[Path]) -> str:
-    """Return a text with the numbers that it refers to: ``{result}`FILE.json:KEY:FORMAT```, as on the pages of the book.
-
-    Parameters
-    ----------
-    text : str
-    folders : sequence of Path
-        Where the files are; the first that has one counts.
-
-    Raises
-    ------
-    ResultError
-        If there is no such file or number, or the format does not fit.
-    """
-
-    def number(match: re.Match) -> str:
-        parts = REFERENCE.fullmatch(match[1])
-        if parts is None or not parts["key"]:
-            raise ResultError(f"{match[0]}: write FILE.json:KEY or FILE.json:KEY:FORMAT")
-        path = next(
-            (folder / parts["file"] for folder in folders if (folder / parts["file"]).is_file()), None
-        )
-        if path is None:
-            raise ResultError(
-                f"{match[0]}: no such file in {folders[0]}; `dha check --write-reference` makes it"
-            )
-        try:
-            return format_value(
-                lookup(json.loads(path.read_text("utf-8")), parts["key"]), parts["format"] or ""
-            )
-        except ResultError as error:
-            raise ResultError(f"{match[0]}: {error}") from error
-
-    return re.sub(r"\{result\}`([^`]+)`", number, text)

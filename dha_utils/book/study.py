@@ -18,7 +18,7 @@ from IPython.display import HTML, Markdown, display
 from matplotlib.figure import Figure
 
 from dha_utils.book.parameters import check_parameters
-from dha_utils.book.shown import DATASET, quote, quoted_folders
+from dha_utils.book.prose import say
 from dha_utils.core.paths import repository
 from dha_utils.core.work import workers
 from dha_utils.criteria.selection import find_criterion
@@ -224,13 +224,10 @@ class Study:
         """Return the numbers of a notebook."""
         return self.results.read(name, **self._parameters)
 
-    def say(self, _line: str, text: str) -> None:
-        """Show a text with the numbers that it refers to: what a cell that starts with ``%%say`` does.
-
-        They are those of the reference; a notebook of ESC-10 that has none yet may quote what it has written itself.
-        """
-        own = [self.results.folder] if self.dataset == DATASET else []
-        display(Markdown(quote(text, [*quoted_folders(), *own])))
+    def say(self, line: str, text: str) -> None:
+        """Show a text with numbers: what cells do that start with ``%%say`` or ``%%say DATASET`` (`dha_utils.book.prose`)."""
+        if said := say(text, line.strip(), self.results.folder, f"{self.name}.json"):
+            display(Markdown(said))
 
     def write(self, *parameters: str, **numbers: object) -> None:
         """Keep the numbers of this notebook: first some of its parameters, by name (``"rate keep"``, or one by one).

@@ -9,7 +9,7 @@ from typing import Annotated
 import typer
 from typer.core import TyperCommand, TyperGroup
 
-from dha_utils.book.parameters import DATASET, PARAMETERS
+from dha_utils.book.parameters import BOOK, PARAMETERS
 from dha_utils.cli.grid import grid
 from dha_utils.cli.options import (
     Dataset,
@@ -107,7 +107,8 @@ def run(
 ) -> None:
     """Run the notebooks that are out of date.
 
-    In order, through papermill, into book/executed/DATASET; they write to results.
+    In order, through papermill, into book/executed/DATASET; they write to results. If no data set is named, on those of the
+    book.
     """
     from dha_utils.book.runner import run_notebooks
 
@@ -136,7 +137,7 @@ def book(
 ) -> None:
     """Run the notebooks and build the book.
 
-    Does again only what is out of date.
+    Does again only what is out of date. With a data set, a book of that one, in build/books/DATASET.
     """
     from dha_utils.book.build import build_book
     from dha_utils.book.runner import run_notebooks
@@ -146,11 +147,12 @@ def book(
     )
     provide_weights(given)
     run_notebooks(given, force=force)
-    build_book(given.get("dataset", DATASET), force=force)
+    build_book(given.get("dataset", ""), force=force)
 
 
 @app.command()
 def check(
+    dataset: Annotated[str, typer.Argument(help=f"{' or '.join(BOOK)}; default all.")] = "",
     write_reference: Annotated[
         bool, typer.Option("--write-reference", help="Make this run's numbers the reference.")
     ] = False,
@@ -162,7 +164,7 @@ def check(
     """
     from dha_utils.book.check import check as compare_with_reference
 
-    if not compare_with_reference(write_reference=write_reference):
+    if not compare_with_reference(dataset, write_reference=write_reference):
         raise typer.Exit(1)
 
 

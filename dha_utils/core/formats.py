@@ -1,6 +1,7 @@
 """Numbers as prose shows them: where one stands in a results file, and how it is written.
 
-Conventions. A *reference* is ``FILE.json:KEY`` or ``FILE.json:KEY:FORMAT``; the key is a dotted path in which a number counts
+Conventions. A *reference* is ``FILE.json:KEY`` or ``FILE.json:KEY:FORMAT``, with the data set before it,
+``DATASET/FILE.json:KEY``, where it is not plain from the place; the key is a dotted path in which a number counts
 into a list (``folds.0.accuracy``), and a name finds the record of a list that bears it (``cost.rank_full_corrected.change``). A
 *format* is Python's, less what prose has no use for: ``[+][,][.DIGITS][TYPE]`` with TYPE
 one of
@@ -19,6 +20,7 @@ Strings and integers need no format; a float without a type is refused, for it w
 import json
 import math
 import re
+from pathlib import Path
 
 from dha_utils.core.errors import DhaError
 
@@ -26,7 +28,9 @@ NARROW_SPACE = "\N{NARROW NO-BREAK SPACE}"
 MINUS = "\N{MINUS SIGN}"
 SUPERSCRIPTS = str.maketrans("-0123456789", "⁻⁰¹²³⁴⁵⁶⁷⁸⁹")
 
-REFERENCE = re.compile(r"(?P<file>[\w-]+\.json)(?::(?P<key>[^:]*))?(?::(?P<format>[^:]*))?")
+REFERENCE = re.compile(
+    r"(?:(?P<dataset>[^/:`]+)/)?(?P<file>[\w-]+\.json)(?::(?P<key>[^:`]*))?(?::(?P<format>[^:`]*))?"
+)
 FORMAT = re.compile(r"(?P<head>\+?,?(?:\.\d+(?=[%pefg]))?)(?P<type>[%pdefg]?)")
 
 
@@ -77,6 +81,23 @@ def format_value(value: object, spec: str = "") -> str:
     if exponent:
         text += f"{NARROW_SPACE}×{NARROW_SPACE}10" + str(int(exponent)).translate(SUPERSCRIPTS)
     return text.replace("-", MINUS)
+
+
+def read_value(path: Path, key: str) -> object:
+    """Return a value of a results file; an empty key is all of it.
+
+    Raises
+    ------
+    ResultError
+        If there is no such file or no such key, or the file is damaged.
+    """
+    try:
+        document = json.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise ResultError(f"there is no {path}; `dha check --write-reference` makes results") from None
+    except ValueError as error:
+        raise ResultError(f"the file is not JSON: {error}") from error
+    return lookup(document, key)
 
 
 def lookup(document: object, key: str) -> object:

@@ -44,7 +44,7 @@ numfig = True
 """
 
 TABLE = """
-```{result-table} ensemble.json:taps
+```{result-table} my sounds/ensemble.json:taps
 :caption: Accuracy, $a$.
 :name: tab-accuracy
 
@@ -80,15 +80,11 @@ def make_project(folder, pages, dataset):
     return source
 
 
-def build(source, output="html", **environment):
+def build(source, output="html"):
     """Return exit code, stdout and stderr of a build in a process of its own, a warning being an error."""
     command = [sys.executable, "-m", "sphinx", "-b", "html", "-W", "--keep-going", "--no-color", "-j", "2"]
-    variables = {name: value for name, value in os.environ.items() if name != "DHA_BOOK_DATASET"}
     done = subprocess.run(
-        [*command, str(source), str(source.parent / output)],
-        capture_output=True,
-        text=True,
-        env=variables | environment,
+        [*command, str(source), str(source.parent / output)], capture_output=True, text=True
     )
     return done.returncode, done.stdout, done.stderr
 
@@ -101,12 +97,11 @@ def text_of(page):
 def test_results_reach_the_page_and_changes_are_noticed(tmp_path):
     pages = {f"page{number}": "No number, but math: $a^2$" for number in range(6)}
     pages["numbers"] = (
-        "It was {result}`ensemble.json:sum15.accuracy:.1%` of {result}`ensemble.json:maps:,`, "
+        "It was {result}`my sounds/ensemble.json:sum15.accuracy:.1%` of {result}`my sounds/ensemble.json:maps:,`, "
         "see {numref}`tab-accuracy`." + TABLE
     )
     source = make_project(tmp_path, pages, "my sounds")
-    environment = {"DHA_BOOK_DATASET": "my sounds"}
-    code, _, errors = build(source, **environment)
+    code, _, errors = build(source)
     assert code == 0, errors
     page = tmp_path / "html" / "numbers.html"
     assert "It was 92.5\u202f% of 4\u202f336, see Table 1." in text_of(page)
@@ -126,7 +121,7 @@ def test_results_reach_the_page_and_changes_are_noticed(tmp_path):
     assert "mathjax/tex-svg.js" in html["page0.html"]
 
     # A second build from scratch gives the same pages.
-    assert build(source, "again", **environment)[0] == 0
+    assert build(source, "again")[0] == 0
     assert {name: (tmp_path / "again" / name).read_text("utf-8") for name in html} == html
 
     # Only the page that shows a number is read again when the number changes.
@@ -134,7 +129,7 @@ def test_results_reach_the_page_and_changes_are_noticed(tmp_path):
     file.write_text(json.dumps(RESULTS | {"maps": 12}), "utf-8")
     later = page.stat().st_mtime + 5
     os.utime(file, (later, later))
-    code, output, errors = build(source, **environment)
+    code, output, errors = build(source)
     assert code == 0, errors
     assert "0 added, 1 changed, 0 removed" in output
     assert "% of 12, see" in text_of(page)
@@ -142,35 +137,52 @@ def test_results_reach_the_page_and_changes_are_noticed(tmp_path):
 
 WRONG = {
     "a-missing-key": (
-        "{result}`ensemble.json:sum10.accuracy:.1%`",
-        "ensemble.json:sum10.accuracy:.1%",
+        "{result}`my sounds/ensemble.json:sum10.accuracy:.1%`",
+        "my sounds/ensemble.json:sum10.accuracy:.1%",
         "no 'sum10'",
     ),
-    "a-missing-file": ("{result}`other.json:sum15:.1%`", "other.json:sum15:.1%", "no such file"),
-    "a-bad-file": ("{result}`broken.json:sum15:.1%`", "broken.json:sum15:.1%", "the file is not JSON"),
+    "a-missing-file": (
+        "{result}`my sounds/other.json:sum15:.1%`",
+        "my sounds/other.json:sum15:.1%",
+        "there is no /",
+    ),
+    "a-bad-file": (
+        "{result}`my sounds/broken.json:sum15:.1%`",
+        "my sounds/broken.json:sum15:.1%",
+        "the file is not JSON",
+    ),
     "no-format": (
-        "{result}`ensemble.json:sum15.accuracy`",
-        "ensemble.json:sum15.accuracy",
+        "{result}`my sounds/ensemble.json:sum15.accuracy`",
+        "my sounds/ensemble.json:sum15.accuracy",
         "give it a format",
     ),
-    "no-key": ("{result}`ensemble.json`", "ensemble.json", "write FILE.json:KEY"),
-    "no-file": ("{result}`sum15.accuracy:.1%`", "sum15.accuracy:.1%", "write FILE.json:KEY"),
-    "table-key": (TABLE.replace("json:taps", "json:rows"), "ensemble.json:rows", "no 'rows'"),
-    "table-file": (TABLE.replace("ensemble", "other"), "other.json:taps", "no such file"),
+    "no-data-set": (
+        "{result}`ensemble.json:maps:,`",
+        "ensemble.json:maps:,",
+        "write DATASET/FILE.json:KEY",
+    ),
+    "no-key": ("{result}`my sounds/ensemble.json`", "my sounds/ensemble.json", "write DATASET/FILE.json:KEY"),
+    "no-file": ("{result}`sum15.accuracy:.1%`", "sum15.accuracy:.1%", "write DATASET/FILE.json:KEY"),
+    "table-key": (TABLE.replace("json:taps", "json:rows"), "my sounds/ensemble.json:rows", "no 'rows'"),
+    "table-file": (TABLE.replace("ensemble", "other"), "my sounds/other.json:taps", "there is no /"),
     "table-no-list": (
         TABLE.replace("json:taps", "json:sum15"),
-        "ensemble.json:sum15",
+        "my sounds/ensemble.json:sum15",
         "not a list of records",
     ),
     "table-field": (
         TABLE.replace("{maps:,}", "{map:,}"),
-        "ensemble.json:taps",
+        "my sounds/ensemble.json:taps",
         "record 0, {map:,}: there is no 'map'",
     ),
-    "table-format": (TABLE.replace("{tap}", "{tap:.1f}"), "ensemble.json:taps", 'the value is "relu7"'),
+    "table-format": (
+        TABLE.replace("{tap}", "{tap:.1f}"),
+        "my sounds/ensemble.json:taps",
+        'the value is "relu7"',
+    ),
     "table-column": (
         TABLE.replace("Maps |", "Maps "),
-        "ensemble.json:taps",
+        "my sounds/ensemble.json:taps",
         "must read 'Header | {key:format}'",
     ),
 }
@@ -178,17 +190,29 @@ WRONG = {
 
 def test_what_benchmarks_measured_is_found_among_the_artifacts(tmp_path):
     source = make_project(
-        tmp_path, {"page": "It does {result}`throughput.json:speed:.1f` per second."}, "esc10"
+        tmp_path, {"page": "It does {result}`esc10/throughput.json:speed:.1f` per second."}, "esc10"
     )
     (tmp_path / "data" / "esc10").mkdir(parents=True)
     (tmp_path / "data" / "esc10" / "throughput.json").write_text('{"speed": 61.25}', "utf-8")
-    assert build(source, DHA_BOOK_DATASET="esc10")[0] == 0
+    assert build(source)[0] == 0
     assert "It does 61.2 per second." in text_of(tmp_path / "html" / "page.html")
 
 
+def test_the_answers_of_the_data_sets_that_have_results_stand_side_by_side(tmp_path):
+    source = make_project(tmp_path, {"page": "```{answer-table}\n:caption: All.\n```"}, "esc10")
+    for dataset, on in (("esc10", "ESC-10"), ("esc50", "ESC-50")):
+        row = {"claim": "cost", "text": "Free.", "outcome": f"holds on {on}", "measured": f"a number of {on}"}
+        file = tmp_path / "results" / dataset / "outcomes.json"
+        file.parent.mkdir(exist_ok=True)
+        file.write_text(json.dumps({"on": on, "table": [row]}), "utf-8")
+        assert build(source)[0] == 0
+    text = text_of(tmp_path / "html" / "page.html")
+    assert "claim on ESC-50 on ESC-10 Free. holds: a number of ESC-50 holds: a number of ESC-10" in text
+
+
 def test_whatever_cannot_be_shown_fails_the_build(tmp_path):
-    source = make_project(tmp_path, {name: text for name, (text, _, _) in WRONG.items()}, "esc10")
-    (tmp_path / "results" / "esc10" / "broken.json").write_text('{"sum15": ', "utf-8")
+    source = make_project(tmp_path, {name: text for name, (text, _, _) in WRONG.items()}, "my sounds")
+    (tmp_path / "results" / "my sounds" / "broken.json").write_text('{"sum15": ', "utf-8")
     code, _, errors = build(source)
     assert code == 1
     warnings = {
@@ -197,7 +221,7 @@ def test_whatever_cannot_be_shown_fails_the_build(tmp_path):
     assert set(warnings) == set(WRONG)
     for name, (_, reference, fault) in WRONG.items():
         assert re.search(rf"{name}\.md:\d+: WARNING: page {name}: ", warnings[name])
-        assert f"result {reference} of data set esc10: " in warnings[name]
+        assert f"result {reference}: " in warnings[name]
         assert fault in warnings[name]
     assert len(re.findall("WARNING", errors)) == len(WRONG)
 

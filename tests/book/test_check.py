@@ -6,7 +6,7 @@ import pytest
 from nbformat.v4 import new_code_cell, new_notebook
 
 from dha_utils.book import check as module
-from dha_utils.book import runner
+from dha_utils.book import headlines, runner
 from dha_utils.book.check import (
     Comparison,
     Headline,
@@ -17,7 +17,9 @@ from dha_utils.book.check import (
     read_number,
     recompute_cells,
 )
-from dha_utils.core.errors import DataError
+from dha_utils.book.headlines import headlines_of
+from dha_utils.book.parameters import BOOK
+from dha_utils.core.errors import DataError, ParameterError
 from dha_utils.core.paths import repository
 from dha_utils.studies.sweeps import Cell, sweep
 
@@ -30,8 +32,10 @@ def repo(tmp_path, monkeypatch):
     """A repository with one notebook that writes two results files."""
     monkeypatch.setattr(runner, "repository", lambda: tmp_path)
     monkeypatch.setattr(module, "repository", lambda: tmp_path)
-    monkeypatch.setattr(module, "HEADLINES", (ACCURACY, KEPT))
-    monkeypatch.setattr(module, "recompute_cells", list)
+    monkeypatch.setattr(headlines, "HEADLINES", (ACCURACY, KEPT))
+    monkeypatch.setattr(headlines, "ONLY", {})
+    monkeypatch.setattr(module, "recompute_cells", lambda dataset: [])
+    monkeypatch.setattr(runner, "clips_at_hand", lambda *_, **__: None)
     monkeypatch.setenv("DHA_DATA", str(tmp_path / "audio"))
     (tmp_path / "README.md").write_text("before\n<!-- headline -->\nold\n<!-- /headline -->\nafter\n")
     write_notebook(tmp_path, accuracy=91.0)
@@ -42,12 +46,12 @@ def write_notebook(root, accuracy, outcome="holds"):
     code = f"""
 import json, os
 from pathlib import Path
-assert dataset == "esc10" and not os.environ["DHA_DATA"]
+assert not os.environ["DHA_DATA"]
 folder = Path(results, dataset)
 folder.mkdir(parents=True)
-(folder / "ensemble.json").write_text(json.dumps({{"rates": {{"22050": {{"accuracy": {accuracy}}}}}}}))
+(folder / "ensemble.json").write_text(json.dumps({{"rates": {{"22050": {{"accuracy": {accuracy} - (dataset == "esc50")}}}}}}))
 row = {{"claim": "cost", "part": "in points", "text": "a claim", "measured": "a number", "outcome": "{outcome}"}}
-(folder / "outcomes.json").write_text(json.dumps({{"on": "ESC-10", "table": [row], "parts": [row]}}))
+(folder / "outcomes.json").write_text(json.dumps({{"on": dataset, "table": [row], "parts": [row]}}))
 (folder / "redundancy.json").write_text(json.dumps({{"taps": [{{"kept": 3}}, {{"kept": 7}}]}}))
 """
     parameters = new_code_cell("dataset = ''\nresults = None", metadata={"tags": ["parameters"]})
@@ -63,50 +67,65 @@ row = {{"claim": "cost", "part": "in points", "text": "a claim", "measured": "a 
 
 
 def test_reference_is_written_holds_and_moves(repo, capsys):
-    reference = repo / "results" / "reference" / "esc10"
-    reference.mkdir(parents=True)
-    (reference / "dropped.json").write_text("{}")
-    assert check(write_reference=True)
-    assert sorted(path.name for path in reference.iterdir()) == [
-        "ensemble.json",
-        "outcomes.json",
-        "redundancy.json",
-    ]
+    reference = repo / "results" / "reference"
+    (reference / "esc10").mkdir(parents=True)
+    (reference / "esc10" / "dropped.json").write_text("{}")
+    assert check("esc10", write_reference=True)
+    files = ["ensemble.json", "outcomes.json", "redundancy.json"]
+    assert sorted(path.name for path in (reference / "esc10").iterdir()) == files
+    assert [path.name for path in reference.iterdir()] == ["esc10"]
     quoted = (repo / "README.md").read_text()
-    assert "| claim | outcome | measured on ESC-10 |" in quoted
-    assert "| a claim | holds | a number |\n<!-- /headline -->\nafter\n" in quoted
+    assert (
+        "| claim | on esc10 |\n| --- | --- |\n| a claim | holds: a number |\n<!-- /headline -->\nafter\n"
+        in quoted
+    )
     assert quoted.startswith("before\n")
     assert "\nold\n" not in quoted
     assert not (repo / "book").exists()  # the user's executed notebooks and results are left alone
     assert [path.name for path in (repo / "results").iterdir()] == ["reference"]
 
     capsys.readouterr()
-    assert check()
+    assert check("esc10")
     assert capsys.readouterr().out.splitlines()[-1] == "3 numbers and outcomes as they were"
     assert os.environ["DHA_DATA"] == str(repo / "audio")
 
     write_notebook(repo, accuracy=90.25)
-    assert not check()
+    assert not check("esc10")
     header, row = capsys.readouterr().out.splitlines()[-2:]
     assert header.split() == ["number", "reference", "now", "difference", "tolerance", "unit"]
-    assert row.split() == ["ensemble.json:rates.22050.accuracy", "91", "90.25", "-0.75", "0.5", "%"]
+    assert row.split() == ["esc10/ensemble.json:rates.22050.accuracy", "91", "90.25", "-0.75", "0.5", "%"]
 
     write_notebook(repo, accuracy=91.0, outcome="undecided")
-    assert not check()
+    assert not check("esc10")
     row = capsys.readouterr().out.splitlines()[-1]
-    assert row.startswith("outcomes.json:cost, in points  holds      undecided")
+    assert row.startswith("esc10/outcomes.json:cost, in points  holds      undecided")
 
 
-def test_nothing_to_compare_is_an_error(repo, monkeypatch):
-    with pytest.raises(
-        DataError, match=r"no reference numbers in .*esc10: `dha check --write-reference` makes"
-    ):
-        check()
-    (repo / "results" / "reference" / "esc10").mkdir(parents=True)
-    (repo / "results" / "reference" / "esc10" / "ensemble.json").write_text("{}")
-    monkeypatch.setattr(module, "HEADLINES", ())
-    with pytest.raises(DataError, match="no headline numbers to compare"):
-        check()
+def test_without_a_name_all_data_sets_of_the_book_are_checked(repo, capsys):
+    assert check(write_reference=True)
+    texts = [
+        (repo / "results" / "reference" / name / "ensemble.json").read_text() for name in ("esc50", "esc10")
+    ]
+    assert ["90.0" in texts[0], "91.0" in texts[1]] == [True, True]
+    assert "| a claim | holds: a number | holds: a number |\n" in (repo / "README.md").read_text()
+    assert check()
+    assert capsys.readouterr().out.splitlines()[-1] == "6 numbers and outcomes as they were"
+
+
+def test_a_data_set_without_a_reference_is_an_error(repo):
+    message = r"no reference numbers in .*esc50: `dha check --write-reference esc50` makes"
+    for given in ((), ("esc50",)):
+        with pytest.raises(DataError, match=message):
+            check(*given)
+    with pytest.raises(ParameterError, match="unknown data set of the book 'esc5'"):
+        check("esc5")
+
+
+def test_headlines_name_their_data_set_and_the_second_rate_is_that_of_esc10():
+    files = {name: {headline.file for headline in headlines_of(name)} for name in BOOK}
+    assert {file.split("/")[0] for name in BOOK for file in files[name]} == {*BOOK}
+    rates = {name: sum("44100" in headline.key for headline in headlines_of(name)) for name in BOOK}
+    assert rates == {"esc50": 0, "esc10": 3}
 
 
 def test_read_number(tmp_path):
@@ -154,7 +173,7 @@ def test_readme_quotes_the_reference(tmp_path):
     readme = (repository() / "README.md").read_text("utf-8")
     copy = tmp_path / "README.md"
     copy.write_text(readme, encoding="utf-8")
-    quote_headline(copy, repository() / "results" / "reference" / "esc10")
+    quote_headline(copy, repository() / "results" / "reference")
     assert copy.read_text("utf-8") == readme
 
 
@@ -166,8 +185,18 @@ def test_recomputed_cells_are_compared_with_the_bundled_ones(make_responses, tmp
     responses.save(tmp_path / "responses_22050.safetensors")
     monkeypatch.setattr(module, "bundled", lambda dataset: tmp_path)
     monkeypatch.setattr(module, "load_fold_scores", lambda responses, folder: (None, [], ""))
-    found = recompute_cells()
+    found = recompute_cells("esc10")
+    assert {c.headline.file for c in found} == {f"esc10/{store.name}"}
     assert [c.headline.key for c in found] == ["anova 0.25 0 converging", "anova 0.25 0 leaky converging"]
     assert all(c.holds for c in found)
     store.write_text(store.read_text().replace('"all": ', '"all": 0.0, "was": '))
-    assert not any(c.holds for c in recompute_cells())
+    assert not any(c.holds for c in recompute_cells("esc10"))
+
+
+def test_of_large_data_sets_few_cells_are_computed_anew_those_of_fast_classifiers_first():
+    slow = [Cell("anova", keep) for keep in (0.11, 0.01)] + [
+        Cell("anova", 0.01, 0, "leaky"),
+        Cell("l1", 0.02),
+    ]
+    fast = [Cell("anova", 0.11, classifier="least_squares")]
+    assert module._quick(slow + fast) == [*fast, Cell("anova", 0.01)]

@@ -1,5 +1,7 @@
 import json
+import os
 import sys
+import time
 
 import nbformat
 import pytest
@@ -7,13 +9,15 @@ from nbformat.v4 import new_code_cell, new_notebook
 from papermill.exceptions import PapermillExecutionError
 
 from dha_utils.book import fingerprint, runner
+from dha_utils.book.kernels import InterpreterKernel, execute
+from dha_utils.book.lines import Lines
 from dha_utils.book.runner import run_notebooks
 from dha_utils.core.errors import DataError, DhaError, ParameterError
 
 WRITE = """
 from pathlib import Path
-Path(results).mkdir(parents=True, exist_ok=True)
-Path(results, {name!r}).write_text(str(keep))
+Path(results, "esc10").mkdir(parents=True, exist_ok=True)
+Path(results, "esc10", {name!r}).write_text(str(keep))
 """
 
 
@@ -25,6 +29,7 @@ def repo(tmp_path, monkeypatch):
         (root / folder).mkdir(parents=True)
     for module in (runner, fingerprint):
         monkeypatch.setattr(module, "repository", lambda: root)
+    monkeypatch.setattr(runner, "in_book", lambda: ["esc10"])
     monkeypatch.setenv("DHA_DATA", "")
     return root
 
@@ -67,21 +72,21 @@ def test_runs_what_is_out_of_date_and_no_more(repo, capsys):
     assert paths == [
         repo / "book" / "executed" / "esc10" / f"{name}.ipynb" for name in ("01_first", "02_second")
     ]
-    assert sorted(path.name for path in results.iterdir()) == ["first.txt", "second.txt"]
-    assert (results / "first.txt").read_text() == "0.25"
+    assert sorted(path.name for path in (results / "esc10").iterdir()) == ["first.txt", "second.txt"]
+    assert (results / "esc10" / "first.txt").read_text() == "0.25"
     executed = json.loads(paths[0].read_text())
     assert executed["cells"][-1]["outputs"][0]["text"] == [f"{sys.executable}\n"]
-    assert list(executed["metadata"]["dha"]["files"]) == ["first.txt"]
+    assert list(executed["metadata"]["dha"]["files"]) == ["esc10/first.txt"]
     assert str(repo) not in json.dumps({**executed["metadata"]["papermill"], "parameters": None})
     assert not (paths[0].parent / ".failed").exists()
 
     run_notebooks(given | {"workers": 2})  # never changes a result
     assert capsys.readouterr().out.count("unchanged") == 2
 
-    (results / "second.txt").write_text("touched")
+    (results / "esc10" / "second.txt").write_text("touched")
     run_notebooks(given)
     assert ran(capsys) == ["02_second"]
-    assert (results / "second.txt").read_text() == "0.25"
+    assert (results / "esc10" / "second.txt").read_text() == "0.25"
 
     # All start from the first: where that is out of date it is run as well.
     write_notebook(repo, "01_first", WRITE.format(name="first.txt"), "'another'")
@@ -111,9 +116,9 @@ def test_runs_what_is_out_of_date_and_no_more(repo, capsys):
 def test_failed_notebook_is_kept_aside_and_the_next_not_run(repo, capsys, cell, message):
     write_notebook(repo, "01_fails", "1", cell, "2")
     write_notebook(repo, "02_never", "1")
-    executed = repo / "executed"
+    executed = repo / "executed" / "esc10"
     with pytest.raises(DhaError, match=message) as error:
-        run_notebooks({"keep": 0.5}, executed=executed)
+        run_notebooks({"keep": 0.5}, executed=executed.parent)
     assert capsys.readouterr().out == "01_fails  ... failed\n"
     assert str(error.value).startswith("01_fails.ipynb, ")
     assert "\n" not in str(error.value)
@@ -150,7 +155,7 @@ def test_plain_papermill_refuses_an_unknown_name(repo):
     )
     source = repo / "notebooks" / "01_one.ipynb"
     with pytest.raises(PapermillExecutionError) as error:  # without the checks of run_notebooks
-        runner._execute(source, repo / "out.ipynb", {"kep": 0.1})
+        execute(source, repo / "out.ipynb", {"kep": 0.1}, Lines())
     assert error.value.ename == "ParameterError"
     assert error.value.evalue.startswith("unknown parameter 'kep' (did you mean 'keep'?); there are")
 
@@ -218,3 +223,58 @@ def test_passes_on_what_a_notebook_says_of_long_work(repo, capsys):
     assert first.split() == ["01_long", "..."]
     assert second.startswith("    sweep: 3 of 3 cells are to be computed ... ")
     assert second.endswith(" s")
+
+
+def two_at_once(repo, monkeypatch, *cells):
+    monkeypatch.setattr(runner, "in_book", lambda: ["esc50", "esc10"])
+    monkeypatch.setattr(runner, "clips_at_hand", lambda *_, **__: None)
+    write_notebook(repo, "01_one", *cells, parameters="dataset = 'esc10'\nresults = None")
+
+
+def test_data_sets_of_the_book_are_worked_on_at_once_each_on_its_share_of_the_cores(
+    repo, monkeypatch, capsys
+):
+    meet = """
+import os, time
+from pathlib import Path
+Path(results, dataset).mkdir(parents=True)
+Path(results, dataset, "cores.txt").write_text(str(sorted(os.sched_getaffinity(0))))
+while len(list(Path(results).rglob("cores.txt"))) < 2:
+    time.sleep(0.05)
+print("at work: both are here")
+"""
+    two_at_once(repo, monkeypatch, meet)
+    monkeypatch.setattr(os, "sched_getaffinity", lambda _: {0, 1})
+    pinned = []
+    monkeypatch.setattr(os, "sched_setaffinity", lambda _, cores: pinned.append(cores))
+    executed = repo / "book" / "executed"
+    given = {"results": str(repo / "out")}
+    assert run_notebooks(given) == [executed / name / "01_one.ipynb" for name in ("esc50", "esc10")]
+    assert sorted(pinned) == [[0], [1]]
+    lines = capsys.readouterr().out.splitlines()
+    assert {line[:15] for line in lines} == {"esc50  01_one  ", "esc10  01_one  "}
+    assert sum(line.endswith("both are here") for line in lines) == 2
+    assert sum(line.endswith(" s") for line in lines) == 2
+    record = json.loads((executed / "esc50" / "01_one.ipynb").read_text())["metadata"]["dha"]
+    assert list(record["files"]) == ["esc50/cores.txt"]  # and not those of the other
+    run_notebooks(given | {"dataset": "esc10"})
+    assert capsys.readouterr().out == "01_one  ... unchanged\n"
+
+
+def test_where_one_fails_the_other_is_ended(repo, monkeypatch, capsys):
+    cell = """
+import time
+time.sleep(2 if dataset == "esc10" else 60)
+raise ValueError("no such tap")
+"""
+    two_at_once(repo, monkeypatch, cell)
+    start = time.monotonic()
+    with pytest.raises(
+        DhaError,
+        match=r"^01_one.ipynb, cell In \[3\]: ValueError: no such tap; the failed notebook is .*esc10",
+    ):
+        run_notebooks({})
+    assert time.monotonic() - start < 30
+    assert capsys.readouterr().out == "esc10  01_one  failed\n"
+    assert not InterpreterKernel.made
+    assert [path.parts[-3] for path in (repo / "book").rglob("*.ipynb")] == ["esc10"]

@@ -73,7 +73,7 @@ def test_run_takes_the_folder_and_whether_to_skip(calls):
 
 def test_book_runs_the_notebooks_first(calls):
     assert invoke("book", "-p", "seeds", "3").exit_code == 0
-    assert calls == [({"seeds": 3}, {"force": False}), ("book", "esc10", False)]
+    assert calls == [({"seeds": 3}, {"force": False}), ("book", "", False)]
 
 
 @pytest.mark.parametrize(
@@ -344,17 +344,20 @@ def test_book_is_built_when_something_changed(tmp_path, monkeypatch, capsys):
     make = (
         "import pathlib, sys; page = pathlib.Path('book/page.md').read_text();"
         "index = pathlib.Path(sys.argv[-1], '_build/html/index.html'); index.parent.mkdir(parents=True);"
-        "(notebook,) = pathlib.Path('book/executed').resolve().iterdir(); print(f'{notebook}: {page}');"
+        "(notebook,) = pathlib.Path('book/executed/esc10').resolve().iterdir(); print(f'{notebook}: {page}');"
         "index.write_text(page + notebook.read_text()); sys.exit('WARNING' in page)"
     )
     monkeypatch.setattr(book, "JUPYTER_BOOK", [sys.executable, "-c", make])
     (tmp_path / "_config.yml").touch()
     page = tmp_path / "book" / "page.md"
+    monkeypatch.setattr(book, "in_book", lambda: ["esc10"])
+    monkeypatch.setattr(book, "BOOK", ("esc10",))
     executed = tmp_path / "book" / "executed" / "esc10"
     (executed / ".failed").mkdir(parents=True)
     (executed / ".lock").touch()
     (executed / "01_x.ipynb").write_text(" {}")
     page.write_text("one")
+    (tmp_path / "book" / "_toc.yml").write_text("parts: []")
 
     index = book.build_book()
     assert index == build / "_build" / "html" / "index.html"
