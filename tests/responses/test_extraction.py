@@ -397,3 +397,19 @@ def test_a_gpu_that_is_not_there_is_refused_before_any_work(clips, monkeypatch):
         extract_responses(clips, device="cuda")
     with pytest.raises(ParameterError, match="unknown precision 'half'"):
         extract_responses(clips, precision="half")
+
+
+def test_bundled_responses_of_esc50_are_recomputed_from_the_copy():
+    root = data_dir() and data_dir() / "ESC-50-16k"
+    if not root or not root.is_dir():
+        pytest.skip("needs a folder ESC-50-16k in DHA_DATA: all clips of ESC-50 as FLAC at 16 kHz")
+    stored = Responses.load(bundled("esc50") / "responses_22050.safetensors")
+    clips = load_clips("esc50", root)
+    columns = ["clip", "label", "fold", "recording"]
+    assert stored.table[columns].equals(clips.table[columns])
+    assert stored.provenance["notes"] == list(clips.notes)
+    rows = np.arange(0, 2000, 333)
+    fresh, stored = extract_responses(clips.take(rows)), stored.take(rows)
+    assert fresh.table["sound"].tolist() == stored.table["sound"].tolist()
+    for tap in stored.taps:
+        np.testing.assert_allclose(fresh[tap], stored[tap], rtol=1e-4, atol=1e-5 * np.abs(stored[tap]).max())

@@ -2,8 +2,11 @@ import json
 
 import pytest
 
+from dha_utils.core.paths import bundled
 from dha_utils.datasets import load_clips
 from dha_utils.datasets.clips import Clips
+from dha_utils.paper import KEEP
+from dha_utils.responses.provenance import key_of
 from dha_utils.studies import resampled
 from dha_utils.studies.resampled import find_copy, keep_copy
 
@@ -59,3 +62,9 @@ def test_the_same_sounds_cost_nothing(copies, make_responses, tmp_path, monkeypa
     assert [row["difference"] for row in effects["taps"]] == [0] * len(ours.taps)
     assert [row["change"] for row in effects["sounds"]] == [0] * 4
     assert {row["sounds"] for row in effects["selections"]} == {"published", "copy"}
+
+
+def test_what_is_bundled_belongs_to_the_copy_and_to_the_clips_of_esc10(esc10):
+    effects = json.loads((bundled("esc10") / "copy_22050.json").read_text())
+    own = key_of("sweep", esc10, keep=KEEP)
+    assert {part for part in own if own[part] != effects["key"][part]} == {"sound"}
