@@ -11,7 +11,7 @@ import numpy as np
 
 from dha_utils.core.paths import bundled
 from dha_utils.datasets import load_clips
-from dha_utils.networks.base import layer_activations, windows
+from dha_utils.networks.activations import layer_activations, windows
 from dha_utils.networks.soundnet import load_soundnet
 from dha_utils.pruning.compensation import compensate
 from dha_utils.pruning.compressor import Compressor, Trial, load_waveforms

@@ -13,7 +13,8 @@ import numpy as np
 import torch
 
 from dha_utils.criteria.base import MapScores, criterion
-from dha_utils.networks.base import Network, windows
+from dha_utils.networks.activations import windows
+from dha_utils.networks.base import Network
 
 TINY = 1e-9
 """A map whose unexplained variance is below this share of the largest map's variance counts as explained."""
@@ -45,7 +46,7 @@ def gather_statistics(network: Network, activations: Sequence[torch.Tensor]) -> 
     ----------
     network : Network
     activations : sequence of Tensor
-        Of the training clips, as `dha_utils.networks.base.layer_activations` gives them.
+        Of the training clips, as `dha_utils.networks.activations.layer_activations` gives them.
 
     Returns
     -------

@@ -122,20 +122,24 @@ def download(url: str, known_hash: str | None, folder: Path) -> Path:
     FetchError
         The server is out of reach or refuses, the hash is another, or the disk cannot be written.
     """
+    if urlsplit(url).scheme not in ("http", "https"):
+        raise FetchError(
+            f"{url}: only http:// and https:// can be fetched; give the folder of what is on this machine with --root"
+        )
     name = Path(urlsplit(url).path).name
     downloader = ResumingDownloader(folder / f"{name}.part")
     try:
         return Path(pooch.retrieve(url, known_hash, fname=name, path=folder, downloader=downloader))
+    except FetchError:
+        raise
+    except requests.RequestException as error:
+        raise FetchError(f"{url}: cannot be downloaded ({' '.join(str(error).split())[:200]})") from error
     except ValueError as error:
-        if isinstance(error, FetchError):
-            raise
         raise FetchError(
             f"{url}: what came has not the published hash ({known_hash}) and was thrown away; run the same command again, and "
             "if that does not help, the server holds another file"
         ) from error
     except OSError as error:
-        if isinstance(error, requests.RequestException):
-            raise FetchError(f"{url}: cannot be downloaded ({' '.join(str(error).split())[:200]})") from error
         raise FetchError(disk_fault(folder, error)) from error
 
 

@@ -9,14 +9,12 @@ A network of one's own is a subclass, or an instance, of `Network`; all but `Net
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from copy import deepcopy
-from math import prod
 from typing import NamedTuple, Self
 
 import numpy as np
 import torch
 from torch import Tensor, nn
 from torch.func import functional_call
-from torch.nn import functional as F
 
 from dha_utils.core.errors import DataError, ParameterError, closest
 
@@ -25,9 +23,6 @@ NORMS = (nn.BatchNorm1d, nn.BatchNorm2d)
 
 BATCH = 8
 """Clips that go through a layer at a time: what is held beside its maps stays below 100 MB."""
-
-POSITIONS = 50_000
-"""About the most observations that a layer is fitted on, a hundred for each weight of a filter; conv2 has a million."""
 
 
 class ConvLayer(NamedTuple):
@@ -44,7 +39,8 @@ class Network(nn.Module):
     Parameters
     ----------
     chain : dict of str to Module
-        What the maps pass, in order; from a convolution on. They become submodules of these names.
+        What the maps pass, in order; from a convolution on. They become submodules of these names; of an `nn.Sequential`
+        every part is a module of its own, named ``block.0``, ``block.1``, ...
     taps : sequence of str
         Names of the modules whose maps are read, from the input upwards.
     name : str
@@ -65,7 +61,8 @@ class Network(nn.Module):
     Raises
     ------
     ParameterError
-        If a tap is none of the modules, or the chain does not begin with a convolution.
+        If a tap is none of the modules, the chain does not begin with a convolution, a name is taken, or a module that is no
+        sequence holds convolutions.
     """
 
     def __init__(
@@ -74,17 +71,37 @@ class Network(nn.Module):
         sums: Mapping[str, Sequence[str]] | None = None, settings: Mapping[str, object] | None = None,
     ):  # fmt: skip
         super().__init__()
-        self.chain, self.heads = tuple(chain), tuple(heads or {})
-        for own, module in {**chain, **(heads or {})}.items():
-            self.add_module(own, module)
         self.taps, self.name, self.rate, self.min_samples = tuple(taps), name, rate, min_samples
         self.kernels, self.sums, self.settings = dict(kernels or {}), dict(sums or {}), dict(settings or {})
-        if not self.chain or not isinstance(chain[self.chain[0]], CONVOLUTIONS):
+        self.chain, self.heads = (), tuple(heads or {})
+        for own, module in (*chain.items(), *(heads or {}).items()):
+            if hasattr(type(self), own) or own in vars(self) or own in self._modules or "." in own or not own:
+                raise ParameterError(
+                    f"network {name!r} cannot have a module named {own!r}: the name is taken, or no name; choose another"
+                )
+            self.add_module(own, module)
+        self.chain = tuple(part for own in chain for part in self._parts(own))
+        if not self.chain or not isinstance(self.get_submodule(self.chain[0]), CONVOLUTIONS):
             raise ParameterError(
                 f"network {name!r} begins with no convolution: put what comes before into prepare"
             )
         for tap in self.taps:
             self.layer_of(tap)
+
+    def _parts(self, name: str) -> Iterator[str]:
+        """Yield the name of a module, or, of one that is a sequence, those of its parts."""
+        module = self.get_submodule(name)
+        if isinstance(module, nn.Sequential):
+            for part, _ in module.named_children():
+                yield from self._parts(f"{name}.{part}")
+            return
+        if not isinstance(module, CONVOLUTIONS) and any(
+            isinstance(m, CONVOLUTIONS) for m in module.modules()
+        ):
+            raise ParameterError(
+                f"module {name!r} of network {self.name!r}, a {type(module).__name__}, holds convolutions: name each in the chain"
+            )
+        yield name
 
     def prepare(self, waveforms: Tensor) -> Tensor:
         """Return what the first module sees for waveforms (clips, samples): here ``(clips, 1, samples)``."""
@@ -181,16 +198,24 @@ class Network(nn.Module):
         Raises
         ------
         ParameterError
-            If the clip is too short.
+            If the clip is too short, or the modules do not fit together.
         """
         if n_samples < self.min_samples:
             raise ParameterError(f"n_samples is {n_samples!r}, the network needs at least {self.min_samples}")
-        x = self.prepare(torch.zeros(1, n_samples, device=next(self.parameters()).device)).to("meta")
-        shapes = {}
-        for name in self.chain:
-            module = self.get_submodule(name)
-            x = functional_call(module, {key: t.to("meta") for key, t in module.state_dict().items()}, (x,))
-            shapes[name] = tuple(x.shape[1:])
+        shapes, name = {}, "prepare"
+        try:
+            x = self.prepare(torch.zeros(1, n_samples, device=next(self.parameters()).device)).to("meta")
+            for name in self.chain:
+                module = self.get_submodule(name)
+                x = functional_call(
+                    module, {key: t.to("meta") for key, t in module.state_dict().items()}, (x,)
+                )
+                shapes[name] = tuple(x.shape[1:])
+        except (RuntimeError, ValueError) as error:
+            raise ParameterError(
+                f"{name} of network {self.name!r} cannot take what reaches it of {n_samples} samples: give a larger min_samples "
+                f"than {self.min_samples}, or modules that fit ({' '.join(str(error).split())[:150]})"
+            ) from error
         return shapes
 
     def check_duration(self, duration: float | None, rate: int) -> float:
@@ -215,7 +240,13 @@ class Network(nn.Module):
         return Taps(self, device, dtype)
 
     def check_prunable(self) -> None:
-        """Raise a ParameterError if this network is not to be made smaller."""
+        """Raise a ParameterError if this network cannot be made smaller: if a convolution is grouped, dilated or pads by name."""
+        for name, (conv, *_) in self.layers.items():
+            if conv.groups > 1 or max(conv.dilation) > 1 or isinstance(conv.padding, str):
+                raise ParameterError(
+                    f"{name} of network {self.name!r} is {conv}: maps of one with groups, dilation or padding by name can be "
+                    "selected, its filters not removed"
+                )
 
     def narrow(self, kept: Mapping[str, np.ndarray]) -> Self:
         """Return a copy with some channels of every layer, and of what reads them the weights for these alone.
@@ -263,54 +294,6 @@ class Taps:
         The plain path waits for the whole sound. One that does not yields stretches of a tap's positions, in order.
         """
         yield from self(torch.from_numpy(np.concatenate(list(pieces)))[None])
-
-
-def layer_activations(network: Network, waveforms: np.ndarray) -> list[Tensor]:
-    """Return what every layer sees, and what the last one hands on.
-
-    Parameters
-    ----------
-    network : Network
-    waveforms : ndarray, shape (clips, samples), float32
-        In [-1, 1].
-
-    Returns
-    -------
-    list of Tensor, each shape (clips, maps, *positions), float32
-        One more than there are layers; 0.9 MB in all for a clip of 5 s at 22 050 Hz.
-
-    Raises
-    ------
-    DataError
-        If the waveforms are not a matrix or too short for the network.
-    """
-    x = torch.from_numpy(np.ascontiguousarray(waveforms, np.float32))
-    check_waveforms(x, network.min_samples)
-    with torch.inference_mode():
-        activations = [network.prepare(x)]
-        for name in network.layers:
-            activations.append(network.layer_output(name, activations[-1]))
-    return activations
-
-
-def windows(x: Tensor, conv: nn.Module) -> Iterator[Tensor]:
-    """Yield, for a few clips at a time, what a convolution sees at its positions: (positions, maps_in * kernel).
-
-    Of more than `POSITIONS` positions in all, every second, third, ... along the last axis is taken: neighbouring windows are
-    nearly the same.
-    """
-    axes = list(zip(x.shape[2:], conv.kernel_size, conv.stride, conv.padding, strict=True))
-    positions = prod(
-        (length + 2 * padding - kernel) // stride + 1 for length, kernel, stride, padding in axes
-    )
-    every = max(1, len(x) * positions // POSITIONS)
-    ends = [padding for *_, padding in reversed(axes) for _ in range(2)]
-    for batch in x.split(BATCH):
-        unfolded = F.pad(batch, ends)
-        for axis, (_, kernel, stride, _) in enumerate(axes, 2):
-            step = stride * every if axis == x.ndim - 1 else stride
-            unfolded = unfolded.unfold(axis, kernel, step)
-        yield unfolded.movedim(1, len(axes) + 1).reshape(-1, batch.shape[1] * prod(conv.kernel_size))
 
 
 def check_waveforms(waveforms: Tensor, min_samples: int) -> None:

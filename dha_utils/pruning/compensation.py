@@ -30,7 +30,8 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from dha_utils.core.errors import ParameterError, choose
-from dha_utils.networks.base import BATCH, Network, slice_channels, windows
+from dha_utils.networks.activations import windows
+from dha_utils.networks.base import BATCH, Network, slice_channels
 from dha_utils.pruning.surgery import Keep, kept_channels, prune_network
 
 COMPENSATIONS = ("removed", "recalibrated", "merged", "refitted")
@@ -59,7 +60,7 @@ def compensate(
     keep : dict of str to mask or indices
         As in `dha_utils.prune_network`.
     activations : sequence of Tensor
-        Of the training clips, as `dha_utils.networks.base.layer_activations` gives them; no label is asked for.
+        Of the training clips, as `dha_utils.networks.activations.layer_activations` gives them; no label is asked for.
     method : str
         One of `COMPENSATIONS`.
     ridge : float
@@ -85,6 +86,8 @@ def compensate(
         x_small = activations[1][:, kept[0]]
         for number, (name, (conv, norm, _)) in enumerate([*small.layers.items()][1:], 1):
             x_full, original = activations[number], full.get_submodule(name)
+            if conv.bias is None and method in ("merged", "refitted"):
+                raise ParameterError(f"{method} sets biases, and {name} has none: use another way")
             if method == "merged":
                 _merge(conv, original, x_full, kept[number - 1], kept[number])
             else:

@@ -20,7 +20,8 @@ from dha_utils.criteria.filters import psnet_kept_filters
 from dha_utils.criteria.selection import FilterOrder, find_criterion, order_filters
 from dha_utils.criteria.unpooled import LayerStatistics, gather_statistics
 from dha_utils.datasets.clips import Clips
-from dha_utils.networks.base import Network, layer_activations
+from dha_utils.networks.activations import layer_activations
+from dha_utils.networks.base import Network
 from dha_utils.networks.registry import network_behind, outline
 from dha_utils.pruning.allocation import allocate
 from dha_utils.pruning.compensation import compensate
@@ -163,7 +164,7 @@ class Compressor:
     responses : Responses
         Of the same clips to the full network.
     activations : sequence of Tensor, optional
-        Of the same clips in the full network, if they are known (`dha_utils.networks.base.layer_activations`).
+        Of the same clips in the full network, if they are known (`dha_utils.networks.activations.layer_activations`).
     training : ndarray, shape (clips,), bool, optional
         Which clips may be looked at; by default all.
     fold : int
@@ -179,6 +180,7 @@ class Compressor:
         training: np.ndarray | None = None,
         fold: int = 0,
     ):
+        model.check_prunable()
         self.model, self.waveforms, self.responses, self.fold = model, waveforms, responses, fold
         self.training = np.ones(len(waveforms), bool) if training is None else training
         self.fitted = self.training

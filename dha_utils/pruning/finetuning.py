@@ -49,7 +49,7 @@ def fine_tune(
     trained = [
         parameter.requires_grad_()
         for name, parameter in model.named_parameters()
-        if name.partition(".")[0] in model.chain
+        if name.rpartition(".")[0] in model.chain
     ]
     optimiser = torch.optim.Adam(
         [{"params": trained}, {"params": head.parameters(), "lr": 1e-3}], lr=LEARNING_RATE

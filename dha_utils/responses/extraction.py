@@ -51,6 +51,9 @@ class Extraction:
             raise ParameterError(
                 f"padding is {padding!r}, but the network that is given has {model.settings.get('padding')!r}"
             )
+        model.shapes(
+            model.min_samples
+        )  # a module that cannot take so short a sound is found before any is decoded
         self.taps, rate = model.taps, rate or model.rate
         self.batch = make_batch(model.fast(place, dtype), rate, duration, channel, pooling)
         parameters = {

@@ -40,7 +40,7 @@ def layer_errors(
     kept : dict of str to ndarray, shape (maps,), int
         The channels of every layer that it has.
     activations : sequence of Tensor
-        Of some clips in the full network, as `dha_utils.networks.base.layer_activations` gives them.
+        Of some clips in the full network, as `dha_utils.networks.activations.layer_activations` gives them.
 
     Returns
     -------

@@ -19,7 +19,8 @@ from dha_utils.core.announcements import announce
 from dha_utils.core.paths import data_dir
 from dha_utils.evaluation.crossvalidation import CrossValidation, cross_validate_networks
 from dha_utils.evaluation.packing import pack_run
-from dha_utils.networks.base import Network, layer_activations
+from dha_utils.networks.activations import layer_activations
+from dha_utils.networks.base import Network
 from dha_utils.networks.registry import load_behind
 from dha_utils.pruning.compensation import COMPENSATIONS
 from dha_utils.pruning.compressor import (

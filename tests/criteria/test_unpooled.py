@@ -12,7 +12,7 @@ from dha_utils.criteria.unpooled import (
     next_layer,
     pivoted_qr_unpooled,
 )
-from dha_utils.networks.base import layer_activations, windows
+from dha_utils.networks.activations import layer_activations, windows
 
 RNG = np.random.default_rng(0)
 WAVEFORMS = (0.02 * RNG.normal(size=(6, 12_000))).astype(np.float32)

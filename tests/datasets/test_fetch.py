@@ -157,6 +157,14 @@ def test_the_real_registry_is_pinned(tmp_path):
     assert "size unknown until asked" in "\n".join(fetch.plan("esc10"))
 
 
+@pytest.mark.parametrize("url", ["file:///tmp/mine.zip", "mine.zip", "ftp://127.0.0.1/mine.zip"])
+def test_what_is_no_web_address_is_said_to_be_none(url, tmp_path):
+    with pytest.raises(FetchError, match=r"mine\.zip: only http:// and https:// can be fetched"):
+        download_module.download(url, "md5:0", tmp_path)
+    with pytest.raises(FetchError, match=r"^https:///mine\.zip: cannot be downloaded \(Invalid URL"):
+        download_module.download("https:///mine.zip", "md5:0", tmp_path)
+
+
 @pytest.mark.parametrize("ranges", [True, False])
 def test_a_broken_download_is_gone_on_with(registered, server, tmp_path, ranges):
     registered(one=make_zip({"a.wav": NOISE}))

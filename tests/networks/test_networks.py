@@ -16,13 +16,15 @@ from dha_utils.criteria.selection import order_filters, select
 from dha_utils.datasets import load_clips
 from dha_utils.evaluation.crossvalidation import cross_validate
 from dha_utils.networks import registry as networks
-from dha_utils.networks.base import Network, layer_activations, windows
+from dha_utils.networks.activations import layer_activations, windows
+from dha_utils.networks.base import Network
 from dha_utils.networks.registry import NETWORKS, Entry, load_network, outline, read_network, save_network
 from dha_utils.networks.soundnet import TAP_MAPS, TAPS, SoundNet
 from dha_utils.pruning.allocation import allocate
 from dha_utils.pruning.compensation import COMPENSATIONS, compensate
 from dha_utils.pruning.compressor import Compressor, Trial, network_responses
 from dha_utils.pruning.cost import count_macs, needed_filters, pooling_additions
+from dha_utils.pruning.finetuning import fine_tune
 from dha_utils.pruning.surgery import prune_network
 from dha_utils.responses.extraction import extract_responses
 from dha_utils.responses.maps import iterate_maps
@@ -326,11 +328,72 @@ def test_an_outline_has_no_weights():
         ({"a": nn.Conv1d(1, 2, 3)}, ("b",), "tap 'b' names no module of own"),
         ({"a": nn.ReLU(), "b": nn.Conv1d(1, 2, 3)}, ("b",), "'own' begins with no convolution"),
         ({}, (), "'own' begins with no convolution"),
+        ({"features": nn.Conv1d(1, 2, 3)}, (), "cannot have a module named 'features': the name is taken"),
+        ({"taps": nn.Conv1d(1, 2, 3)}, (), "cannot have a module named 'taps'"),
+        ({"a.b": nn.Conv1d(1, 2, 3)}, (), "cannot have a module named 'a.b'"),
+        (
+            {"a": nn.Conv1d(1, 2, 3), "b": nn.ModuleList([nn.Conv1d(2, 2, 3)])},
+            (),
+            "'b'.*a ModuleList, holds convolutions",
+        ),
     ],
 )
 def test_what_is_no_network(chain, taps, message):
     with pytest.raises(ParameterError, match=message):
         Network(chain, taps, name="own", rate=8_000, min_samples=3)
+
+
+def test_a_sequence_is_taken_apart():
+    block = nn.Sequential(nn.Conv1d(1, 4, 5, bias=False), nn.Sequential(nn.BatchNorm1d(4), nn.ReLU()))
+    plain = {"conv": block[0], "norm": block[1][0], "relu": block[1][1], "last": nn.Conv1d(4, 3, 3)}
+    how = {"rate": RATE, "min_samples": 7}
+    network = Network(
+        {"block": block, "last": plain["last"]}, ("block.1.1", "last"), name="own", **how
+    ).eval()
+    expected = Network(plain, ("relu", "last"), name="plain", **how).eval()
+    assert network.chain == ("block.0", "block.1.0", "block.1.1", "last")
+    assert network.tap_maps == {"block.1.1": 4, "last": 3}
+    x = torch.sin(torch.arange(60.0)).view(2, 30)
+    for keep in ([0, 1, 2, 3], [1, 3]):
+        small, other = prune_network(network, {"block.0": keep}), prune_network(expected, {"conv": keep})
+        for (_, maps), (_, maps_too) in zip(small.features(x), other.features(x), strict=True):
+            assert torch.equal(maps, maps_too)
+    tuned = fine_tune(small, x.numpy(), np.array([0, 1]), epochs=1)
+    assert not torch.equal(tuned.get_submodule("block.0").weight, other.get_submodule("conv").weight)
+
+
+def test_too_small_a_shortest_sound_is_found_before_any_work(clips):
+    chain = {"a": nn.Conv1d(1, 2, 5), "a_pool": nn.MaxPool1d(4), "b": nn.Conv1d(2, 2, 3)}
+    network = Network(chain, ("b",), name="own", rate=RATE, min_samples=6).eval()
+    message = (
+        r"^a_pool of network 'own' cannot take what reaches it of 6 samples: give a larger min_samples than 6"
+    )
+    with pytest.raises(ParameterError, match=message):
+        extract_responses(clips, network)
+
+
+@pytest.mark.parametrize("how", [{"groups": 2}, {"dilation": 2}, {"padding": "same"}])
+def test_convolutions_whose_filters_cannot_be_removed(clips, waveforms, how):
+    chain = {"a": nn.Conv1d(1, 4, 5), "b": nn.Conv1d(4, 4, 3, **how)}
+    network = Network(chain, ("a", "b"), name="own", rate=RATE, min_samples=30).eval().requires_grad_(False)
+    responses = extract_responses(clips, network, duration=0.5)
+    assert responses["b"].shape == (24, 4)
+    for refused in (
+        lambda: prune_network(network, {"a": [0, 1]}),
+        lambda: Compressor(network, waveforms, responses),
+    ):
+        with pytest.raises(
+            ParameterError, match=r"b of network 'own' is Conv1d\(.*can be selected, its filters not removed"
+        ):
+            refused()
+
+
+@pytest.mark.parametrize("method", ["merged", "refitted"])
+def test_a_layer_without_a_bias_has_none_to_be_set(waveforms, method):
+    chain = {"a": nn.Conv1d(1, 4, 5), "b": nn.Conv1d(4, 4, 3, bias=False)}
+    network = Network(chain, ("a", "b"), name="own", rate=RATE, min_samples=30).eval().requires_grad_(False)
+    with pytest.raises(ParameterError, match=f"{method} sets biases, and b has none"):
+        compensate(network, {"a": [0, 1]}, layer_activations(network, waveforms), method)
 
 
 def test_a_plain_network_sees_the_waveforms():

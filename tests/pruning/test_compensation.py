@@ -5,7 +5,7 @@ import pytest
 import torch
 
 from dha_utils.core.errors import DataError, ParameterError
-from dha_utils.networks.base import layer_activations, windows
+from dha_utils.networks.activations import layer_activations, windows
 from dha_utils.pruning.compensation import COMPENSATIONS, compensate
 from dha_utils.pruning.surgery import prune_network
 

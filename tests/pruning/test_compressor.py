@@ -5,7 +5,7 @@ import torch
 
 from dha_utils.core.errors import ParameterError
 from dha_utils.core.paths import bundled, data_dir
-from dha_utils.networks.base import layer_activations
+from dha_utils.networks.activations import layer_activations
 from dha_utils.networks.registry import outline
 from dha_utils.pruning.allocation import allocate
 from dha_utils.pruning.compressor import (

@@ -2,7 +2,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from dha_utils.networks.base import layer_activations
+from dha_utils.networks.activations import layer_activations
 from dha_utils.pruning.compensation import compensate
 from dha_utils.pruning.compressor import network_responses
 from dha_utils.pruning.surgery import prune_network
