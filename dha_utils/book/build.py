@@ -116,8 +116,7 @@ def build(root: Path, executed: Path, names: Sequence[str], output: Path) -> Non
         for name in names:
             copy = shutil.copytree(executed / name, sources / "book" / "executed" / name, ignore=ignored)
             for notebook in copy.glob("*.ipynb"):
-                # A notebook links to the pages from where it is kept, so that the link also works there.
-                notebook.write_text(notebook.read_text("utf-8").replace("](../book/", "](../../"), "utf-8")
+                notebook.write_text(as_page(notebook.read_text("utf-8"), title_of(name)), "utf-8")
         for page in (sources / "book").glob("*.md"):
             page.write_text(lead_to(page.read_text("utf-8"), names), "utf-8")
         contents = sources / "book" / "_toc.yml"
@@ -158,6 +157,24 @@ def draw_answer(root: Path, file: Path) -> None:
     drawn.savefig(file, bbox_inches="tight", metadata={"Date": None})
 
 
+def title_of(name: str) -> str:
+    """Return what people call a data set."""
+    return DATASETS[name].title if name in DATASETS else name
+
+
+def as_page(notebook: str, title: str) -> str:
+    """Return the text of a notebook file as a page of the book: its title names the data set, links to prose lead to the pages.
+
+    >>> as_page('{"cells": [{"source": ["# Maps", "[Data](../book/data.md)"]}]}', "ESC-10")
+    '{"cells": [{"source": ["# Maps (ESC-10)", "[Data](../../data.md)"]}]}'
+    """
+    # A notebook links to the pages from where it is kept, so that the link also works there.
+    content = json.loads(notebook.replace("](../book/", "](../../"))
+    lines = content["cells"][0]["source"]
+    lines[0] = lines[0].replace(lines[0].rstrip(), f"{lines[0].rstrip()} ({title})")
+    return json.dumps(content)
+
+
 def lead_to(page: str, names: Sequence[str]) -> str:
     """Return a page whose links to pages of data sets that are not in `names` lead to those of the first of them.
 
@@ -185,8 +202,7 @@ def expand_contents(contents: dict, names: Sequence[str]) -> dict:
             parts.append(part)
             continue
         for name in names:
-            title = DATASETS[name].title if name in DATASETS else name
-            caption = f"The same on {title}" if name != names[0] else f"{part['caption']} on {title}"
+            caption = f"{part['caption'] if name == names[0] else 'The same'} on {title_of(name)}"
             chapters = [{"file": file.replace("executed/", f"executed/{name}/")} for file in files]
             parts.append({**part, "caption": caption, "chapters": chapters})
     return {**contents, "parts": parts}
