@@ -14,6 +14,7 @@ from types import ModuleType, NoneType, SimpleNamespace
 from dha_utils.core.errors import ParameterError, choose
 from dha_utils.core.paths import repository
 from dha_utils.datasets import DATASETS
+from dha_utils.evaluation.ensemble import CLASSIFIERS
 
 
 @dataclass(frozen=True)
@@ -124,8 +125,8 @@ PARAMETERS: Mapping[str, Parameter] = {
     ),
     "classifier": Parameter(
         (str,),
-        lambda value: value in ("converging", "released", "released_probability"),
-        "'converging', 'released' or 'released_probability'",
+        lambda value: value in CLASSIFIERS,
+        "one of " + ", ".join(map(repr, CLASSIFIERS)),
         "Classifier of each tap",
     ),
     "full": Parameter(

@@ -163,9 +163,12 @@ def cross_validate_many(
     responses: Responses,
     selectors: Mapping[Hashable, Selector | None],
     *,
-    classifier: str = "converging",
+    classifier: str | Mapping[Hashable, str] = "converging",
 ) -> dict[Hashable, CrossValidation]:
     """Evaluate the ensemble once per selector, whatever they are named by; arguments as in `cross_validate`.
+
+    `classifier` may also say it for each name. Where selectors keep the same maps of a fold, their ensembles are fitted once for
+    each classifier, and the classifiers share the kernels.
 
     Raises
     ------
@@ -174,30 +177,39 @@ def cross_validate_many(
     ParameterError
         If there is no such classifier.
     """
-    choose("classifier", classifier, CLASSIFIERS)
+    of = dict.fromkeys(selectors, classifier) if isinstance(classifier, str) else classifier
+    for name in {*of.values()}:
+        choose("classifier", name, CLASSIFIERS)
     check_folds(responses)
     folds = responses.test_folds
     chosen = {
         name: {fold: select(responses.take(responses.folds != fold)) for fold in folds} if select else {}
         for name, select in selectors.items()
     }
-    x, y = responses.matrix(), responses.y
-    layers = tap_layers(responses)
-
-    def keep(selection: Selection | None) -> np.ndarray | None:
-        return None if selection is None else np.concatenate([selection.masks[tap] for tap in responses.taps])
-
+    x, y, layers = responses.matrix(), responses.y, tap_layers(responses)
     in_fold = {fold: responses.folds == fold for fold in folds}
-    jobs = [(name, fold) for name in selectors for fold in folds]
+
+    def kept(name: Hashable, fold: int) -> bytes:
+        selection = chosen[name].get(fold)
+        masks = (
+            [np.ones(x.shape[1], bool)] if selection is None else [selection.masks[t] for t in responses.taps]
+        )
+        return np.concatenate(masks).tobytes()
+
+    jobs: dict[tuple[int, bytes], dict[str, None]] = {}
+    for name in selectors:
+        for fold in folds:
+            jobs.setdefault((fold, kept(name, fold)), {})[of[name]] = None
     parts = in_order(
-        lambda job: evaluate_fold(x, y, in_fold[job[0]], layers, job[1], classifier),
-        ((fold, keep(chosen[name].get(fold))) for name, fold in jobs),
+        lambda job: evaluate_fold(x, y, in_fold[job[0]], layers, np.frombuffer(job[1], bool), job[2]),
+        ((fold, mask, tuple(names)) for (fold, mask), names in jobs.items()),
         "processes",
     )
-    done: dict[Hashable, dict[int, FoldResult]] = {name: {} for name in selectors}
-    for (name, fold), part in zip(jobs, parts, strict=True):
-        done[name][fold] = part
-    return {name: _collect(responses, done[name], chosen[name]) for name in selectors}
+    done = dict(zip(jobs, parts, strict=True))
+    return {
+        name: _collect(responses, {f: done[f, kept(name, f)][of[name]] for f in folds}, chosen[name])
+        for name in selectors
+    }
 
 
 def best_taps(responses: Responses, *, classifier: str = "converging") -> dict[int, str]:
@@ -247,7 +259,7 @@ def cross_validate_networks(
     first = next(iter(responses.values()))
     check_folds(first)
     parts = in_order(
-        lambda job: evaluate_fold(*job, classifier=classifier),
+        lambda job: evaluate_fold(*job, classifiers=[classifier])[classifier],
         ((r.matrix(), r.y, r.folds == fold, tap_layers(r)) for fold, r in responses.items()),
         "processes",
     )

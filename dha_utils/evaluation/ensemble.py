@@ -1,4 +1,4 @@
-"""The layer-wise ensemble: one classifier per tap, scores summed over taps, as scikit-learn estimators.
+"""The layer-wise ensemble: one classifier per tap, scores summed over taps, as a scikit-learn estimator.
 
 Conventions: a row of X holds a clip's pooled responses, taps side by side in the order of `layers`
 (`Responses.matrix`); ignored maps are columns where `keep` is False.
@@ -7,23 +7,25 @@ Source: EUSIPCO-18 (Singh, Thakur, Rajan, Bhavsar) and the ensemble code release
 """
 
 import warnings
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import NamedTuple
 
 import numpy as np
-from scipy.special import expit
 from sklearn import config_context
-from sklearn.base import BaseEstimator, ClassifierMixin, clone
+from sklearn.base import BaseEstimator, ClassifierMixin
 from sklearn.exceptions import ConvergenceWarning
-from sklearn.model_selection import StratifiedKFold
+from sklearn.linear_model import LogisticRegression
 from sklearn.pipeline import Pipeline, make_pipeline
-from sklearn.preprocessing import Normalizer
+from sklearn.preprocessing import Normalizer, StandardScaler, normalize
 from sklearn.svm import SVC
 from sklearn.utils.multiclass import check_classification_targets
 from sklearn.utils.validation import check_is_fitted, validate_data
 from threadpoolctl import threadpool_limits
 
 from dha_utils.core.errors import ParameterError, choose
+from dha_utils.evaluation.kernels import polynomial_kernel
+from dha_utils.evaluation.least_squares import CalibratedLeastSquares
+from dha_utils.evaluation.svm import CALIBRATION_SPLITS, CalibratedSVM
 
 
 class Layer(NamedTuple):
@@ -39,12 +41,6 @@ class Layer(NamedTuple):
     gamma: float = 10.0
 
 
-CALIBRATION_SPLITS = 5
-"""Parts into which the training clips are divided to fit the sigmoids, as in libsvm; fewer where a class has fewer clips."""
-
-CLASSIFIERS = ("converging", "released", "released_probability")
-"""Names of the classifiers of a tap; see `layer_classifier`."""
-
 MAX_PENALTY = 1000.0
 """Largest penalty of the converging SVM: beyond it the margin is as good as hard, and the solver only takes longer."""
 
@@ -54,149 +50,84 @@ MAX_ITERATIONS = 20_000
 the classes cannot be separated and the solver would not end."""
 
 
+def _converging(degree: int, gamma: float, splits: int) -> list[BaseEstimator]:
+    svm = SVC(kernel="poly", degree=degree, gamma=1.0, coef0=0.0, C=min(float(gamma) ** degree, MAX_PENALTY))
+    return [CalibratedSVM(svm, splits)]
+
+
+def _released_svm(degree: int, gamma: float) -> SVC:
+    return SVC(kernel="poly", degree=degree, gamma=gamma, coef0=0.0, max_iter=MAX_ITERATIONS)
+
+
+def _released(degree: int, gamma: float, splits: int) -> list[BaseEstimator]:
+    return [CalibratedSVM(_released_svm(degree, gamma), splits)]
+
+
+def _released_probability(degree: int, gamma: float, _splits: int) -> list[BaseEstimator]:
+    return [_released_svm(degree, gamma).set_params(probability=True, random_state=0)]
+
+
+def _least_squares(degree: int, _gamma: float, _splits: int) -> list[BaseEstimator]:
+    return [CalibratedLeastSquares(degree)]
+
+
+def _linear_least_squares(_degree: int, _gamma: float, _splits: int) -> list[BaseEstimator]:
+    return [StandardScaler(), CalibratedLeastSquares(degree=1)]
+
+
+def _logistic(_degree: int, _gamma: float, _splits: int) -> list[BaseEstimator]:
+    return [StandardScaler(), LogisticRegression(max_iter=1000)]
+
+
+CLASSIFIERS = {
+    "converging": _converging,
+    "released": _released,
+    "released_probability": _released_probability,
+    "least_squares": _least_squares,
+    "linear_least_squares": _linear_least_squares,
+    "logistic": _logistic,
+}
+"""Name -> degree, gamma and calibration parts -> what follows the normalisation of every clip; see `layer_classifier`."""
+
+UNIT_KERNEL = ("converging", "least_squares")
+"""Classifiers that see the clips by the same kernel, of gamma 1, which is then computed once for all of them."""
+
+
 def layer_classifier(
     degree: int, gamma: float, classifier: str = "converging", splits: int = CALIBRATION_SPLITS
 ) -> Pipeline:
-    r"""Return the classifier of one tap: L2 normalisation per clip, polynomial SVM, probabilities.
+    r"""Return the classifier of one tap: L2 normalisation per clip, then one of `CLASSIFIERS`.
 
-    ``released`` has the released kernel :math:`(\gamma z^\top z')^d` and penalty 1, and its solver is stopped after
-    `MAX_ITERATIONS`. ``converging`` is the same machine where that one ends by itself: the kernel is divided by its value on
-    the diagonal, :math:`\gamma^d`, which moves to the penalty, at most `MAX_PENALTY`; then every solver ends. The released code
-    asks for ``SVC(probability=True)``, which scikit-learn is retiring; both do what it recommends instead, see
-    `CalibratedSVM`. ``released_probability`` is the released call, for the record.
+    - ``released``: SVMs with the released kernel :math:`(\gamma z^\top z')^d` and penalty 1; the solver is stopped after
+      `MAX_ITERATIONS`. The released code asks for ``SVC(probability=True)``, which scikit-learn is retiring; this one does
+      what it recommends instead, see `CalibratedSVM`.
+    - ``released_probability``: the released call, for the record.
+    - ``converging``: the same machine where that one ends by itself: the kernel is divided by its value on the diagonal,
+      :math:`\gamma^d`, which moves to the penalty, at most `MAX_PENALTY`; then every solver ends.
+    - ``least_squares``: least squares with the kernel of ``converging``, see `CalibratedLeastSquares`.
+    - ``linear_least_squares``: the same with a linear kernel, on maps that are standardised over the training clips.
+    - ``logistic``: multinomial logistic regression on standardised maps, with scikit-learn's defaults (C = 1), nothing tuned.
     """
-    if classifier == "converging":
-        kernel = {"gamma": 1.0, "C": min(float(gamma) ** degree, MAX_PENALTY)}
-    else:
-        kernel = {"gamma": gamma, "C": 1.0, "max_iter": MAX_ITERATIONS}
-    svm = SVC(kernel="poly", degree=degree, coef0=0.0, **kernel)
-    if classifier == "released_probability":
-        return make_pipeline(Normalizer("l2"), svm.set_params(probability=True, random_state=0))
-    return make_pipeline(Normalizer("l2"), CalibratedSVM(svm, splits))
+    return make_pipeline(Normalizer("l2"), *CLASSIFIERS[classifier](degree, gamma, splits))
 
 
-def fitted_svm(classifier: Pipeline) -> SVC:
-    """Return the SVM, trained on all clips, inside a fitted classifier of one tap."""
+def machine_of(classifier: Pipeline) -> BaseEstimator:
+    """Return what decides inside a fitted classifier of one tap: its SVM, trained on all clips, or the last step itself."""
+    return getattr(classifier[-1], "svm_", classifier[-1])
+
+
+def support_of(classifier: Pipeline) -> np.ndarray | None:
+    """Return the clips that a fitted classifier of one tap compares with, shape (n, maps); None where it is linear."""
     last = classifier[-1]
-    return last if isinstance(last, SVC) else last.svm_
-
-
-class CalibratedSVM(ClassifierMixin, BaseEstimator):
-    """A polynomial SVM whose decision values become probabilities, by one sigmoid per class.
-
-    The same as ``CalibratedClassifierCV(svm, method="sigmoid", ensemble=False)`` in less time: the kernel of all training
-    clips is computed once for all parts, and the sigmoids of all classes are fitted together.
-
-    Parameters
-    ----------
-    svm : SVC
-        With a polynomial kernel and ``coef0 = 0``; not fitted.
-    splits : int
-        Parts of the training clips; the SVM of the others says what the sigmoids learn from a part.
-
-    Attributes
-    ----------
-    svm_ : SVC
-        Fitted on all clips.
-    sigmoids_ : ndarray, shape (2, classes), or (2, 1) for two classes
-        Slope and offset, as `fit_sigmoids` returns them.
-    classes_ : ndarray
-    """
-
-    def __init__(self, svm: SVC, splits: int = CALIBRATION_SPLITS):
-        self.svm = svm
-        self.splits = splits
-
-    def fit(self, X, y):
-        """Fit to X (n, n_features), y (n,), with at least `splits` rows of each class."""
-        self.svm_ = clone(self.svm).fit(X, y)
-        self.classes_ = self.svm_.classes_
-        kernel = (self.svm.gamma * X @ X.T) ** self.svm.degree
-        values = []
-        for rest, part in StratifiedKFold(self.splits).split(X, y):
-            machine = SVC(kernel="precomputed", C=self.svm.C, max_iter=self.svm.max_iter)
-            machine.fit(kernel[np.ix_(rest, rest)], y[rest])
-            values.append((part, machine.decision_function(kernel[np.ix_(part, rest)])))
-        decisions = np.empty((len(y), *values[0][1].shape[1:]))
-        for part, decision in values:
-            decisions[part] = decision
-        # With two classes there is one decision, which speaks for the second.
-        positive = (np.asarray(y)[:, None] == self.classes_)[:, -1 if decisions.ndim == 1 else slice(None)]
-        self.sigmoids_ = fit_sigmoids(decisions.reshape(len(y), -1), positive.reshape(len(y), -1))
-        return self
-
-    def predict_proba(self, X) -> np.ndarray:
-        """Return the probabilities of the classes, shape (n, classes)."""
-        slope, offset = self.sigmoids_
-        shares = expit(-(slope * self.svm_.decision_function(X).reshape(len(X), -1) + offset))
-        if len(self.classes_) == 2:
-            return np.hstack([1 - shares, shares])
-        total = shares.sum(axis=1, keepdims=True)
-        return np.where(total > 0, shares / np.where(total > 0, total, 1), 1 / len(self.classes_))
-
-
-def fit_sigmoids(values: np.ndarray, positive: np.ndarray) -> np.ndarray:
-    r"""Fit :math:`1 / (1 + \exp(a f + b))` to decision values, for every class by itself.
-
-    Newton's method with backtracking on the cross-entropy to Platt's smoothed targets, :math:`(n_1 + 1) / (n_1 + 2)` and
-    :math:`1 / (n_0 + 2)`, which is convex. Source: Platt 1999; Lin, Lin and Weng, Machine Learning 68 (2007).
-
-    Parameters
-    ----------
-    values : ndarray, shape (n, classes)
-    positive : ndarray, shape (n, classes), bool
-
-    Returns
-    -------
-    ndarray, shape (2, classes)
-        a and b.
-
-    Examples
-    --------
-    >>> f = np.linspace(-2, 2, 100)[:, None]
-    >>> fit_sigmoids(f, f > 0)[0, 0] < 0
-    np.True_
-    """
-    n_positive = positive.sum(axis=0)
-    n_negative = len(positive) - n_positive
-    target = np.where(positive, (n_positive + 1) / (n_positive + 2), 1 / (n_negative + 2))
-    scale = np.abs(values).max(axis=0)
-    f = values / np.where(scale > 0, scale, 1)
-    point = np.stack([np.zeros(f.shape[1]), np.log((n_negative + 1) / (n_positive + 1))])
-
-    def loss(a, b):
-        logit = -(a * f + b)
-        return (np.logaddexp(0, logit) - target * logit).sum(axis=0)
-
-    before = loss(*point)
-    for _ in range(100):
-        shares = expit(-(point[0] * f + point[1]))
-        residual, weight = target - shares, shares * (1 - shares)
-        gradient = np.stack([(residual * f).sum(axis=0), residual.sum(axis=0)])
-        if np.abs(gradient).max() < 1e-7 * len(f):
-            break
-        aa, ab, bb = (weight * f * f).sum(axis=0), (weight * f).sum(axis=0), weight.sum(axis=0)
-        aa, bb = aa + 1e-12, bb + 1e-12
-        determinant = aa * bb - ab * ab
-        step = (
-            -np.stack([bb * gradient[0] - ab * gradient[1], aa * gradient[1] - ab * gradient[0]])
-            / determinant
-        )
-        # Halved, class by class, until the loss falls: far from the minimum the parabola may lead too far.
-        length = np.ones(f.shape[1])
-        for _ in range(40):
-            tried = loss(*(point + length * step))
-            worse = tried > before
-            if not worse.any():
-                break
-            length[worse] /= 2
-        length[worse] = 0
-        point, before = point + length * step, np.where(worse, before, tried)
-    return point / np.stack([np.where(scale > 0, scale, 1), np.ones_like(scale)])
+    return (
+        None
+        if getattr(last, "degree", 3) == 1
+        else getattr(last, "vectors_", getattr(last, "support_vectors_", None))
+    )
 
 
 class LayerEnsemble(ClassifierMixin, BaseEstimator):
-    """Score-level fusion of one polynomial SVM per tap: class probabilities, summed with equal weights.
+    """Score-level fusion of one classifier per tap: class probabilities, summed with equal weights.
 
     Parameters
     ----------
@@ -213,7 +144,7 @@ class LayerEnsemble(ClassifierMixin, BaseEstimator):
     classifiers_ : list of Pipeline
         The fitted classifier of every layer.
     converged_ : list of bool
-        Whether each layer's SVM ended by itself, which the converging ones always do.
+        Whether each layer's solver ended by itself, which the converging SVMs and least squares always do.
     classes_ : ndarray
         The class labels.
 
@@ -228,8 +159,11 @@ class LayerEnsemble(ClassifierMixin, BaseEstimator):
         self.keep = keep
         self.classifier = classifier
 
-    def fit(self, X, y):
-        """Fit the classifier of every layer to X (n, n_features), y (n,), with at least two rows of each class."""
+    def fit(self, X, y, kernels: Sequence[np.ndarray | None] | None = None):
+        """Fit the classifier of every layer to X (n, n_features), y (n,), with at least two rows of each class.
+
+        `kernels` are those of the layers, each (n, n), where a classifier of `UNIT_KERNEL` need not compute them.
+        """
         choose("classifier", self.classifier, CLASSIFIERS)
         X, y = validate_data(self, X, y, dtype=np.float64)
         check_classification_targets(y)
@@ -242,28 +176,37 @@ class LayerEnsemble(ClassifierMixin, BaseEstimator):
                 "probabilities: add clips or leave the class out"
             )
         splits = min(CALIBRATION_SPLITS, int(counts.min()))
-        self.columns_ = self._columns(X.shape[1])
+        self.columns_ = kept_columns(self._layers(X.shape[1]), X.shape[1], self.keep)
         with warnings.catch_warnings():
             # That the cap was reached is said by `converged_`, once per layer instead of once per calibration fold.
             warnings.simplefilter("ignore", ConvergenceWarning)
             # The released call is the one that scikit-learn retires.
             warnings.filterwarnings("ignore", "The `probability` parameter", FutureWarning)
             self.classifiers_ = [
-                layer_classifier(layer.degree, layer.gamma, self.classifier, splits).fit(X[:, columns], y)
-                for layer, columns in zip(self._layers(X.shape[1]), self.columns_, strict=True)
+                layer_classifier(layer.degree, layer.gamma, self.classifier, splits)
+                for layer in self._layers(X.shape[1])
             ]
-        svms = [fitted_svm(classifier) for classifier in self.classifiers_]
-        self.converged_ = [svm.max_iter < 0 or bool((svm.n_iter_ < svm.max_iter).all()) for svm in svms]
+            for number, classifier in enumerate(self.classifiers_):
+                given = {} if kernels is None else {f"{classifier.steps[-1][0]}__kernel": kernels[number]}
+                classifier.fit(X[:, self.columns_[number]], y, **given)
+        self.converged_ = [_ended(machine_of(classifier)) for classifier in self.classifiers_]
         return self
 
-    def layer_probabilities(self, X) -> np.ndarray:
-        """Return every layer's class probabilities for X (n, n_features), shape (layers, n, classes)."""
+    def layer_probabilities(self, X, kernels: Sequence[np.ndarray | None] | None = None) -> np.ndarray:
+        """Return every layer's class probabilities for X (n, n_features), shape (layers, n, classes).
+
+        `kernels` are those of the layers, of X and the clips of the fit, as for `fit`.
+        """
         check_is_fitted(self)
         X = validate_data(self, X, reset=False, dtype=np.float64)
         return np.stack(
             [
-                c.predict_proba(X[:, columns])
-                for c, columns in zip(self.classifiers_, self.columns_, strict=True)
+                classifier.predict_proba(
+                    X[:, columns], **({} if kernels is None else {"kernel": kernels[number]})
+                )
+                for number, (classifier, columns) in enumerate(
+                    zip(self.classifiers_, self.columns_, strict=True)
+                )
             ]
         )
 
@@ -279,29 +222,47 @@ class LayerEnsemble(ClassifierMixin, BaseEstimator):
     def _layers(self, n_features: int) -> list[Layer]:
         return [Layer("all", n_features, 3, 1.0)] if self.layers is None else list(self.layers)
 
-    def _columns(self, n_features: int) -> list[np.ndarray]:
-        """Return the kept column numbers of every layer."""
-        layers = self._layers(n_features)
-        ends = np.cumsum([layer.maps for layer in layers])
-        if ends[-1] != n_features:
-            raise ParameterError(f"X has {n_features} columns, but the layers have {ends[-1]} maps in all")
-        keep = np.ones(n_features, bool) if self.keep is None else np.asarray(self.keep)
-        if keep.dtype != bool or keep.shape != (n_features,):
-            raise ParameterError(
-                f"keep has shape {keep.shape} and type {keep.dtype}, expected ({n_features},) bool"
-            )
-        columns = [
-            np.flatnonzero(keep[end - layer.maps : end]) + end - layer.maps
-            for layer, end in zip(layers, ends, strict=True)
-        ]
-        for layer, kept in zip(layers, columns, strict=True):
-            if not len(kept):
-                raise ParameterError(f"keep leaves no map of tap {layer.tap!r}")
-        return columns
+
+def kept_columns(layers: Sequence[Layer], n_features: int, keep=None) -> list[np.ndarray]:
+    """Return the kept column numbers of every layer.
+
+    Parameters
+    ----------
+    layers, keep
+        As in `LayerEnsemble`.
+    n_features : int
+
+    Raises
+    ------
+    ParameterError
+        If layers or keep do not fit, or keep leaves a layer empty.
+    """
+    ends = np.cumsum([layer.maps for layer in layers])
+    if ends[-1] != n_features:
+        raise ParameterError(f"X has {n_features} columns, but the layers have {ends[-1]} maps in all")
+    keep = np.ones(n_features, bool) if keep is None else np.asarray(keep)
+    if keep.dtype != bool or keep.shape != (n_features,):
+        raise ParameterError(
+            f"keep has shape {keep.shape} and type {keep.dtype}, expected ({n_features},) bool"
+        )
+    columns = [
+        np.flatnonzero(keep[end - layer.maps : end]) + end - layer.maps
+        for layer, end in zip(layers, ends, strict=True)
+    ]
+    for layer, kept in zip(layers, columns, strict=True):
+        if not len(kept):
+            raise ParameterError(f"keep leaves no map of tap {layer.tap!r}")
+    return columns
+
+
+def _ended(machine: BaseEstimator) -> bool:
+    """Return whether a solver ended before the most steps that it may take, if there is such a number."""
+    most = getattr(machine, "max_iter", -1)
+    return most < 0 or bool((machine.n_iter_ < most).all())
 
 
 class FoldResult(NamedTuple):
-    """What the ensemble says of one test fold: layer probabilities (layers, clips, classes), and which SVMs converged."""
+    """What the ensemble says of one test fold: layer probabilities (layers, clips, classes), and which solvers ended."""
 
     probabilities: np.ndarray
     converged: list[bool]
@@ -311,13 +272,14 @@ def evaluate_fold(
     x: np.ndarray,
     y: np.ndarray,
     test: np.ndarray,
-    layers: list[Layer],
+    layers: Sequence[Layer],
     keep=None,
-    classifier: str = "converging",
-) -> FoldResult:
-    """Fit the ensemble on the clips outside `test` and apply it to those inside.
+    classifiers: Sequence[str] = ("converging",),
+) -> dict[str, FoldResult]:
+    """Fit ensembles on the clips outside `test` and apply them to those inside.
 
-    The unit of parallel work: it lives in this module, which imports no torch, so that a worker process starts fast.
+    The unit of parallel work: it lives in this module, which imports no torch, so that a worker process starts fast. What the
+    classifiers have in common, the kernels, is computed once, tap by tap.
 
     Parameters
     ----------
@@ -325,11 +287,32 @@ def evaluate_fold(
     y : ndarray, shape (n,)
     test : ndarray, shape (n,), bool
         Clips of the test fold.
-    layers, keep, classifier
+    layers, keep
         As in `LayerEnsemble`.
+    classifiers : sequence of str
+        Each of `CLASSIFIERS` makes an ensemble.
+
+    Returns
+    -------
+    dict of str to FoldResult
+        Classifier -> what its ensemble says.
     """
+    parts: dict[str, list[tuple]] = {name: [] for name in classifiers}
     # One BLAS thread whatever the number of processes: the rounding of sums must not depend on it. And what scikit-learn
     # would check anew for each of the hundreds of small SVMs of a fold has been checked once.
     with threadpool_limits(1), config_context(assume_finite=True, skip_parameter_validation=True):
-        ensemble = LayerEnsemble(layers, keep, classifier).fit(x[~test], y[~test])
-        return FoldResult(ensemble.layer_probabilities(x[test]), ensemble.converged_)
+        for layer, columns in zip(layers, kept_columns(layers, x.shape[1], keep), strict=True):
+            own = [layer._replace(maps=len(columns))]
+            train, held = x[np.ix_(~test, columns)].astype(float), x[np.ix_(test, columns)].astype(float)
+            kernels = None
+            if {*UNIT_KERNEL} & {*classifiers}:
+                seen = normalize(train)
+                kernels = [polynomial_kernel(z, seen, layer.degree) for z in (seen, normalize(held))]
+            for name in classifiers:
+                fitting, saying = [[k] for k in kernels] if name in UNIT_KERNEL else (None, None)
+                ensemble = LayerEnsemble(own, classifier=name).fit(train, y[~test], fitting)
+                parts[name].append((ensemble.layer_probabilities(held, saying)[0], *ensemble.converged_))
+    return {
+        name: FoldResult(np.stack([said for said, _ in of]), [ended for _, ended in of])
+        for name, of in parts.items()
+    }

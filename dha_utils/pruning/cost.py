@@ -14,12 +14,13 @@ from math import prod
 
 import numpy as np
 import pandas as pd
+from sklearn.svm import SVC
 from torch import nn
 
 from dha_utils.core.errors import ParameterError
 from dha_utils.criteria.filters import psnet_kept_filters
 from dha_utils.criteria.selection import n_to_keep
-from dha_utils.evaluation.ensemble import LayerEnsemble, fitted_svm
+from dha_utils.evaluation.ensemble import LayerEnsemble, machine_of, support_of
 from dha_utils.networks.base import Network
 from dha_utils.networks.registry import outline
 
@@ -81,8 +82,9 @@ def _positions(conv: nn.Module, lengths: Sequence[int]) -> int:
 def count_classifier_macs(ensemble: LayerEnsemble) -> pd.DataFrame:
     """Return the multiply-accumulates of the classifiers for one clip, tap by tap.
 
-    A polynomial SVM takes one product of the clip with every support vector, one multiplication per support vector and
-    degree, and one product of the kernel values with its coefficients, one for each other class.
+    A kernel takes one product of the clip with every vector that it is compared with, and one multiplication per vector and
+    degree; a polynomial SVM then one product of the kernel values with its coefficients for each other class, least squares for
+    each class. A linear classifier takes one product for each class.
 
     Parameters
     ----------
@@ -96,10 +98,12 @@ def count_classifier_macs(ensemble: LayerEnsemble) -> pd.DataFrame:
     """
     rows = []
     for layer, classifier in zip(ensemble.layers, ensemble.classifiers_, strict=True):
-        svm = fitted_svm(classifier)
-        n_vectors, n_maps = svm.support_vectors_.shape
+        machine, vectors = machine_of(classifier), support_of(classifier)
+        n_maps, n_classes = classifier[0].n_features_in_, len(machine.classes_)
+        n_vectors = 0 if vectors is None else len(vectors)
         # libsvm multiplies a kernel value once for each pair of classes that the vector's own class is part of.
-        macs = n_vectors * (n_maps + svm.degree) + n_vectors * (len(svm.classes_) - 1)
+        products = n_classes - 1 if isinstance(machine, SVC) else n_classes
+        macs = n_vectors * (n_maps + machine.degree + products) if n_vectors else n_maps * n_classes
         rows.append((layer.tap, n_maps, n_vectors, macs))
     return pd.DataFrame(rows, columns=["tap", "maps", "support_vectors", "macs"])
 

@@ -177,24 +177,18 @@ def _evaluate_cells(
     scored: MutableMapping[tuple, Mapping[str, MapScores]] | None = None,
 ) -> list[dict]:
     results = {}
-    for seed, classifier in dict.fromkeys(map(_shared, cells)):
+    for seed in dict.fromkeys(map(_perturbed, cells)):
         seen = responses if seed is None else responses.perturb(seed)
-        selectors = {
-            cell: selector(cell, seen, fold_scores, scored)
-            for cell in cells
-            if _shared(cell) == (seed, classifier)
-        }
-        runs = cross_validate_many(seen, selectors, classifier=classifier)
+        own = [cell for cell in cells if _perturbed(cell) == seed]
+        selectors = {cell: selector(cell, seen, fold_scores, scored) for cell in own}
+        runs = cross_validate_many(seen, selectors, classifier={cell: cell.classifier for cell in own})
         results |= {cell: asdict(cell) | pack_run(run) for cell, run in runs.items()}
     return [results[cell] for cell in cells]
 
 
-def _shared(cell: Cell) -> tuple[int | None, str]:
-    """Return what cells must have in common to be computed together: the responses that they see, and the classifier.
-
-    The first is the seed of the perturbation of the responses, None for none.
-    """
-    return cell.seed if cell.control == "perturbed" else None, cell.classifier
+def _perturbed(cell: Cell) -> int | None:
+    """Return what the responses that a cell sees are perturbed by: a seed, or None for nothing."""
+    return cell.seed if cell.control == "perturbed" else None
 
 
 def _evaluate_cell(responses: Responses, fold_scores: FoldScores | None, cell: Cell) -> dict:
