@@ -27,20 +27,24 @@ from torch import Tensor, nn
 from dha_utils.audio.waveforms import load_audio
 from dha_utils.core.errors import DataError
 from dha_utils.core.paths import atomic_write
-from dha_utils.evaluation.ensemble import CalibratedSVM, Layer, LayerEnsemble
+from dha_utils.evaluation.ensemble import Layer, LayerEnsemble
+from dha_utils.evaluation.least_squares import CalibratedLeastSquares
+from dha_utils.evaluation.svm import CalibratedSVM
 from dha_utils.networks.base import Network
 from dha_utils.networks.registry import save_network
 from dha_utils.responses.pooling import pool_maps
 
+OURS = {kind.__name__: kind for kind in (CalibratedLeastSquares, CalibratedSVM, Layer, LayerEnsemble)}
+
+WERE = ("dha_utils.ensemble", "dha_utils.evaluation.ensemble")
+"""Modules in which files of older versions look for the types of `OURS`."""
+
 TRUSTED = [
-    *(f"{kind.__module__}.{kind.__name__}" for kind in (CalibratedSVM, Layer, LayerEnsemble)),
+    *(f"{kind.__module__}.{name}" for name, kind in OURS.items()),
     "sklearn.calibration._CalibratedClassifier",
     "sklearn.calibration._SigmoidCalibration",
 ]
 """Types, besides those that skops knows to be harmless, that a file of classifiers may hold; scikit-learn's are in older ones."""
-
-MOVED = {"dha_utils.ensemble": LayerEnsemble.__module__}
-"""Where the classifiers were when older files were written -> where they are."""
 
 ONNX_TOLERANCE = 1e-4
 """Largest deviation of an ONNX tap from PyTorch's, relative to the tap's largest value."""
@@ -78,15 +82,17 @@ def load_ensemble(path: str | Path) -> LayerEnsemble:
 
 def _with_names_of_today(path: Path) -> bytes:
     """Return the file, in which types that have moved are named by where they are."""
-    if all(old == new for old, new in MOVED.items()):
-        return path.read_bytes()
+
+    def rename(entry: dict) -> dict:
+        kind = OURS.get(entry.get("__class__"))
+        return entry | {"__module__": kind.__module__} if kind and entry["__module__"] in WERE else entry
+
     renamed = io.BytesIO()
     with ZipFile(path) as before, ZipFile(renamed, "w") as after:
         for name in before.namelist():
             content = before.read(name)
             if name == "schema.json":
-                for old, new in MOVED.items():
-                    content = content.replace(json.dumps(old).encode(), json.dumps(new).encode())
+                content = json.dumps(json.loads(content, object_hook=rename)).encode()
             after.writestr(name, content)
     return renamed.getvalue()
 

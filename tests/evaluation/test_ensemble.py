@@ -9,18 +9,18 @@ from sklearn.utils.estimator_checks import parametrize_with_checks
 from dha_utils.core.errors import ParameterError
 from dha_utils.evaluation.ensemble import (
     CLASSIFIERS,
-    CalibratedSVM,
     Layer,
     LayerEnsemble,
     evaluate_fold,
-    fit_sigmoids,
-    fitted_svm,
     layer_classifier,
+    machine_of,
 )
+from dha_utils.evaluation.kernels import polynomial_kernel
+from dha_utils.evaluation.svm import decide
 from dha_utils.networks.soundnet import KERNELS, RELEASED_TAPS, TAP_MAPS, TAPS
 
 
-@parametrize_with_checks([LayerEnsemble(), LayerEnsemble(classifier="released")])
+@parametrize_with_checks([LayerEnsemble(classifier=c) for c in CLASSIFIERS if c != "released_probability"])
 def test_scikit_learn_estimator_checks(estimator, check):
     check(estimator)
 
@@ -79,7 +79,10 @@ def test_converging_is_the_released_machine_where_that_one_ends(make_responses):
     for classifier in ("converging", "released"):
         ensemble = LayerEnsemble([Layer("relu6", 12, 3, 4.0)], classifier=classifier).fit(x, y)
         assert ensemble.converged_ == [True]
-        machines[classifier] = fitted_svm(ensemble.classifiers_[0]).decision_function(normalize(x))
+        z = normalize(x)
+        svm = ensemble.classifiers_[0][-1]
+        kernel = polynomial_kernel(z, svm.vectors_, 3, svm.svm.gamma)
+        machines[classifier] = decide(machine_of(ensemble.classifiers_[0]), kernel)
     # The penalty, 4^3, is below the cap: multiplying a kernel by a number divides the multipliers by it.
     np.testing.assert_allclose(machines["converging"], machines["released"], atol=0.02)
 
@@ -93,39 +96,13 @@ def test_the_released_call_itself(make_responses):
     np.testing.assert_allclose(ensemble.predict_proba(x), svm.predict_proba(normalize(x)))
 
 
-@pytest.mark.parametrize("n_classes", [2, 4])
-def test_calibrated_svm_equals_scikit_learns(make_responses, n_classes):
-    responses = make_responses({"relu6": 12}, n_classes=n_classes)
-    z, y = normalize(responses["relu6"].astype(float)), responses.y + 5
-    svm = SVC(kernel="poly", degree=3, gamma=4.0)
-    expected = CalibratedClassifierCV(svm, cv=5, ensemble=False).fit(z, y)
-    got = CalibratedSVM(svm).fit(z, y)
-    np.testing.assert_allclose(got.predict_proba(z), expected.predict_proba(z), atol=2e-3)
-    np.testing.assert_allclose(got.predict_proba(z).sum(axis=1), 1)
-
-
-def test_sigmoids_are_at_the_minimum():
-    rng = np.random.default_rng(0)
-    values = rng.normal(size=(200, 3)) * [1, 1e4, 1e-3]
-    positive = rng.random((200, 3)) < 1 / (1 + np.exp(-2 * values / [1, 1e4, 1e-3]))
-    for f, y, (a, b) in zip(values.T, positive.T, fit_sigmoids(values, positive).T, strict=True):
-        smoothed = np.where(y, (y.sum() + 1) / (y.sum() + 2), 1 / ((~y).sum() + 2))
-
-        def loss(a, b, f=f, t=smoothed):
-            p = 1 / (1 + np.exp(a * f + b))
-            return -(t * np.log(p) + (1 - t) * np.log(1 - p)).sum()
-
-        assert all(loss(a, b) <= loss(a * s, b + d) + 1e-9 for s in (0.99, 1, 1.01) for d in (-0.01, 0, 0.01))
-    assert np.isfinite(fit_sigmoids(np.zeros((10, 1)), np.ones((10, 1), bool))).all()
-
-
 def test_unknown_classifier(make_responses):
     responses = make_responses()
     with pytest.raises(
         ParameterError, match=r"unknown classifier 'released_' \(did you mean 'released'\?\); there are"
     ):
         LayerEnsemble(classifier="released_").fit(responses.matrix(), responses.y)
-    assert LayerEnsemble().classifier == CLASSIFIERS[0]
+    assert LayerEnsemble().classifier == next(iter(CLASSIFIERS))
 
 
 def test_clone_keeps_parameters():
@@ -164,10 +141,24 @@ def test_evaluate_fold_sees_training_clips_only(make_responses):
     responses = make_responses()
     x, y, test = responses.matrix(), responses.y, responses.folds == 2
     layers = [Layer("relu6", 12, *KERNELS["relu6"]), Layer("relu7", 20, *KERNELS["relu7"])]
-    expected = evaluate_fold(x, y, test, layers)
     wrong = np.where(test, (y + 1) % 4, y)
-    got = evaluate_fold(x, wrong, test, layers)
+    expected, got = (evaluate_fold(x, seen, test, layers)["converging"] for seen in (y, wrong))
     np.testing.assert_array_equal(got.probabilities, expected.probabilities)
+
+
+def test_classifiers_that_share_kernels_say_what_each_says_alone(make_responses):
+    responses = make_responses()
+    x, y, test = responses.matrix(), responses.y, responses.folds == 2
+    layers = [Layer("relu6", 12, *KERNELS["relu6"]), Layer("relu7", 20, *KERNELS["relu7"])]
+    keep = np.tile([True, True, False, True], 8)
+    names = ["logistic", "converging", "least_squares", "linear_least_squares"]
+    together = evaluate_fold(x, y, test, layers, keep, names)
+    for name in names:
+        ensemble = LayerEnsemble(layers, keep, name).fit(x[~test], y[~test])
+        alone = ensemble.layer_probabilities(x[test])
+        np.testing.assert_allclose(together[name].probabilities, alone, atol=1e-4)
+        assert together[name].converged == ensemble.converged_ == [True, True]
+        np.testing.assert_allclose(alone.sum(axis=2), 1)
 
 
 def test_classifier_normalises_each_clip():

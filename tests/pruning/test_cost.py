@@ -52,7 +52,7 @@ def test_classifier():
     x, y = rng.normal(size=(60, 9)), np.repeat([0, 1, 2], 20)
     ensemble = LayerEnsemble([Layer("bn6", 4, 3, 1.0), Layer("bn7", 5, 2, 1.0)]).fit(x, y)
     table = count_classifier_macs(ensemble)
-    vectors = [c[-1].svm_.support_vectors_.shape[0] for c in ensemble.classifiers_]
+    vectors = [len(c[-1].vectors_) for c in ensemble.classifiers_]
     assert table["support_vectors"].tolist() == vectors
     # A product of 4 maps, 3 multiplications for the power, 2 coefficients (pairs with the other classes) per vector.
     assert table["macs"].tolist() == [vectors[0] * (4 + 3 + 2), vectors[1] * (5 + 2 + 2)]

@@ -116,7 +116,7 @@ def test_classifiers_that_were_made_before_still_load(moved, tmp_path, monkeypat
         file = tmp_path / "moved.skops"
         with pytest.raises(DataError, match=r"not trusted|not a file of classifiers"):
             load_ensemble(file)
-        monkeypatch.setitem(deploy.MOVED, "dha_utils.elsewhere", LayerEnsemble.__module__)
+        monkeypatch.setattr(deploy, "WERE", ("dha_utils.elsewhere",))
     ensemble = load_ensemble(file)
     _, said = said_before()
     x = np.concatenate([np.array(responses, np.float32) for responses in said["responses"].values()], axis=1)
