@@ -22,7 +22,7 @@ from papermill.exceptions import PapermillExecutionError
 from dha_utils.book.fingerprint import fingerprint_inputs, list_files
 from dha_utils.book.kernels import StoppedError, at_once, execute
 from dha_utils.book.lines import Lines, WholeLines
-from dha_utils.book.parameters import check_value, in_book
+from dha_utils.book.parameters import GIVEN, check_value, in_book
 from dha_utils.core.errors import DhaError, ParameterError, choose
 from dha_utils.core.hashing import hash_files, hash_json
 from dha_utils.core.paths import STORE, repository
@@ -90,7 +90,12 @@ def run_notebooks(
     executed = executed or repository() / "book" / "executed"
     how = {"chosen": chosen, "takes": takes, "force": force}
     runs = [
-        partial(_run_dataset, parameters | {"dataset": dataset}, executed / name_of(dataset), **how)
+        partial(
+            _run_dataset,
+            {**GIVEN.get(dataset, {}), **parameters, "dataset": dataset},
+            executed / name_of(dataset),
+            **how,
+        )
         for dataset in datasets
     ]
     shared = len(os.sched_getaffinity(0)) < 2 or {"workers", "scheduler"} & parameters.keys()

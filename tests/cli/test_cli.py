@@ -301,11 +301,15 @@ def test_closed_pipe_is_quiet():
     assert process.wait() == 1
 
 
-def test_interrupted_run_ends_its_kernel(tmp_path):
+@pytest.mark.parametrize(
+    ("datasets", "how"),
+    [(["esc10"], signal.SIGINT), (["esc50", "esc10"], signal.SIGINT), (["esc50", "esc10"], signal.SIGTERM)],
+)
+def test_interrupted_run_ends_its_kernels(tmp_path, datasets, how):
     notebook = new_notebook(
         cells=[
-            new_code_cell("root = ''", metadata={"tags": ["parameters"]}),
-            new_code_cell("import os, pathlib\npathlib.Path(root).write_text(str(os.getpid()))"),
+            new_code_cell("root = ''\ndataset = ''", metadata={"tags": ["parameters"]}),
+            new_code_cell("import os, pathlib\npathlib.Path(root + dataset).write_text(str(os.getpid()))"),
             new_code_cell("import time\ntime.sleep(60)"),
         ],
         metadata={
@@ -317,11 +321,12 @@ def test_interrupted_run_ends_its_kernel(tmp_path):
     nbformat.write(notebook, tmp_path / "notebooks" / "01_sleeps.ipynb")
     code = (
         "import sys; from pathlib import Path; from dha_utils import cli; from dha_utils.book import runner;"
-        f"runner.repository = lambda: Path({str(tmp_path)!r}); cli.app()"
+        f"runner.repository = lambda: Path({str(tmp_path)!r}); runner.in_book = lambda: {datasets};"
+        "runner.clips_at_hand = lambda *_, **__: None; cli.app()"
     )
-    note = tmp_path / "pid"
+    notes = [tmp_path / f"pid{name}" for name in datasets]
     process = subprocess.Popen(
-        [sys.executable, "-c", code, "run", "-p", "root", str(note)],
+        [sys.executable, "-c", code, "run", "-p", "root", str(tmp_path / "pid")],
         cwd=REPOSITORY,
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
@@ -330,13 +335,18 @@ def test_interrupted_run_ends_its_kernel(tmp_path):
         preexec_fn=lambda: signal.signal(signal.SIGINT, signal.default_int_handler),
     )
     deadline = time.monotonic() + 30
-    while not (note.exists() and note.read_text()) and time.monotonic() < deadline:
+    while not all(note.exists() and note.read_text() for note in notes) and time.monotonic() < deadline:
         time.sleep(0.05)
-    process.send_signal(signal.SIGINT)
+    process.send_signal(how)
     out, err = process.communicate(timeout=30)
-    assert (process.returncode, out, err) == (130, "01_sleeps  ... ", "\ndha: interrupted\n")
-    with pytest.raises(ProcessLookupError):
-        os.kill(int(note.read_text()), 0)
+    assert (process.returncode, out, err) == (
+        130,
+        "01_sleeps  ... " * (len(notes) == 1),
+        "\ndha: interrupted\n",
+    )
+    for note in notes:
+        with pytest.raises(ProcessLookupError):
+            os.kill(int(note.read_text()), 0)
     assert not [*(tmp_path / "book").rglob("*.ipynb")]
 
 
