@@ -39,7 +39,7 @@ def dimensions(table: pd.DataFrame) -> Figure:
 
 
 def unexplained(table: pd.DataFrame) -> Figure:
-    """Draw what `dha_utils.findings.dimension.unexplained_table` says of random maps, ANOVA's and components, tap by tap."""
+    """Draw what `dha_utils.findings.explained.unexplained_table` says of random maps, ANOVA's and components, tap by tap."""
     figure = Figure(figsize=(10, 4.8), layout="constrained")
     axis = figure.subplots()
     x = np.arange(len(table))
@@ -56,7 +56,7 @@ def unexplained(table: pd.DataFrame) -> Figure:
 
 
 def similarity(matrix: pd.DataFrame) -> Figure:
-    """Draw how alike pairs of taps see the same clips (`dha_utils.findings.dimension.cka_matrix`); blank where no number is."""
+    """Draw how alike pairs of taps see the same clips (`dha_utils.findings.alignment.cka_matrix`); blank where no number is."""
     size = max(4.0, 0.62 * len(matrix))
     figure = Figure(figsize=(size + 1.2, size), layout="constrained")
     axis = figure.subplots()

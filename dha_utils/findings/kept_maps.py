@@ -1,6 +1,7 @@
 """Which maps selections keep, and how far they agree: over training folds, over halves of the clips, between criteria."""
 
-from collections.abc import Sequence
+from collections import Counter
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 
 import numpy as np
@@ -12,6 +13,9 @@ from dha_utils.criteria import CRITERIA
 from dha_utils.criteria.selection import Selection, mean_jaccard, select
 from dha_utils.evaluation.stability import nogueira
 from dha_utils.findings.differences import unit_length
+from dha_utils.networks.base import Network
+from dha_utils.networks.registry import outline
+from dha_utils.pruning.cost import kept_filters
 from dha_utils.responses.table import Responses
 from dha_utils.studies.scores import FoldScores
 from dha_utils.studies.sweeps import Cell, selector
@@ -141,3 +145,47 @@ def peak_class_mean(responses: Responses, tap: str, channels: np.ndarray) -> flo
     means = np.stack([x[responses.y == label].mean(axis=0) for label in range(len(responses.classes))])
     peaks = np.abs(means - x.mean(axis=0)).max(axis=0) / x.std(axis=0)
     return float(np.median(peaks)) if len(peaks) else 0.0
+
+
+def filter_table(
+    selections: Mapping[str, Sequence[Mapping[int, Selection]]], network: Network | None = None
+) -> pd.DataFrame:
+    """Return how many distinct filters are behind the kept maps, layer by layer and in all.
+
+    Parameters
+    ----------
+    selections : dict
+        As in `dha_utils.findings.explained.unexplained_table`.
+    network : Network, optional
+        By default SoundNet-8.
+
+    Returns
+    -------
+    DataFrame
+        Columns layer (the last row is "all"), taps, maps, filters, and a column per name: the share of the filters that is kept
+        at one tap at least, mean over folds and draws.
+    """
+    first = next(iter(next(iter(selections.values()))[0].values()))
+    network = network or outline()
+    taps = Counter(network.layer_of(tap) for tap in first.masks)
+    filters = {
+        layer: len(mask) for layer, mask in kept_filters(first.masks, network).items() if layer in taps
+    }
+    table = pd.DataFrame(
+        {
+            "layer": list(filters),
+            "taps": [taps[layer] for layer in filters],
+            "maps": [taps[layer] * count for layer, count in filters.items()],
+            "filters": list(filters.values()),
+        }
+    )
+    table.loc[len(table)] = ["all", *table[["taps", "maps", "filters"]].sum()]
+    for name, draws in selections.items():
+        counts = [
+            [kept[layer].sum() for layer in filters]
+            for draw in draws
+            for kept in (kept_filters(selection.masks, network) for selection in draw.values())
+        ]
+        covered = np.mean(counts, axis=0)
+        table[name] = np.append(covered, covered.sum()) / table["filters"].to_numpy()
+    return table

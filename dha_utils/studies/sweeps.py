@@ -113,6 +113,12 @@ def selector(
     return select
 
 
+def fold_selections(responses: Responses, cell: Cell) -> dict[int, Selection]:
+    """Return the selection of every fold that is tested, decided on the others."""
+    select = selector(cell, responses)
+    return {fold: select(responses.take(responses.folds != fold)) for fold in responses.test_folds}
+
+
 def sweep(
     responses: Responses,
     cells: Iterable[Cell],

@@ -1,6 +1,8 @@
 import numpy as np
 import pytest
 
+from dha_utils.studies.sweeps import Cell, fold_selections
+
 
 @pytest.fixture
 def responses(make_responses):
@@ -18,3 +20,10 @@ def dominated(make_responses):
     responses["relu7"][:, 28] = np.arange(len(responses)) == wild
     responses["relu7"][:, 29] = 0.1
     return responses
+
+
+@pytest.fixture
+def selections(make_responses):
+    responses = make_responses({"bn6": 40, "relu6": 40, "relu7": 60})
+    draws = [fold_selections(responses, Cell("random", 0.2, seed)) for seed in range(3)]
+    return responses, {"anova": [fold_selections(responses, Cell("anova", 0.2))], "random": draws}

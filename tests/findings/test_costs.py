@@ -2,10 +2,9 @@ import numpy as np
 import pytest
 
 from dha_utils.findings.costs import reader_costs, savings, savings_by_name, unread_filters, unread_summary
-from dha_utils.findings.dimension import fold_selections
 from dha_utils.networks.soundnet import TAP_MAPS
 from dha_utils.pruning.cost import needed_filters, pooling_additions, savings_table
-from dha_utils.studies.sweeps import Cell
+from dha_utils.studies.sweeps import Cell, fold_selections
 
 N_SAMPLES = 5 * 22_050
 

@@ -3,6 +3,8 @@ import pytest
 
 from dha_utils.criteria.selection import select
 from dha_utils.findings import kept_maps
+from dha_utils.networks.registry import outline
+from dha_utils.pruning.cost import kept_filters
 from dha_utils.responses.table import Responses
 
 
@@ -58,3 +60,19 @@ def test_no_halves_of_a_class_with_one_recording(make_responses):
     stability = kept_maps.stability_table(Responses(responses.arrays, table), 0.25).set_index("criterion")
     assert np.isnan(stability.loc["anova", "disjoint"])
     assert np.isfinite(stability.loc["anova", "estimate"])
+
+
+def test_filters_are_counted_once_per_layer(selections):
+    _, chosen = selections
+    network = outline().narrow({"conv6": np.arange(40), "conv7": np.arange(60)})
+    table = kept_maps.filter_table(chosen, network).set_index("layer")
+    assert table.loc["all", ["taps", "maps", "filters"]].tolist() == [3, 140, 100]
+    covered = np.mean(
+        [kept_filters(s.masks, network)["conv6"].sum() for draw in chosen["random"] for s in draw.values()]
+    )
+    assert table.loc["conv6", "random"] == pytest.approx(covered / 40)
+    counts = [
+        sum(mask.sum() for mask in kept_filters(s.masks, network).values())
+        for s in chosen["anova"][0].values()
+    ]
+    assert table.loc["all", "anova"] == pytest.approx(np.mean(counts) / 100)

@@ -12,7 +12,6 @@ from dha_utils.audio.views import HOP, N_FFT
 from dha_utils.core.errors import DataError
 from dha_utils.criteria import CRITERIA
 from dha_utils.datasets import load_clips
-from dha_utils.findings.dimension import fold_selections
 from dha_utils.responses.extraction import extract_responses
 from dha_utils.responses.table import Responses
 from dha_utils.studies import silence as module
@@ -30,7 +29,7 @@ from dha_utils.studies.silence import (
     tap_table,
     trim_silence,
 )
-from dha_utils.studies.sweeps import Cell
+from dha_utils.studies.sweeps import Cell, fold_selections
 
 RATE = 22_050
 
