@@ -1,3 +1,5 @@
+import json
+import re
 import subprocess
 
 import pytest
@@ -160,3 +162,10 @@ def test_the_commit_of_the_protocol_is_the_one_that_added_it():
         pytest.skip("the history does not reach back to the protocol")
     assert said[-2].startswith(PROTOCOL["commit"])
     assert said[-1] == PROTOCOL["date"]
+
+
+def test_page_16_leads_to_all_evidence():
+    """By links that JupyterLab follows and the book rewrites: to notebooks, in Markdown."""
+    page = json.loads((repository() / "notebooks" / "16_outcomes.ipynb").read_text(encoding="utf-8"))
+    prose = "".join("".join(cell["source"]) for cell in page["cells"] if cell["cell_type"] == "markdown")
+    assert {claim.evidence for claim in CLAIMS.values()} == set(re.findall(r"\]\((\d\d_\w+)\.ipynb\)", prose))
