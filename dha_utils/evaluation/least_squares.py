@@ -68,9 +68,9 @@ class CalibratedLeastSquares(ClassifierMixin, BaseEstimator):
         step = -(-len(y) // CHOOSERS)
         chooser = np.argsort(y, kind="stable")[::step]  # each class in its share
         self.penalty_ = best_penalty(kernel[np.ix_(chooser, chooser)], targets[chooser])
-        # A kernel of degree d on few maps has few independent functions: the monomials.
+        # A kernel of degree d on few maps has few independent functions: the monomials. Of maps that are silent it is zero.
         rank = comb(X.shape[1] + self.degree - 1, self.degree)
-        solve = solve_low_rank if 2 * rank < len(y) else solve_full
+        solve = solve_low_rank if 2 * rank < len(y) and kernel.trace() else solve_full
         self.coefficients_, self.offset_, left_out = solve(kernel, targets, self.penalty_)
         self.sigmoids_ = fit_sigmoids(left_out, positive)
         return self
