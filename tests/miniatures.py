@@ -89,3 +89,19 @@ def made_up_cells(n_clips=60, draws=30):
                 | {"correct": {"all": np.packbits(correct).tobytes().hex()}, "clips": n_clips}
             )
     return cells
+
+
+def made_up_specifications(n_clips=60, draws=4):
+    """Return results as of `dha_utils.studies.specifications`: right for so many clips from the first on, and random maps."""
+    right = {"all": 57, "raw": 56, "unit": 40}
+    rng = np.random.default_rng(1)
+    results = []
+    for pooling in ("mean", "max"):
+        for classifier in ("converging", "logistic"):
+            drawn = draws if classifier == "logistic" else 0
+            for maps, seed in [*((maps, 0) for maps in right), *(("random", seed) for seed in range(drawn))]:
+                n_right = right.get(maps) or rng.integers(48, 54)
+                bits = np.packbits(np.arange(n_clips) < n_right).tobytes().hex()
+                cell = {"pooling": pooling, "classifier": classifier, "maps": maps, "seed": seed}
+                results.append(cell | {"clips": n_clips, "correct": {"all": bits, "released": bits}})
+    return results

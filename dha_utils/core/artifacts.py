@@ -4,7 +4,8 @@ An *artifact* is a result that is kept: responses, scores, cells of a sweep, tri
 dict in JSON types of all that its content depends on:
 
 =============  =====================================================================================================
-kind           responses, mfcc, sweep, trials, scores, slips, examples, speed, silence
+kind           responses, mfcc, sweep, trials, scores, slips, examples, speed, silence,
+               specifications
 versions       of the computations behind it, see `VERSIONS`; that of responses is the one they were made by
 sound          hash over what every clip sounds like, in order: see `dha_utils.datasets.sound`
 table          hash over clip, label, fold and recording of every clip
@@ -41,11 +42,12 @@ VERSIONS = {
     "examples": 1,
     "speed": 1,
     "silence": 1,
+    "specifications": 1,
 }
 """Version of each computation. Raise one by hand when what it computes is another number than before, by more than rounding:
 
 - ``responses``: decoding, the network or pooling; all that starts from sound is made anew then.
-- ``sweep``: the classifier, the cross-validation, a selection rule, or the scores of any criterion.
+- ``sweep``, ``specifications``: the classifier, the cross-validation, a selection rule, or the scores of any criterion.
 - ``trials``: the same of classifiers, and selection, removal, compensation or fine-tuning of filters.
 - ``scores``, ``slips``, ``examples``, ``speed``, ``silence``, ``mfcc``: that computation.
 

@@ -27,6 +27,7 @@ from dha_utils.figures.maps import (
     without_each_recording,
 )
 from dha_utils.figures.pruning import compensations, frontier, layer_costs, speeds
+from dha_utils.figures.sensitivity import specification_curve
 
 __all__ = [
     "against_random",
@@ -51,6 +52,7 @@ __all__ = [
     "silence_by_class",
     "silence_by_tap",
     "similarity",
+    "specification_curve",
     "spectrograms",
     "speeds",
     "tap_accuracies",

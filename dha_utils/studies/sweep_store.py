@@ -110,7 +110,7 @@ def evaluate(
             left, now = len(missing) - number, time.perf_counter()
             if number == 1:
                 first = now  # with it came what all share, such as loading the audio
-            known = number >= ANNOUNCE_CELLS or (number > 1 and now - first > ANNOUNCE_SECONDS)
+            known = number > ANNOUNCE_CELLS or (number > 1 and now - first > ANNOUNCE_SECONDS)
             if known and left and not announced:
                 wait = duration((now - first) / (number - 1) * left)
                 announce(f"{title}: about {wait} for the other {left}")

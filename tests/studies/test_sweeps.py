@@ -140,7 +140,7 @@ def test_sample_has_every_control_and_kind_of_criterion(esc10):
 
 
 def test_without_a_bar_it_says_how_much_there_is_to_do(make_responses, tmp_path, capsys, monkeypatch):
-    monkeypatch.setattr(sweep_store, "ANNOUNCE_CELLS", 3)
+    monkeypatch.setattr(sweep_store, "ANNOUNCE_CELLS", 2)
     # The first result comes late, as what loads the audio does; those after it take a minute each.
     clock = SimpleNamespace(perf_counter=iter([5000.0, 5060.0, 5120.0, 5180.0, 5240.0]).__next__)
     monkeypatch.setattr(sweep_store, "time", clock)

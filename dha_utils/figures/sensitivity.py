@@ -1,0 +1,82 @@
+"""Figures of the sensitivity analysis; the same conventions as `dha_utils.figures.maps`."""
+
+from collections.abc import Mapping
+
+import numpy as np
+import pandas as pd
+from matplotlib.figure import Figure
+
+from dha_utils.figures.maps import COLOURS
+
+LOOKS = {
+    "holds": (COLOURS[0], "o"),
+    "better": (COLOURS[0], "o"),
+    "equivalent": (COLOURS[4], "s"),
+    "undecided": ("0.5", "D"),
+    "does not hold": (COLOURS[3], "X"),
+    "worse": (COLOURS[3], "X"),
+}
+"""Outcome -> colour and mark: told apart without colours too."""
+
+
+def specification_curve(
+    table: pd.DataFrame,
+    choices: Mapping[str, Mapping],
+    primary: Mapping[str, object],
+    margin: float,
+    label: str,
+) -> Figure:
+    """Draw the estimates of all specifications, sorted, with intervals; below each, dots that say what was chosen.
+
+    Narrow, so that it can be read on a telephone.
+
+    Parameters
+    ----------
+    table : DataFrame
+        One claim of `dha_utils.findings.sensitivity.specification_table`, in the order of its estimates; fractions.
+    choices : dict of str to dict
+        Column of the table -> option -> what it is called; those with one option are left out.
+    primary : dict
+        Column -> option of the specification that is marked by a line.
+    margin : float
+        Drawn as a dashed line, below 0 if it is negative; fractions.
+    label : str
+        What the estimates are, in points.
+    """
+    x = np.arange(len(table))
+    options = [
+        (choice, option, name)
+        for choice, named in choices.items()
+        if table[choice].nunique() > 1
+        for option, name in named.items()
+        if (table[choice] == option).any()
+    ]
+    figure = Figure(figsize=(5.6, 3.2 + 0.24 * len(options)), layout="constrained")
+    above, below = figure.subplots(2, 1, sharex=True, height_ratios=[2.9, 0.24 * len(options)])
+    above.axhline(0, color="0.4", lw=1)
+    for level in {margin, -abs(margin)}:
+        above.axhline(100 * level, color="0.4", lw=1, ls="--")
+    for outcome, rows in table.reset_index(drop=True).groupby("outcome"):
+        colour, mark = LOOKS[outcome]
+        above.vlines(rows.index, 100 * rows["low"], 100 * rows["high"], color=colour, lw=1.2, alpha=0.6)
+        text = f"{outcome} ({len(rows)})"
+        above.plot(rows.index, 100 * rows["estimate"], mark, ms=4, color=colour, label=text)
+    is_primary = (table[list(primary)] == pd.Series(primary)).all(axis=1).to_numpy()
+    for axis in (above, below):
+        for place in np.flatnonzero(is_primary):
+            axis.axvline(place, color="0.2", lw=0.8, ls=":")
+    above.set_ylabel(label, fontsize=10)
+    above.tick_params(labelsize=10)
+    above.legend(loc="lower right", fontsize=9, frameon=True)
+    for place, (choice, option, _) in enumerate(options):
+        chosen = (table[choice] == option).to_numpy()
+        shade = "0.15" if list(choices).index(choice) % 2 == 0 else COLOURS[0]
+        below.plot(x[chosen], np.full(chosen.sum(), place), "|", ms=6, mew=1.4, color=shade)
+        if place and options[place - 1][0] != choice:
+            below.axhline(place - 0.5, color="0.6", lw=0.8)
+    below.set_yticks(range(len(options)), [name for *_, name in options], fontsize=9)
+    below.set_ylim(len(options) - 0.5, -0.5)
+    below.grid(False)
+    below.set_xticks([])
+    below.set_xlabel("specifications, sorted", fontsize=10)
+    return figure
