@@ -25,5 +25,8 @@ GAIN = 0.3085
 EQUIVALENT = 0.01
 """Within so much (a percentage point of accuracy) a selection is as good as random ones; set by the protocol."""
 
+PRIMARY = "converging"
+"""The classifier by which the protocol judges; others stand beside."""
+
 KEEP = 0.11
 """The fraction of maps kept when 89 % are ignored."""

@@ -22,7 +22,7 @@ from papermill.exceptions import PapermillExecutionError
 from dha_utils.book.fingerprint import fingerprint_inputs, list_files
 from dha_utils.book.kernels import StoppedError, at_once, execute
 from dha_utils.book.lines import Lines, WholeLines
-from dha_utils.book.parameters import GIVEN, check_value, in_book
+from dha_utils.book.parameters import check_value, given, in_book
 from dha_utils.core.errors import DhaError, ParameterError, choose
 from dha_utils.core.hashing import hash_files, hash_json
 from dha_utils.core.paths import STORE, repository
@@ -92,7 +92,7 @@ def run_notebooks(
     runs = [
         partial(
             _run_dataset,
-            {**GIVEN.get(dataset, {}), **parameters, "dataset": dataset},
+            {**parameters, "dataset": dataset},
             executed / name_of(dataset),
             **how,
         )
@@ -135,15 +135,19 @@ def _run_dataset(
             # What the first one was told holds for those that start from what it left.
             parameters = _parameters_of(executed / first.name, parameters) | parameters
         inputs = fingerprint_inputs(parameters)
-        given = {
-            source: {name: value for name, value in parameters.items() if name in names}
+        told = {
+            source: {
+                name: value
+                for name, value in {**given(parameters["dataset"], source.stem[:2]), **parameters}.items()
+                if name in names
+            }
             for source, names in takes.items()
         }
 
         def fingerprint(source: Path, earlier: list[dict]) -> str:
             # Who does the work never changes a result, so it is no reason to run again.
             decisive = {
-                name: value for name, value in given[source].items() if name not in ("workers", "scheduler")
+                name: value for name, value in told[source].items() if name not in ("workers", "scheduler")
             }
             return hash_json([inputs, source.read_text("utf-8"), decisive, str(results), *earlier])
 
@@ -163,7 +167,7 @@ def _run_dataset(
                     lines.end("unchanged")
                 else:
                     start = time.perf_counter()
-                    _run(source, output, given[source], current, results, lines)
+                    _run(source, output, told[source], current, results, lines)
                     lines.end(f"{time.perf_counter() - start:.1f} s")
             earlier = [*earlier[:1], _record(output)]
     return [executed / source.name for source in chosen]

@@ -8,6 +8,7 @@ import atexit
 import json
 from collections.abc import Iterable, Mapping, MutableMapping
 from contextlib import ExitStack
+from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
 
@@ -25,17 +26,17 @@ from dha_utils.criteria.selection import find_criterion
 from dha_utils.evaluation.crossvalidation import (
     CrossValidation,
     Selector,
-    cross_validate,
-    cross_validate_many,
+    best_taps,
 )
 from dha_utils.figures.maps import set_style
 from dha_utils.findings.accuracy import results_table
-from dha_utils.findings.random_maps import random_table
+from dha_utils.findings.random_maps import random_table, random_tables
 from dha_utils.networks.registry import outline
 from dha_utils.pruning.compressor import Trial
 from dha_utils.responses.table import Responses
 from dha_utils.studies.inputs import Inputs, load_inputs, start_from
 from dha_utils.studies.results import Results
+from dha_utils.studies.runs import kept_runs
 from dha_utils.studies.scores import FoldScores, load_fold_scores
 from dha_utils.studies.sweeps import Cell, cells, sweep
 from dha_utils.studies.trials import CompressionStudy, has_audio, load_study, run_trials
@@ -168,14 +169,20 @@ class Study:
 
     def cross_validate(self, select: Selector | None = None, *, rate: int | None = None) -> CrossValidation:
         """Return a run of the ensemble, at another rate (Hz) if that is given."""
-        if select is None and rate == self.rate:
-            return self.whole
-        responses = self.inputs.responses[rate or self.rate]
-        return cross_validate(responses, select, classifier=self.classifier)
+        return self._runs({"": select}, self.inputs.responses[rate or self.rate])[""]
 
     def cross_validate_many(self, selectors: Mapping[str, Selector | None]) -> dict[str, CrossValidation]:
         """Return a run of the ensemble for every way to select maps."""
-        return cross_validate_many(self.responses, selectors, classifier=self.classifier)
+        return self._runs(selectors, self.responses)
+
+    def best_taps(self) -> dict[int, str]:
+        """Return for every test fold the tap that is most accurate on the others."""
+        return best_taps(self.responses, run=lambda part: self._runs({"": None}, part)[""])
+
+    def _runs(
+        self, selectors: Mapping[str, Selector | None], responses: Responses
+    ) -> dict[str, CrossValidation]:
+        return kept_runs(responses, selectors, self.classifier, self.results.folder)
 
     def cells(self, criteria: str | Iterable[str], keep: float | Iterable[float], **options) -> list[Cell]:
         """Return cells with the classifier of the notebook; arguments as in `dha_utils.cells`."""
@@ -193,6 +200,24 @@ class Study:
             store=self.results.folder,
         )
 
+    def sweep_each(
+        self,
+        classifiers: Iterable[str],
+        criteria: str | Iterable[str],
+        keep: float | Iterable[float],
+        **options,
+    ) -> dict[str, list[dict]]:
+        """Return the records of the same cells for each classifier; other arguments as in `dha_utils.cells`."""
+        cells = {c: self.cells(criteria, keep, **{**options, "classifier": c}) for c in classifiers}
+        records = iter(self.sweep(cell for own in cells.values() for cell in own))
+        return {name: [next(records) for _ in own] for name, own in cells.items()}
+
+    def each_against_random(
+        self, selected: Mapping[str, list[dict]], drawn: Mapping[str, list[dict]]
+    ) -> pd.DataFrame:
+        """Return `against_random` for the records of each classifier, as `sweep_each` gives them, in a table."""
+        return random_tables(selected, drawn, self.recordings)
+
     def table(self, records: list[dict]) -> pd.DataFrame:
         """Return records of sweeps or of trials beside the ensemble with all maps, one row each."""
         return results_table(records, self.whole)
@@ -209,7 +234,7 @@ class Study:
     def trials(self, trials: Iterable[Trial]) -> list[dict]:
         """Evaluate smaller networks, those that are not kept; one record each."""
         return run_trials(
-            trials,
+            [replace(trial, classifier=self.classifier) for trial in trials],
             self.responses,
             lambda: self.compression,
             full=self.anew and has_audio(self.root),

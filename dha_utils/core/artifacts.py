@@ -4,7 +4,7 @@ An *artifact* is a result that is kept: responses, scores, cells of a sweep, tri
 dict in JSON types of all that its content depends on:
 
 =============  =====================================================================================================
-kind           responses, mfcc, sweep, trials, scores, slips, examples, speed, silence,
+kind           responses, mfcc, run, sweep, trials, scores, slips, examples, speed, silence,
                specifications
 versions       of the computations behind it, see `VERSIONS`; that of responses is the one they were made by
 sound          hash over what every clip sounds like, in order: see `dha_utils.datasets.sound`
@@ -35,6 +35,7 @@ A = TypeVar("A")
 VERSIONS = {
     "responses": 1,
     "mfcc": 1,
+    "run": 1,
     "sweep": 1,
     "trials": 1,
     "scores": 1,
@@ -47,7 +48,7 @@ VERSIONS = {
 """Version of each computation. Raise one by hand when what it computes is another number than before, by more than rounding:
 
 - ``responses``: decoding, the network or pooling; all that starts from sound is made anew then.
-- ``sweep``, ``specifications``: the classifier, the cross-validation, a selection rule, or the scores of any criterion.
+- ``run``, ``sweep``, ``specifications``: the classifier, the cross-validation, a selection rule, or the scores of any criterion.
 - ``trials``: the same of classifiers, and selection, removal, compensation or fine-tuning of filters.
 - ``scores``, ``slips``, ``examples``, ``speed``, ``silence``, ``mfcc``: that computation.
 
@@ -62,6 +63,7 @@ USUAL = {
     "input_scale": 256.0,
     "padding": "input",
     "pooling": "mean",
+    "classifier": "converging",
 }
 """Parameters that are left out of a key where they have this value: what was made before there was a choice keeps its key."""
 

@@ -6,7 +6,8 @@ are always trained on and never tested; no prediction is made of them.
 """
 
 from collections.abc import Callable, Hashable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from functools import partial
 
 import numpy as np
 from sklearn.pipeline import make_pipeline
@@ -67,8 +68,8 @@ class CrossValidation:
     ----------
     taps : tuple of str
         The layers of the ensemble.
-    probabilities : ndarray, shape (taps, clips, classes), float64
-        Each layer's class probabilities, out of fold.
+    probabilities : ndarray, shape (taps, clips, classes), float64, or None
+        Each layer's class probabilities, out of fold; None where only what `said` holds was kept.
     y, folds : ndarray, shape (clips,), int64
         True class and fold.
     recordings : ndarray, shape (clips,), str
@@ -76,16 +77,19 @@ class CrossValidation:
     selections : dict of int to Selection
         Keep masks of each test fold, decided on the others; empty where all maps were used.
     converged : dict of int to list of bool
-        Per test fold and tap, whether the SVM ended by itself, see `dha_utils.LayerEnsemble`.
+        Per test fold and tap, whether the solver ended by itself, see `dha_utils.LayerEnsemble`.
+    said : dict of tuple of str to ndarray, shape (clips,), int64
+        Taps whose scores are summed -> class; where `probabilities` are not there.
     """
 
     taps: tuple[str, ...]
-    probabilities: np.ndarray
+    probabilities: np.ndarray | None
     y: np.ndarray
     folds: np.ndarray
     recordings: np.ndarray
     selections: Mapping[int, Selection]
     converged: Mapping[int, list[bool]]
+    said: Mapping[tuple[str, ...], np.ndarray] = field(default_factory=dict)
 
     @property
     def fusion(self) -> str:
@@ -98,11 +102,18 @@ class CrossValidation:
         Raises
         ------
         ParameterError
-            If there are none.
+            If there are none, or nothing is known of their sum.
         """
         if taps is not None and not len(taps):
             raise ParameterError("taps is empty, a fusion sums the scores of at least one")
-        rows = [self.taps.index(tap) for tap in taps or self.taps]
+        summed = tuple(taps or self.taps)
+        if summed in self.said:
+            return self.said[summed]
+        if self.probabilities is None:
+            raise ParameterError(
+                f"the sum of {', '.join(summed)} was not kept with this run: evaluate it anew with dha.cross_validate"
+            )
+        rows = [self.taps.index(tap) for tap in summed]
         return self.probabilities[rows].sum(axis=0).argmax(axis=1)
 
     def correct(self, taps: Sequence[str] | None = None) -> np.ndarray:
@@ -212,7 +223,12 @@ def cross_validate_many(
     }
 
 
-def best_taps(responses: Responses, *, classifier: str = "converging") -> dict[int, str]:
+def best_taps(
+    responses: Responses,
+    *,
+    classifier: str = "converging",
+    run: Callable[[Responses], CrossValidation] | None = None,
+) -> dict[int, str]:
     """Return for every test fold the tap that is most accurate in a cross-validation of the other folds.
 
     So that the tap is not chosen by the clips that it is then judged by (nested cross-validation; Varma and Simon, BMC
@@ -223,20 +239,19 @@ def best_taps(responses: Responses, *, classifier: str = "converging") -> dict[i
     responses : Responses
     classifier : str
         As in `cross_validate`.
+    run : callable, optional
+        What evaluates the other folds, where that is not `cross_validate`.
 
     Returns
     -------
     dict of int to str
         Empty where the folds are too few, or too small, to leave out two.
     """
-    chosen = {}
-    for fold in responses.test_folds:
-        try:
-            run = cross_validate(responses.take(responses.folds != fold), classifier=classifier)
-        except DataError:
-            return {}
-        chosen[fold] = run.best_tap
-    return chosen
+    run = run or partial(cross_validate, classifier=classifier)
+    try:
+        return {fold: run(responses.take(responses.folds != fold)).best_tap for fold in responses.test_folds}
+    except DataError:
+        return {}
 
 
 def cross_validate_networks(

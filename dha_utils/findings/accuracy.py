@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable, Mapping
 
+import numpy as np
 import pandas as pd
 
 from dha_utils.evaluation.crossvalidation import CrossValidation, fusions
@@ -96,15 +97,38 @@ def comparison_table(full: CrossValidation, runs: Mapping[str, CrossValidation])
     return pd.DataFrame(rows)
 
 
-def cost(full: CrossValidation, run: CrossValidation) -> dict:
-    """Return what ignoring maps changes: the change of accuracy with its clustered 95 % interval, and relative to `full`'s."""
-    change = paired_difference(full.correct(), run.correct(), full.recordings)
-    relative = {f"relative_{end}": value / full.accuracy() for end, value in change._asdict().items()}
-    return (
-        {"ignored": run.ignored, "full": full.accuracy(), "accuracy": run.accuracy()}
-        | change._asdict()
-        | relative
-    )
+def cost_table(
+    results: Mapping[str, Iterable[Mapping]], recordings: np.ndarray, fusion: str = "all"
+) -> pd.DataFrame:
+    """Return what ignoring maps costs, one row per classifier.
+
+    Parameters
+    ----------
+    results : dict of str to iterable of dict
+        Classifier -> two cells of a sweep, with all maps (kept: 1) and with fewer.
+    recordings : ndarray, shape (clips,)
+    fusion : str
+
+    Returns
+    -------
+    DataFrame
+        Columns classifier, ignored (fraction of the maps), full, accuracy, the change (estimate, low, high: clustered 95 %
+        interval), and the same relative to the accuracy with all maps.
+    """
+    rows = []
+    for name, cells in results.items():
+        whole, few = sorted(cells, key=lambda cell: -cell["keep"])
+        change = paired_difference(unpack_correct(whole, fusion), unpack_correct(few, fusion), recordings)
+        full = whole["accuracy"][fusion]
+        row = {
+            "classifier": name,
+            "ignored": few["ignored"],
+            "full": full,
+            "accuracy": few["accuracy"][fusion],
+        }
+        relative = {f"relative_{end}": value / full for end, value in change._asdict().items()}
+        rows.append(row | change._asdict() | relative)
+    return pd.DataFrame(rows)
 
 
 def gain_table(run: CrossValidation, chosen: Mapping[int, str]) -> pd.DataFrame:

@@ -34,7 +34,9 @@ def unread_summary(unread: pd.DataFrame) -> dict[str, float]:
     return {"mean": float(top.mean()), "low": int(top.min()), "high": int(top.max()), "below": below}
 
 
-def reader_costs(responses: Responses, selections: Mapping[int, Selection], n_samples: int) -> pd.DataFrame:
+def reader_costs(
+    responses: Responses, selections: Mapping[int, Selection], n_samples: int, classifier: str = "converging"
+) -> pd.DataFrame:
     """Return what averages over time and classifiers take for a clip, with all maps and with those that are kept.
 
     Parameters
@@ -44,6 +46,8 @@ def reader_costs(responses: Responses, selections: Mapping[int, Selection], n_sa
         Test fold -> what is kept there, decided on the others; the ensemble is fitted on those as well.
     n_samples : int
         Length of the clip.
+    classifier : str
+        One of `dha_utils.CLASSIFIERS`.
 
     Returns
     -------
@@ -55,7 +59,7 @@ def reader_costs(responses: Responses, selections: Mapping[int, Selection], n_sa
         training = responses.take(responses.folds != fold)
         every = {tap: np.ones_like(mask) for tap, mask in selection.masks.items()}
         for name, masks in {"all": every, "kept": selection.masks}.items():
-            ensemble = LayerEnsemble(tap_layers(training), np.concatenate(list(masks.values())))
+            ensemble = LayerEnsemble(tap_layers(training), np.concatenate(list(masks.values())), classifier)
             ensemble.fit(training.matrix(), training.y)
             averages = pooling_additions({tap: int(mask.sum()) for tap, mask in masks.items()}, n_samples)
             classifiers = int(count_classifier_macs(ensemble)["macs"].sum())

@@ -9,6 +9,7 @@ from dha_utils.criteria.multiplicity import adjust
 from dha_utils.evaluation.inference import RANK_LEVEL, paired_random, rank_among_random, simultaneous_random
 from dha_utils.evaluation.packing import unpack_correct
 from dha_utils.findings.outcomes import random_outcome
+from dha_utils.paper import PRIMARY
 
 
 def describe_draws(results: Sequence[Mapping], fusion: str = "all") -> dict:
@@ -50,6 +51,37 @@ def split_random(results: Iterable[Mapping]) -> tuple[list[Mapping], list[Mappin
     results = list(results)
     named = [result for result in results if result["criterion"] != "random"]
     return named, [result for result in results if result["criterion"] == "random"]
+
+
+def random_tables(
+    selected: Mapping[str, Sequence[Mapping]], drawn: Mapping[str, Sequence[Mapping]], recordings: np.ndarray
+) -> pd.DataFrame:
+    """Return `random_table` for each classifier, one below the other, with a first column classifier.
+
+    Parameters
+    ----------
+    selected, drawn : dict of str to sequence of dict
+        Classifier -> cells of ANOVA, and of random maps at the same fractions; other cells of ANOVA are left out.
+    recordings : ndarray, shape (clips,)
+    """
+    tables = []
+    for name, cells in selected.items():
+        fractions = {draw["keep"] for draw in drawn[name]}
+        at = [cell for cell in cells if cell["keep"] in fractions]
+        table = random_table([*at, *drawn[name]], recordings)
+        table.insert(0, "classifier", name)
+        tables.append(table)
+    return pd.concat(tables, ignore_index=True) if tables else pd.DataFrame(columns=["keep"])
+
+
+def primary_rows(table: pd.DataFrame) -> pd.DataFrame:
+    """Return the rows of the protocol's classifier, or where it is not there, of the first one.
+
+    >>> primary_rows(pd.DataFrame({"classifier": ["least_squares", "converging"], "random": [0.9, 0.8]}))["random"].tolist()
+    [0.8]
+    """
+    names = table["classifier"].tolist()
+    return table[table["classifier"] == (PRIMARY if PRIMARY in names else names[0])]
 
 
 def random_table(

@@ -89,9 +89,12 @@ def trim_silence(waveform: np.ndarray) -> np.ndarray:
     return np.resize(waveform[heard], len(waveform))
 
 
-def trimmed_cells() -> list[Cell]:
+def trimmed_cells(classifier: str = "converging") -> list[Cell]:
     """Return the selections that are evaluated without silence: all maps, ANOVA's, random ones."""
-    return [Cell("anova", 1.0), Cell("anova", KEEP), *cells("random", KEEP, seeds=DRAWS)]
+    how = {"classifier": classifier}
+    return (
+        cells("anova", 1.0, **how) + cells("anova", KEEP, **how) + cells("random", KEEP, seeds=DRAWS, **how)
+    )
 
 
 def extract_trimmed(
@@ -134,15 +137,15 @@ def extract_trimmed(
     return found["silence"][:, 0].astype(float), Responses(arrays, found.table, found.provenance)
 
 
-def keep_silence(responses: Responses, clips: Clips, folder: Path) -> Silence:
+def keep_silence(responses: Responses, clips: Clips, folder: Path, classifier: str = "converging") -> Silence:
     """Compute what is known of the silence in responses (`clips` are theirs, with audio), and keep it in a folder."""
     parameters = responses.provenance["parameters"]
     how = {"channel": parameters.get("channel", "mean"), "padding": parameters.get("padding", "input")}
     rate, duration = parameters["rate"], parameters["duration"]
     shares, trimmed = extract_trimmed(clips, rate=rate, duration=duration, **how)
-    cells = sweep(trimmed, trimmed_cells())
+    cells = sweep(trimmed, trimmed_cells(classifier))
     content = {
-        "key": _key(responses),
+        "key": _key(responses, classifier),
         "shares": dict(zip(clips.table["clip"], np.round(shares, 6).tolist(), strict=True)),
         "trimmed": cells,
     }
@@ -151,11 +154,16 @@ def keep_silence(responses: Responses, clips: Clips, folder: Path) -> Silence:
 
 
 def load_silence(
-    responses: Responses, folder: Path, *, dataset: str | None = None, root: str | Path | None = None
+    responses: Responses,
+    folder: Path,
+    *,
+    classifier: str = "converging",
+    dataset: str | None = None,
+    root: str | Path | None = None,
 ) -> tuple[Silence, str]:
     """Return the silence that goes with responses, and where it is from: bundled, in `folder`, or computed, in minutes.
 
-    Arguments and errors as in `dha_utils.load_fold_scores`.
+    `classifier` is of the ensembles without silence; other arguments and errors as in `dha_utils.load_fold_scores`.
     """
     name, rate = responses.provenance["dataset"], responses.provenance["parameters"]["rate"]
 
@@ -164,15 +172,23 @@ def load_silence(
         return _read(content), content["key"]
 
     return obtain(
-        _key(responses),
+        _key(responses, classifier),
         places(name, folder, f"silence_{rate}.json"),
         load,
-        lambda: keep_silence(responses, clips_of(responses, dataset or name, root), folder),
+        lambda: keep_silence(responses, clips_of(responses, dataset or name, root), folder, classifier),
     )
 
 
-def _key(responses: Responses) -> dict:
-    return key_of("silence", responses, floor=FLOOR, keep=KEEP, draws=DRAWS, sweep=VERSIONS["sweep"])
+def _key(responses: Responses, classifier: str) -> dict:
+    return key_of(
+        "silence",
+        responses,
+        classifier=classifier,
+        floor=FLOOR,
+        keep=KEEP,
+        draws=DRAWS,
+        sweep=VERSIONS["sweep"],
+    )
 
 
 def _read(content: dict) -> Silence:

@@ -6,10 +6,11 @@ import pytest
 from dha_utils.criteria.selection import select
 from dha_utils.evaluation.crossvalidation import cross_validate_many
 from dha_utils.evaluation.inference import paired_difference
+from dha_utils.evaluation.packing import pack_run
 from dha_utils.findings.accuracy import (
     accuracy_table,
     comparison_table,
-    cost,
+    cost_table,
     describe_predictions,
     describe_run,
     gain_table,
@@ -40,9 +41,12 @@ def test_comparison_table(runs):
 def test_cost_and_gain(runs):
     full, few = runs["all"], runs["few"]
     change = paired_difference(full.correct(), few.correct(), full.recordings)
-    numbers = cost(full, few)
+    cells = [{"keep": 0.5} | pack_run(few), {"keep": 1.0} | pack_run(full)]
+    (numbers,) = cost_table({"converging": cells}, full.recordings).to_dict("records")
     assert (numbers["estimate"], numbers["low"]) == (change.estimate, change.low)
     assert numbers["relative_low"] == change.low / full.accuracy()
+    assert numbers["classifier"] == "converging"
+    assert numbers["accuracy"] == few.accuracy()
     chosen = dict.fromkeys(np.unique(full.folds), "relu7")
     gains = gain_table(full, chosen)
     assert gains["tap"].tolist() == [f"best of the table ({full.best_tap})", "chosen on the other folds"]
