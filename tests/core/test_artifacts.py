@@ -209,7 +209,7 @@ def test_the_first_notebook_is_run_before_others_where_data_changed(table, tmp_p
     ran = []
     monkeypatch.setattr(runner.papermill, "inspect_notebook", lambda path: {"dataset": {}, "results": {}})
 
-    def run(source, output, given, fingerprint, results):
+    def run(source, output, given, fingerprint, results, lines):
         ran.append(source.stem[:2])
         content = {"dha": {"fingerprint": fingerprint, "files": {}}, "papermill": {"parameters": given}}
         output.write_text(json.dumps({"metadata": content}))
