@@ -5,7 +5,6 @@ from typing import NamedTuple
 import numpy as np
 from scipy import stats
 
-from dha_utils.core.errors import DataError
 from dha_utils.criteria.base import MapScores, criterion
 from dha_utils.criteria.classwise import degrees_of_freedom, eta_squared
 from dha_utils.criteria.groups import is_constant, split_by_class, varies, where_defined
@@ -41,7 +40,7 @@ def permutation_f(x: np.ndarray, y: np.ndarray, groups: np.ndarray, rng: np.rand
     y : ndarray, shape (n,), int
         Class of every clip.
     groups : ndarray, shape (n,)
-        Recording of every clip; all its clips must be of one class.
+        Recording of every clip.
     rng : Generator
         Draws the permutations; all maps see the same ones.
 
@@ -54,7 +53,7 @@ def permutation_f(x: np.ndarray, y: np.ndarray, groups: np.ndarray, rng: np.rand
     Raises
     ------
     DataError
-        If a recording has clips of several classes, there are fewer than two classes or two clips per class.
+        If there are fewer than two classes or two clips per class.
     """
     f = stats.f_oneway(*split_by_class(x, y), axis=0).statistic
     p = permutation_pvalues(x, y, groups, rng, PERMUTATIONS)
@@ -68,7 +67,7 @@ def permutation_pvalues(
 
     The labels of the recordings are permuted freely, so a class may get more or fewer clips where recordings
     differ in length: what is tested is that a recording's class has to do with neither its responses nor its
-    length.
+    length. Where a recording has clips of several classes, as four of ESC-50 have, its part of each class counts as a recording.
 
     Parameters
     ----------
@@ -98,14 +97,9 @@ def permutation_test(
     Source: Westfall and Young, Resampling-Based Multiple Testing, 1993, single-step max-T, here with F.
     """
     x = np.asarray(x, dtype=np.float64)
-    _, first, recording = np.unique(groups, return_index=True, return_inverse=True)
     labels, y = np.unique(y, return_inverse=True)
-    mixed = np.flatnonzero(y != y[first][recording])
-    if mixed.size:
-        raise DataError(
-            f"recording {groups[mixed[0]]} has clips of several classes, so labels cannot be permuted by "
-            "recording: name its parts as recordings of their own, or choose another criterion"
-        )
+    parts = np.unique(groups, return_inverse=True)[1] * len(labels) + y
+    _, first, recording = np.unique(parts, return_index=True, return_inverse=True)
     # The total sum of squares of a map is the same for every permutation, so F grows with the share of it that
     # lies between classes, in every map in the same way. A constant map has no such share: nothing lies between.
     centred = x - x.mean(axis=0)
