@@ -18,7 +18,7 @@ from pathlib import Path
 
 import yaml
 
-from dha_utils.book.parameters import BOOK, in_book
+from dha_utils.book.parameters import BOOK, WITHOUT, in_book
 from dha_utils.core.errors import DhaError
 from dha_utils.core.hashing import hash_files, hash_json
 from dha_utils.core.paths import repository
@@ -116,7 +116,10 @@ def build(root: Path, executed: Path, names: Sequence[str], output: Path) -> Non
         for name in names:
             copy = shutil.copytree(executed / name, sources / "book" / "executed" / name, ignore=ignored)
             for notebook in copy.glob("*.ipynb"):
-                notebook.write_text(as_page(notebook.read_text("utf-8"), title_of(name)), "utf-8")
+                text = as_page(notebook.read_text("utf-8"), title_of(name))
+                for absent in WITHOUT.get(name, ()):
+                    text = text.replace(f"]({absent}.ipynb", f"](../{names[-1]}/{absent}.ipynb")
+                notebook.write_text(text, "utf-8")
         for page in (sources / "book").glob("*.md"):
             page.write_text(lead_to(page.read_text("utf-8"), names), "utf-8")
         contents = sources / "book" / "_toc.yml"
@@ -176,16 +179,20 @@ def as_page(notebook: str, title: str) -> str:
 
 
 def lead_to(page: str, names: Sequence[str]) -> str:
-    """Return a page whose links to pages of data sets that are not in `names` lead to those of the first of them.
+    """Return a page whose links to pages of data sets that are not in `names` lead to the first of them that has the page.
 
     >>> lead_to("{doc}`executed/esc50/03_ensemble` and {doc}`executed/esc10/03_ensemble`", ["mine", "esc10"])
     '{doc}`executed/mine/03_ensemble` and {doc}`executed/esc10/03_ensemble`'
     """
 
     def lead(match: re.Match) -> str:
-        return match[0] if match[1] in names else f"executed/{names[0]}/"
+        _, name, notebook = match.groups()
+        has_it = [
+            other for other in [name, *names] if other in names and notebook not in WITHOUT.get(other, ())
+        ]
+        return f"executed/{has_it[0]}/{notebook}"
 
-    return re.sub(r"executed/([\w-]+)/(?=\d\d_)", lead, page)
+    return re.sub(r"(executed)/([\w-]+)/(\d\d_\w+)", lead, page)
 
 
 def expand_contents(contents: dict, names: Sequence[str]) -> dict:
@@ -203,6 +210,7 @@ def expand_contents(contents: dict, names: Sequence[str]) -> dict:
             continue
         for name in names:
             caption = f"{part['caption'] if name == names[0] else 'The same'} on {title_of(name)}"
-            chapters = [{"file": file.replace("executed/", f"executed/{name}/")} for file in files]
+            own = [file for file in files if Path(file).name not in WITHOUT.get(name, ())]
+            chapters = [{"file": file.replace("executed/", f"executed/{name}/")} for file in own]
             parts.append({**part, "caption": caption, "chapters": chapters})
     return {**contents, "parts": parts}

@@ -22,7 +22,7 @@ from papermill.exceptions import PapermillExecutionError
 from dha_utils.book.fingerprint import fingerprint_inputs, list_files
 from dha_utils.book.kernels import StoppedError, at_once, execute
 from dha_utils.book.lines import Lines, WholeLines
-from dha_utils.book.parameters import check_value, given, in_book
+from dha_utils.book.parameters import WITHOUT, check_value, given, in_book
 from dha_utils.core.errors import DhaError, ParameterError, choose
 from dha_utils.core.hashing import hash_files, hash_json
 from dha_utils.core.paths import STORE, repository
@@ -127,7 +127,11 @@ def _run_dataset(
     force: bool,
 ) -> list[Path]:
     """Run the chosen notebooks on one data set; `takes` are the parameters of all there are, in order."""
-    sources = list(takes)
+    absent = WITHOUT.get(parameters["dataset"], ())
+    sources = [source for source in takes if source.stem not in absent]
+    chosen = [source for source in chosen if source in sources]
+    if absent:
+        lines.say(f"{parameters['dataset']} is without {' and '.join(absent)}")
     results = Path(parameters.get("results") or repository() / "results").resolve()
     with _alone(executed):
         first = sources[0]

@@ -6,7 +6,7 @@ Every member of `Study` is one call into the package; what takes time is made wh
 import ast
 import atexit
 import json
-from collections.abc import Iterable, Mapping, MutableMapping
+from collections.abc import Iterable, Mapping, MutableMapping, Sequence
 from contextlib import ExitStack
 from dataclasses import replace
 from functools import cached_property
@@ -18,7 +18,7 @@ from IPython import get_ipython
 from IPython.display import HTML, Markdown, display
 from matplotlib.figure import Figure
 
-from dha_utils.book.parameters import check_parameters
+from dha_utils.book.parameters import WITHOUT, check_parameters
 from dha_utils.book.prose import say
 from dha_utils.core.paths import repository
 from dha_utils.core.work import workers
@@ -225,6 +225,11 @@ class Study:
     def against_random(self, records: list[dict], fusion: str = "all", **options) -> pd.DataFrame:
         """Return what a criterion is worth against random maps (`dha_utils.findings.random_maps.random_table`)."""
         return random_table(records, self.recordings, fusion, **options)
+
+    @property
+    def without(self) -> Sequence[str]:
+        """The notebooks that are not run on the data set."""
+        return WITHOUT.get(self.dataset, ())
 
     @cached_property
     def compression(self) -> CompressionStudy:

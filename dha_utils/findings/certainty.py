@@ -112,10 +112,13 @@ def rounding_table(results: Iterable[Mapping], fusion: str = "all") -> pd.DataFr
         Columns classifier, keep, accuracy, lowest, highest (of the perturbed cells), stopped (SVMs that did not converge, mean of
         the perturbed cells).
     """
+    columns = ["classifier", "keep", "control", "accuracy", "stopped"]
     rows = pd.DataFrame(
-        {"classifier": r["classifier"], "keep": r["keep"], "control": r["control"]}
-        | {"accuracy": r["accuracy"][fusion], "stopped": r["not_converged"]}
-        for r in results
+        (
+            (r["classifier"], r["keep"], r["control"], r["accuracy"][fusion], r["not_converged"])
+            for r in results
+        ),
+        columns=columns,
     )
     groups = rows[rows["control"] == "perturbed"].groupby(["classifier", "keep"], sort=False)
     spread = groups.agg(lowest=("accuracy", "min"), highest=("accuracy", "max"), stopped=("stopped", "mean"))

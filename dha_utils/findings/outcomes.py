@@ -10,7 +10,7 @@ was worded, and gives the outcome of the claim. A claim, with its rule, is regis
 results file of the notebook that measures it.
 """
 
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from functools import cache
 from typing import NamedTuple
 
@@ -20,7 +20,7 @@ from dha_utils.evaluation.inference import Interval
 from dha_utils.paper import EQUIVALENT, GAIN, KEEP, MARGIN, SAVED
 
 HOLDS, DOES_NOT_HOLD, UNDECIDED = "holds", "does not hold", "undecided"
-NOT_TESTABLE = "not testable here"
+NOT_TESTABLE, NOT_MEASURED = "not testable here", "not measured"
 BETTER, WORSE, EQUIVALENT_TO_RANDOM = "better", "worse", "equivalent"
 
 
@@ -83,6 +83,13 @@ class Claim(NamedTuple):
     about: str
 
 
+NOTHING = Part(
+    NOT_MEASURED,
+    "nothing yet: the notebook has not been run on these data",
+    NOT_MEASURED,
+    Interval(None, None, None),
+)
+
 CLAIMS: dict[str, Claim] = {}
 """The claims of the protocol (``book/protocol.md``), in its order."""
 
@@ -101,7 +108,7 @@ def claim(name: str, source: str, text: str, evidence: str, about: str = "") -> 
     return register
 
 
-def outcome_rows(read: Callable[[str], Mapping], dataset: str) -> list[dict]:
+def outcome_rows(read: Callable[[str], Mapping], dataset: str, without: Collection[str] = ()) -> list[dict]:
     """Return the rows of the page of outcomes.
 
     Parameters
@@ -110,6 +117,8 @@ def outcome_rows(read: Callable[[str], Mapping], dataset: str) -> list[dict]:
         Name of a results file -> its content; asked for those that the rules of `CLAIMS` read.
     dataset : str
         Name of the data set.
+    without : collection of str
+        Notebooks that are not run on it; what they would be evidence of is not measured.
 
     Returns
     -------
@@ -130,7 +139,9 @@ def outcome_rows(read: Callable[[str], Mapping], dataset: str) -> list[dict]:
         | {"outcome": part.outcome if dataset.startswith(claim.about) else NOT_TESTABLE}
         | {"evidence": claim.evidence, "on": DATASETS[dataset].title if dataset in DATASETS else dataset}
         for name, claim in CLAIMS.items()
-        for part in claim.rule(read(claim.evidence.partition("_")[2]))
+        for part in (
+            [NOTHING] if claim.evidence in without else claim.rule(read(claim.evidence.partition("_")[2]))
+        )
     ]
 
 
@@ -146,7 +157,11 @@ def claim_rows(rows: Sequence[Mapping]) -> list[dict]:
     for row in rows:
         first.setdefault(row["claim"], row)
     return [
-        {**row, "outcome": row["outcome"] + ("" if row["outcome"] == NOT_TESTABLE else f" on {row['on']}")}
+        {
+            **row,
+            "outcome": row["outcome"]
+            + ("" if row["outcome"] in (NOT_TESTABLE, NOT_MEASURED) else f" on {row['on']}"),
+        }
         for row in first.values()
     ]
 

@@ -60,3 +60,7 @@ def test_rounding_table():
     ]
     (row,) = rounding_table(cells, "all").to_dict("records")
     assert (row["accuracy"], row["lowest"], row["highest"], row["stopped"]) == (0.9, 0.88, 0.91, 4)
+
+
+def test_no_cells_move_by_no_rounding():
+    assert rounding_table([]).empty

@@ -12,6 +12,7 @@ from dha_utils.findings.outcomes import (
     DOES_NOT_HOLD,
     EQUIVALENT_TO_RANDOM,
     HOLDS,
+    NOT_MEASURED,
     NOT_TESTABLE,
     UNDECIDED,
     WORSE,
@@ -169,3 +170,17 @@ def test_page_16_leads_to_all_evidence():
     page = json.loads((repository() / "notebooks" / "16_outcomes.ipynb").read_text(encoding="utf-8"))
     prose = "".join("".join(cell["source"]) for cell in page["cells"] if cell["cell_type"] == "markdown")
     assert {claim.evidence for claim in CLAIMS.values()} == set(re.findall(r"\]\((\d\d_\w+)\.ipynb\)", prose))
+
+
+def test_what_is_not_run_is_not_measured():
+    asked = []
+
+    def read(name):
+        asked.append(name)
+        raise AssertionError(name)
+
+    everything = [claim.evidence for claim in CLAIMS.values()]
+    rows = outcome_rows(read, "esc50", without=everything)
+    assert not asked
+    assert {row["outcome"] for row in rows} <= {NOT_MEASURED, NOT_TESTABLE}
+    assert {row["outcome"] for row in claim_rows(rows)} == {NOT_MEASURED, NOT_TESTABLE}
