@@ -91,6 +91,28 @@ def execute(source: Path, output: Path, given: dict, lines: Lines) -> nbformat.N
                 raise StoppedError("ended with the run beside it")
 
 
+def is_complete(notebook: nbformat.NotebookNode) -> bool:
+    """Return whether every cell of an executed notebook ran."""
+    # papermill takes sys.exit() for success and marks cells "completed" that never ran: see the counts.
+    state = notebook.metadata["papermill"]
+    cells = [(cell.execution_count, cell.metadata["papermill"]["status"]) for cell in _code_cells(notebook)]
+    ran = all(count and status == "completed" for count, status in cells)
+    return ran and state["end_time"] is not None and not state["exception"]
+
+
+def failure(unfinished: Path, fault: str) -> DhaError:
+    """Return the one line for a failed notebook; the cell is the last one that was started."""
+    cells = _code_cells(nbformat.read(unfinished, as_version=4))
+    number = sum(cell.metadata["papermill"]["start_time"] is not None for cell in cells)
+    line = next(iter(fault.strip().splitlines()), "")
+    return DhaError(f"{unfinished.name}, cell In [{number}]: {line}; the failed notebook is {unfinished}")
+
+
+def _code_cells(notebook: nbformat.NotebookNode) -> list[nbformat.NotebookNode]:
+    """Return the cells that a kernel executes and counts."""
+    return [cell for cell in notebook.cells if cell.cell_type == "code" and cell.source.strip()]
+
+
 def _interrupt(*_: object) -> None:
     raise KeyboardInterrupt
 

@@ -1,6 +1,12 @@
 """What a run prints of itself: one line for each notebook, with its time."""
 
+import os
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+
 from dha_utils.core.announcements import PREFIX
+from dha_utils.core.work import TERMINAL
 
 
 class Lines:
@@ -15,21 +21,34 @@ class Lines:
     def __init__(self, label: str = ""):
         self.label = label
 
+    @staticmethod
+    @contextmanager
+    def bars() -> Iterator[None]:
+        """Let notebooks show bars of long work on the terminal, if stderr is one, in the place of the notebook's line."""
+        if sys.stderr.isatty():
+            os.environ[TERMINAL] = os.ttyname(sys.stderr.fileno())
+        try:
+            yield
+        finally:
+            os.environ.pop(TERMINAL, None)
+
     def say(self, text: str) -> None:
         """Print a line of its own."""
         print(f"{self.label}{text}\n", end="", flush=True)
 
     def begin(self, notebook: str) -> None:
         """Begin the line of a notebook."""
-        print(f"{self.label}{notebook}  ... ", end="", flush=True)
+        self.begun = f"{self.label}{notebook}  ... "
+        print(self.begun, end="", flush=True)
 
     def note(self, text: str) -> None:
         """Say what the notebook is at; its line is ended on this one."""
         print(f"\n    {text} ... ", end="", flush=True)
 
     def end(self, text: str) -> None:
-        """End the line of the notebook."""
-        print(f"{text}\n", end="", flush=True)
+        """End the line of the notebook, which a bar may have covered."""
+        covered = f"\r{self.begun}" if TERMINAL in os.environ else ""
+        print(f"{covered}{text}\n", end="", flush=True)
 
     def write(self, printed: str) -> None:
         """Pass on what a notebook says of long work (`dha_utils.core.announcements`), and nothing else that it prints."""

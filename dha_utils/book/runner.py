@@ -10,7 +10,7 @@ import json
 import logging
 import os
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from functools import partial
 from pathlib import Path
@@ -19,14 +19,17 @@ import nbformat
 import papermill
 from papermill.exceptions import PapermillExecutionError
 
+from dha_utils.book.closing import closing_words
 from dha_utils.book.fingerprint import fingerprint_inputs, list_files
-from dha_utils.book.kernels import StoppedError, at_once, execute
+from dha_utils.book.forecast import declared, look_ahead
+from dha_utils.book.kernels import StoppedError, at_once, execute, failure, is_complete
 from dha_utils.book.lines import Lines, WholeLines
-from dha_utils.book.parameters import WITHOUT, check_value, given, in_book
+from dha_utils.book.parameters import WITHOUT, check_value, given, in_book, in_words, is_own
+from dha_utils.core.announcements import duration
 from dha_utils.core.errors import DhaError, ParameterError, choose
 from dha_utils.core.hashing import hash_files, hash_json
 from dha_utils.core.paths import STORE, repository
-from dha_utils.datasets.clips import check_folds
+from dha_utils.datasets.clips import Clips, check_folds
 from dha_utils.datasets.given import clips_at_hand, name_of
 
 # papermill logs what the errors below say; without a handler Python would print it on stderr as well.
@@ -39,6 +42,7 @@ def run_notebooks(
     datasets: Sequence[str] = (),
     only: Sequence[str] = (),
     force: bool = False,
+    thorough: bool = False,
     executed: Path | None = None,
 ) -> list[Path]:
     """Run ``notebooks/NN_*.ipynb`` in order, those that are out of date, and print one line for each.
@@ -55,6 +59,9 @@ def run_notebooks(
         start, is run as well if it is out of date.
     force : bool
         Run also what is up to date.
+    thorough : bool
+        Run on sounds of one's own what the notebooks declare, which takes hours, and not what they are given, which takes minutes
+        (`dha_utils.book.parameters.GIVEN`).
     executed : Path, optional
         Folder with one folder of executed notebooks per data set; default ``book/executed``.
 
@@ -82,39 +89,37 @@ def run_notebooks(
         _check_taken(name, chosen, takes)
         check_value(name, value)
     datasets = [parameters["dataset"]] if "dataset" in parameters else datasets or in_book()
-    from_audio = [
-        dataset
-        for dataset in datasets
-        if "dataset" in takes[sources[0]] and _check_clips(dataset, parameters)
-    ]
+    clips = {name: _check_clips(name, parameters) for name in datasets if "dataset" in takes[sources[0]]}
     executed = executed or repository() / "book" / "executed"
-    how = {"chosen": chosen, "takes": takes, "force": force}
+    how = {"chosen": chosen, "takes": takes, "force": force, "thorough": thorough}
     runs = [
         partial(
             _run_dataset,
             {**parameters, "dataset": dataset},
             executed / name_of(dataset),
+            clips=clips.get(dataset),
             **how,
         )
         for dataset in datasets
     ]
     shared = len(os.sched_getaffinity(0)) < 2 or {"workers", "scheduler"} & parameters.keys()
     if len(runs) == 1:
-        return runs[0](Lines())
+        with Lines.bars():
+            return runs[0](Lines())
     labels = [f"{name:<{max(map(len, datasets))}}  " for name in datasets]
-    if from_audio or shared:
+    if shared or any(clips.values()):
         paths = [run(Lines(label)) for run, label in zip(runs, labels, strict=True)]
     else:
         paths = at_once([partial(run, WholeLines(label)) for run, label in zip(runs, labels, strict=True)])
     return [path for part in paths for path in part]
 
 
-def _check_clips(dataset: str, parameters: dict) -> bool:
-    """Return whether there is audio; raise where it cannot be used."""
+def _check_clips(dataset: str, parameters: dict) -> Clips | None:
+    """Return the clips if there is audio; raise where it cannot be used."""
     clips = clips_at_hand(dataset, parameters.get("root"), allow_missing=parameters.get("skip_bad", False))
     if clips is not None:
         check_folds(clips.table["label"], clips.folds)
-    return clips is not None
+    return clips
 
 
 def _run_dataset(
@@ -122,16 +127,19 @@ def _run_dataset(
     executed: Path,
     lines: Lines,
     *,
+    clips: Clips | None,
     chosen: list[Path],
     takes: dict[Path, dict],
     force: bool,
+    thorough: bool,
 ) -> list[Path]:
     """Run the chosen notebooks on one data set; `takes` are the parameters of all there are, in order."""
-    absent = WITHOUT.get(parameters["dataset"], ())
+    dataset = parameters["dataset"]
+    absent = WITHOUT.get(dataset, ())
     sources = [source for source in takes if source.stem not in absent]
     chosen = [source for source in chosen if source in sources]
     if absent:
-        lines.say(f"{parameters['dataset']} is without {' and '.join(absent)}")
+        lines.say(f"{dataset} is without {' and '.join(absent)}")
     results = Path(parameters.get("results") or repository() / "results").resolve()
     with _alone(executed):
         first = sources[0]
@@ -142,7 +150,7 @@ def _run_dataset(
         told = {
             source: {
                 name: value
-                for name, value in {**given(parameters["dataset"], source.stem[:2]), **parameters}.items()
+                for name, value in {**given(dataset, source.stem[:2], thorough), **parameters}.items()
                 if name in names
             }
             for source, names in takes.items()
@@ -159,6 +167,12 @@ def _run_dataset(
         if stale and first not in chosen:
             lines.say(f"{first.stem} is out of date and is run as well: the others start from it")
             chosen = [first, *chosen]
+        due = chosen if force else _due(sources, chosen, executed, fingerprint, results)
+        ahead = None
+        if clips is not None and is_own(dataset) and due:
+            lines.say(f"{executed.name} is given {in_words(parameters, thorough)}")
+            ahead = look_ahead({source.stem: declared(takes[source]) | told[source] for source in due}, clips)
+            lines.say(f"{len(due)} notebooks on {len(clips)} clips: about {duration(ahead.left())}")
         width = max(len(source.stem) for source in chosen)
         # Notebooks exchange files: what the first one and the one before last produced are inputs of the next, also with `only`.
         earlier: list[dict] = []
@@ -172,9 +186,30 @@ def _run_dataset(
                 else:
                     start = time.perf_counter()
                     _run(source, output, told[source], current, results, lines)
-                    lines.end(f"{time.perf_counter() - start:.1f} s")
+                    took = time.perf_counter() - start
+                    left = f", about {duration(ahead.ended(source.stem, took))} left" if ahead else ""
+                    lines.end(f"{took:.1f} s{left}")
             earlier = [*earlier[:1], _record(output)]
+    if ahead and due[-1].stem.endswith("outcomes"):
+        lines.say(closing_words(results / executed.name, executed / due[-1].name))
     return [executed / source.name for source in chosen]
+
+
+def _due(
+    sources: list[Path],
+    chosen: list[Path],
+    executed: Path,
+    fingerprint: Callable[[Path, list[dict]], str],
+    results: Path,
+) -> list[Path]:
+    """Return the first of the chosen notebooks that is out of date, and those after it, which are then as well."""
+    earlier: list[dict] = []
+    for source in sources:
+        record = _record(executed / source.name)
+        if source in chosen and not _is_fresh(record, fingerprint(source, earlier), results):
+            return chosen[chosen.index(source) :]
+        earlier = [*earlier[:1], record]
+    return []
 
 
 @contextmanager
@@ -241,7 +276,7 @@ def _run(source: Path, output: Path, given: dict, fingerprint: str, results: Pat
     before = list_files(own)
     try:
         notebook = execute(source, unfinished, given, lines)
-        fault = "" if _is_complete(notebook) else "the notebook ended before its last cell"
+        fault = "" if is_complete(notebook) else "the notebook ended before its last cell"
     except PapermillExecutionError as error:
         fault = f"{error.ename}: {error.evalue}"
     except (RuntimeError, TimeoutError) as error:  # the kernel died or no longer answers
@@ -251,7 +286,7 @@ def _run(source: Path, output: Path, given: dict, fingerprint: str, results: Pat
         raise
     if fault:
         lines.end("failed")
-        raise _failure(unfinished, fault)
+        raise failure(unfinished, fault)
 
     after = list_files(own)
     changed = [name for name, stat in after.items() if before.get(name) != stat and not name.endswith(STORE)]
@@ -263,24 +298,3 @@ def _run(source: Path, output: Path, given: dict, fingerprint: str, results: Pat
     os.replace(unfinished, output)
     with suppress(OSError):  # other notebooks may have failed before
         unfinished.parent.rmdir()
-
-
-def _is_complete(notebook: nbformat.NotebookNode) -> bool:
-    # papermill takes sys.exit() for success and marks cells "completed" that never ran: see the counts.
-    state = notebook.metadata["papermill"]
-    cells = [(cell.execution_count, cell.metadata["papermill"]["status"]) for cell in _code_cells(notebook)]
-    ran = all(count and status == "completed" for count, status in cells)
-    return ran and state["end_time"] is not None and not state["exception"]
-
-
-def _failure(unfinished: Path, fault: str) -> DhaError:
-    """Return the one line for a failed notebook; the cell is the last one that was started."""
-    cells = _code_cells(nbformat.read(unfinished, as_version=4))
-    number = sum(cell.metadata["papermill"]["start_time"] is not None for cell in cells)
-    line = next(iter(fault.strip().splitlines()), "")
-    return DhaError(f"{unfinished.name}, cell In [{number}]: {line}; the failed notebook is {unfinished}")
-
-
-def _code_cells(notebook: nbformat.NotebookNode) -> list[nbformat.NotebookNode]:
-    """Return the cells that a kernel executes and counts."""
-    return [cell for cell in notebook.cells if cell.cell_type == "code" and cell.source.strip()]

@@ -39,7 +39,7 @@ from dha_utils.studies.results import Results
 from dha_utils.studies.runs import kept_runs
 from dha_utils.studies.scores import FoldScores, load_fold_scores
 from dha_utils.studies.sweeps import Cell, cells, sweep
-from dha_utils.studies.trials import CompressionStudy, has_audio, load_study, run_trials
+from dha_utils.studies.trials import CompressionStudy, claimed, has_audio, load_study, run_trials
 
 _BEGUN = ExitStack()
 """Who does the work of the notebook, until it ends."""
@@ -237,9 +237,10 @@ class Study:
         return load_study(self.responses, self.dataset, self.root)
 
     def trials(self, trials: Iterable[Trial]) -> list[dict]:
-        """Evaluate smaller networks, those that are not kept; one record each."""
+        """Evaluate smaller networks, or only those of the claim if the notebook is told so; one record each."""
+        asked = claimed(trials) if self.others.get("only_claims") else trials
         return run_trials(
-            [replace(trial, classifier=self.classifier) for trial in trials],
+            [replace(trial, classifier=self.classifier) for trial in asked],
             self.responses,
             lambda: self.compression,
             full=self.anew and has_audio(self.root),

@@ -18,6 +18,7 @@ from dha_utils.cli.options import (
     Root,
     Scheduler,
     SkipBad,
+    Thorough,
     Workers,
     collect_parameters,
 )
@@ -103,6 +104,7 @@ def run(
     workers: Workers = None,
     scheduler: Scheduler = None,
     full: Annotated[bool, typer.Option("--full", help=PARAMETERS["full"].help + ".")] = False,
+    thorough: Thorough = False,
     force: Force = False,
 ) -> None:
     """Run the notebooks that are out of date.
@@ -122,7 +124,7 @@ def run(
         full=full or None,
     )
     provide_weights(given)
-    run_notebooks(given, only=only or (), force=force)
+    run_notebooks(given, only=only or (), force=force, thorough=thorough)
 
 
 @app.command(cls=PairedParameters)
@@ -133,6 +135,7 @@ def book(
     pairs: Pairs = None,
     workers: Workers = None,
     scheduler: Scheduler = None,
+    thorough: Thorough = False,
     force: Force = False,
 ) -> None:
     """Run the notebooks and build the book.
@@ -146,7 +149,7 @@ def book(
         pairs, dataset=dataset, root=root, skip_bad=skip_bad or None, workers=workers, scheduler=scheduler
     )
     provide_weights(given)
-    run_notebooks(given, force=force)
+    run_notebooks(given, force=force, thorough=thorough)
     build_book(given.get("dataset", ""), force=force)
 
 

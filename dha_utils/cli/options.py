@@ -24,6 +24,13 @@ Pairs = Annotated[
 ]
 Workers = Annotated[int | None, typer.Option(help=PARAMETERS["workers"].help + ".")]
 Scheduler = Annotated[str | None, typer.Option(metavar="ADDRESS", help=PARAMETERS["scheduler"].help + ".")]
+Thorough = Annotated[
+    bool,
+    typer.Option(
+        "--thorough",
+        help="On sounds of your own: the protocol's classifier and all draws (hours); default: minutes.",
+    ),
+]
 Force = Annotated[bool, typer.Option("--force", help="Run also what is up to date.")]
 
 

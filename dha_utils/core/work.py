@@ -7,12 +7,13 @@ and this package, and no results folder. When such a worker dies, the scheduler 
 what it has written is there for the next run.
 """
 
+import os
 import sys
 import threading
 import warnings
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures.process import BrokenProcessPool
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from functools import partial
 from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 from uuid import uuid4
@@ -36,6 +37,9 @@ BACKENDS = {"threads": "threading", "processes": "loky"}
 MAX_THREADS = 32
 """Threads of one process, by default at most: each needs the interpreter for a few per cent of its time, so that many more
 would wait for one another. A larger machine is filled by several processes."""
+
+TERMINAL = "DHA_TERMINAL"
+"""Environment variable: the terminal on which bars are shown where stderr is none, as in what another program runs."""
 
 AHEAD = 2
 """Portions of work per worker that are asked for ahead, so that none is idle."""
@@ -181,10 +185,14 @@ def in_order(function: Callable[[Item], Result], items: Iterable[Item], kind: st
 
 @contextmanager
 def progress_bar(total: int, unit: str, title: str, done: int = 0) -> Iterator[tqdm]:
-    """Show how far work is, on stderr, if that is a terminal and shows no other bar."""
+    """Show how far work is, on stderr or `TERMINAL`, if one is a terminal and shows no other bar."""
     hidden = getattr(_here, "bar", None)  # None: where there is no terminal
+    shown_by = None if sys.stderr.isatty() else os.environ.get(TERMINAL)
     with (
-        tqdm(total=total, initial=done, unit=unit, desc=title, disable=hidden, file=sys.stderr) as bar,
+        open(shown_by, "w") if shown_by else nullcontext(sys.stderr) as file,
+        tqdm(
+            total=total, initial=done, unit=unit, desc=title, disable=hidden, file=file, leave=not shown_by
+        ) as bar,
         _set("bar", True),
     ):
         yield bar

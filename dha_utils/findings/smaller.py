@@ -122,20 +122,22 @@ def by_place(table: pd.DataFrame) -> pd.DataFrame:
 
 
 def compensation_table(trials: pd.DataFrame, size: str) -> pd.DataFrame:
-    """Return accuracies by selection (rows) and compensation (columns) at a size; random maps are averaged over seeds."""
+    """Return accuracies by selection (rows) and compensation tried (columns) at a size; random maps are averaged over seeds."""
     rows = trials[(trials["size"] == size) & (trials["epochs"] == 0)]
     table = rows.groupby(["criterion", "compensation"], sort=False)["accuracy"].mean().unstack()
-    return _unnamed(table[list(COMPENSATIONS)].sort_values("refitted", ascending=False))
+    tried = [method for method in COMPENSATIONS if method in table]
+    return _unnamed(table[tried].sort_values("refitted", ascending=False))
 
 
 def _unnamed(table: pd.DataFrame) -> pd.DataFrame:
     return table.rename_axis(index=None, columns=None)
 
 
-def random_accuracy(trials: pd.DataFrame, size: str) -> float:
-    """Return the mean accuracy of random maps at a size, refitted."""
+def random_accuracy(trials: pd.DataFrame, size: str) -> float | None:
+    """Return the mean accuracy of random maps at a size, refitted; None where none were tried."""
     refitted = trials[(trials["size"] == size) & (trials["compensation"] == "refitted")]
-    return refitted.loc[refitted["criterion"] == "random", "accuracy"].mean()
+    tried = refitted.loc[refitted["criterion"] == "random", "accuracy"]
+    return tried.mean() if len(tried) else None
 
 
 def gains(table: pd.DataFrame) -> dict[str, dict | float]:
@@ -147,8 +149,9 @@ def gains(table: pd.DataFrame) -> dict[str, dict | float]:
         Compensation -> low, high: by how much it is better than ``removed``, over selections; choice: between the best selection
         and the worst, both refitted.
     """
-    chosen = table.drop(index="random")
-    brought = chosen.drop(columns="removed").sub(chosen["removed"], axis=0)
+    chosen = table.drop(index="random", errors="ignore")
+    removed = chosen.get("removed")  # where that was tried
+    brought = {} if removed is None else chosen.drop(columns="removed").sub(removed, axis=0)
     ranges = {method: {"low": column.min(), "high": column.max()} for method, column in brought.items()}
     return ranges | {"choice": chosen["refitted"].max() - chosen["refitted"].min()}
 

@@ -93,6 +93,11 @@ CLAIM = {
 """Networks that the claim "CNNs can be pruned by redundant maps only" is asked of, by name: at its saving, then beyond."""
 
 
+def claimed(trials: Iterable[Trial]) -> list[Trial]:
+    """Return those of some trials that the claim is asked of."""
+    return [trial for trial in trials if trial in {asked for _, asked in CLAIM.values()}]
+
+
 def paper_trials() -> list[Trial]:
     """Return the trials at the paper's saving, with widths of their own, and ANOVA's with those of explained variance."""
     ways = [("anova", "own"), ("anova", "explained_variance"), ("explained_variance", "own")]

@@ -2,6 +2,7 @@
 
 import ast
 import os
+import pty
 import sys
 import threading
 import time
@@ -164,6 +165,14 @@ def test_a_bar_is_shown_on_a_terminal_and_none_within_it(monkeypatch, capsys):
         assert within.disable
         assert not bar.disable
     assert "esc10:  33%" in capsys.readouterr().err
+
+
+def test_where_stderr_is_no_terminal_a_bar_is_shown_on_that_of_whoever_runs_this(monkeypatch):
+    shown, terminal = pty.openpty()
+    monkeypatch.setenv("DHA_TERMINAL", os.ttyname(terminal))
+    with progress_bar(3, "cell", "sweep", done=1) as bar:
+        assert not bar.disable
+    assert b"sweep:  33%" in os.read(shown, 1000)
 
 
 def test_who_works_is_no_argument_of_what_computes():

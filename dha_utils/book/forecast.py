@@ -1,0 +1,247 @@
+"""How long notebooks will take on sounds of which nothing is bundled: said once at the start of a run, and corrected as they end.
+
+Conventions: times are wall-clock, in seconds, on this machine as busy as it is. Three are measured on a few of the sounds: the
+start of a kernel, a clip on its way from the file to pooled responses, and a fold of the ensemble. How often a notebook needs
+each is counted from its parameters.
+"""
+
+import ast
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Mapping
+from contextlib import contextmanager
+from typing import NamedTuple
+
+import joblib
+import numpy as np
+
+from dha_utils.core.work import workers
+from dha_utils.criteria.selection import n_to_keep
+from dha_utils.datasets import default_duration
+from dha_utils.datasets.clips import Clips
+from dha_utils.evaluation.crossvalidation import tap_layers
+from dha_utils.evaluation.ensemble import evaluate_fold
+from dha_utils.networks.registry import load_network
+from dha_utils.paper import KEEP
+from dha_utils.responses.extraction import extract_responses
+from dha_utils.studies import trials
+from dha_utils.studies.sweeps import named_criteria
+
+SAMPLE = 16
+"""Clips whose extraction is timed."""
+
+
+PRIOR = 0.1
+"""What the forecast weighs beside the times that are known, as a share of the run."""
+
+
+class Machine(NamedTuple):
+    """Seconds that things take: the start of a kernel, a clip (decoded, through the network, pooled), a fold of the ensemble."""
+
+    start: float
+    clip: float
+    fold: float
+
+
+class Sounds(NamedTuple):
+    """How many clips, classes, and folds that are tested."""
+
+    clips: int
+    classes: int
+    folds: int
+
+
+def measure(clips: Clips, told: Mapping[str, object], duration: float) -> Machine:
+    """Return what things take on this machine, as busy as it is, in about ten seconds.
+
+    Parameters
+    ----------
+    clips : Clips
+    told : dict
+        Parameters of the notebooks: the classifier, and who does the work.
+    duration : float
+        Seconds of a clip.
+    """
+    with timed() as start:
+        subprocess.run([sys.executable, "-c", "import dha_utils.book.study"], check=True)
+    rows = np.arange(0, len(clips), max(1, len(clips) // SAMPLE))[:SAMPLE]
+    sample = clips.take(clips.table.index[rows])
+    with workers(n=told.get("workers")):
+        network = load_network()
+        extract_responses(sample.take(sample.table.index[:2]), network, duration=duration)  # warms up
+        with timed() as extraction:
+            few = extract_responses(sample, network, duration=duration)
+    # Any numbers will do: how long classifiers take to learn hangs on their shape.
+    rng = np.random.default_rng(0)
+    layers = tap_layers(few)
+    x = rng.normal(size=(len(clips), sum(layer.maps for layer in layers))).astype(np.float32)
+    keep = np.concatenate([np.arange(layer.maps) < n_to_keep(KEEP, layer.maps) for layer in layers])
+    tested = clips.folds == clips.test_folds[0]
+    with timed() as fold:
+        evaluate_fold(x, clips.y, tested, layers, keep, [told.get("classifier", "converging")])
+    cores = told.get("workers") or joblib.cpu_count()
+    return Machine(start(), extraction() / len(sample), fold() / min(cores, len(clips.test_folds)))
+
+
+def declared(parameters: Mapping[str, Mapping[str, object]]) -> dict[str, object]:
+    """Return the values in a notebook's parameters cell, from what `papermill.inspect_notebook` says of it."""
+    return {name: ast.literal_eval(parameter["default"]) for name, parameter in parameters.items()}
+
+
+def look_ahead(notebooks: Mapping[str, Mapping[str, object]], clips: Clips) -> "Forecast":
+    """Return the forecast of a run.
+
+    Parameters
+    ----------
+    notebooks : dict
+        Name of a notebook that is to be run -> its parameters.
+    clips : Clips
+    """
+    told = {name: value for parameters in notebooks.values() for name, value in parameters.items()}
+    machine = measure(clips, told, told.get("duration") or default_duration(told["dataset"]))
+    sounds = Sounds(len(clips), clips.table["label"].nunique(), len(clips.test_folds))
+    return Forecast({name: seconds(name, own, sounds, machine) for name, own in notebooks.items()})
+
+
+@contextmanager
+def timed():
+    """Yield a function that returns how long the block took, in seconds, once it has ended."""
+    begun, took = time.perf_counter(), []
+    yield lambda: took[0]
+    took.append(time.perf_counter() - begun)
+
+
+class Work(NamedTuple):
+    """What a notebook asks of a machine beside its start.
+
+    Attributes
+    ----------
+    starts : float
+        What it does by itself, such as statistics and figures, in starts of a kernel.
+    passes : float
+        Of all clips through the network.
+    cells : float
+        Evaluations of the ensemble, in all folds, on a few of the maps.
+    """
+
+    starts: float = 0.0
+    passes: float = 0.0
+    cells: float = 0.0
+
+
+ALL_MAPS = 1.4
+"""An evaluation with all maps, in cells."""
+
+FULL_MAPS = 4.0
+"""Scores of full maps of a clip, in passes."""
+
+
+def _released(told: Mapping, sounds: Sounds) -> Work:
+    scored = min(10 * sounds.classes, sounds.clips) / sounds.clips
+    return Work(1, FULL_MAPS * scored * (sounds.folds + 1), 8 * (1 + len(told["others"])) + 6 * ALL_MAPS)
+
+
+def _curves(told: Mapping, sounds: Sounds) -> Work:
+    fractions = len(told["fractions"])
+    names = 1 if told["only_claims"] else len(named_criteria())
+    drawn = told["seeds"] * (1 + len(told["others"]))
+    return Work(2, 0, (fractions - 1) * (names + drawn) + 6 * fractions)
+
+
+def _networks(asked: list, sounds: Sounds) -> Work:
+    """Return the work of smaller networks: each of its size runs over all clips, in every fold."""
+    sizes = [0.7 if "-" in trial.size else float(trial.size) for trial in asked]
+    return Work(0, sounds.folds * sum(0.1 + size for size in sizes), len(asked))
+
+
+def _compensation(told: Mapping, sounds: Sounds) -> Work:
+    seeds = told["seeds"]
+    asked = [*(trial for _, trial in trials.CLAIM.values()), *trials.paper_trials()]
+    asked += trials.compensation_trials(seeds) + trials.widths_trials(seeds) + trials.tuned_trials(5)
+    asked = list(dict.fromkeys(trials.claimed(asked) if told["only_claims"] else asked))
+    return _networks(asked, sounds)._replace(starts=2)
+
+
+def _frontier(told: Mapping, sounds: Sounds) -> Work:
+    asked = trials.frontier_trials(told["seeds"], told["budgets"])
+    done = trials.claimed(asked)  # for the notebook on compensation
+    return _networks([trial for trial in asked if trial not in done], sounds)._replace(starts=2)
+
+
+WORK: Mapping[str, Callable[[Mapping, Sounds], Work]] = {
+    "responses": lambda told, sounds: Work(0.5, 1.6 * len(told["rates"])),
+    "ensemble": lambda told, sounds: Work(
+        0.5,
+        0,
+        (len(told["rates"]) + sounds.folds) * ALL_MAPS + (3 + told["seeds"]) * (1 + len(told["others"])),
+    ),
+    "tests": lambda told, sounds: Work(1.5),
+    "released": _released,
+    "criteria": lambda told, sounds: Work(1.5, 0, len(named_criteria()) * (1 + ALL_MAPS)),
+    "controls": lambda told, sounds: Work(1, 0, 2 + max(2, told["seeds"] // 5)),
+    "curves": _curves,
+    "compensation": _compensation,
+    "frontier": _frontier,
+    "recordings": lambda told, sounds: Work(2),
+    "dimension": lambda told, sounds: Work(2, 0, told["seeds"]),
+    "silence": lambda told, sounds: Work(0.5, 1.2, 24),
+    "sensitivity": lambda told, sounds: Work(0.5, 1.2, 2 * 3 * 1.4 * (3 + told["seeds"])),
+}
+"""Name of a notebook, without its number -> its parameters and the sounds -> its work; others only start."""
+
+
+def seconds(notebook: str, told: Mapping[str, object], sounds: Sounds, machine: Machine) -> float:
+    """Return how long a notebook will take.
+
+    Parameters
+    ----------
+    notebook : str
+        Its name, such as ``09_curves``.
+    told : dict
+        All parameters that it takes.
+    sounds : Sounds
+    machine : Machine
+
+    Examples
+    --------
+    >>> seconds("16_outcomes", {}, Sounds(48, 4, 5), Machine(start=4.0, clip=0.05, fold=0.1))
+    4.0
+    """
+    work = WORK.get(notebook.partition("_")[2], lambda *_: Work())(told, sounds)
+    passes, cells = work.passes * sounds.clips, work.cells * sounds.folds
+    return machine.start * (1 + work.starts) + machine.clip * passes + machine.fold * cells
+
+
+class Forecast:
+    """What is left of a run.
+
+    Parameters
+    ----------
+    expected : dict of str to float
+        Notebook -> seconds, those that are to be run.
+
+    Examples
+    --------
+    >>> forecast = Forecast({"01_responses": 20.0, "02_redundancy": 80.0})
+    >>> forecast.left(), forecast.ended("01_responses", 50.0)
+    (100.0, 160.0)
+    """
+
+    def __init__(self, expected: Mapping[str, float]):
+        self.expected = dict(expected)
+        self.took: dict[str, float] = {}
+
+    def left(self) -> float:
+        """Return how many seconds the other notebooks take, at the pace of those that have ended.
+
+        That counts for more the more have: the forecast weighs as much as `PRIOR` of the whole run.
+        """
+        whole, ended = sum(self.expected.values()), sum(self.expected[name] for name in self.took)
+        pace = (sum(self.took.values()) + PRIOR * whole) / (ended + PRIOR * whole)
+        return pace * (whole - ended)
+
+    def ended(self, notebook: str, took: float) -> float:
+        """Take down how long a notebook took, and return what is left."""
+        self.took[notebook] = took
+        return self.left()
