@@ -9,7 +9,7 @@ import ast
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import NamedTuple
 
@@ -17,7 +17,7 @@ import joblib
 import numpy as np
 
 from dha_utils.core.work import workers
-from dha_utils.criteria.selection import n_to_keep
+from dha_utils.criteria.selection import find_criterion, n_to_keep
 from dha_utils.datasets import default_duration
 from dha_utils.datasets.clips import Clips
 from dha_utils.evaluation.crossvalidation import tap_layers
@@ -26,7 +26,7 @@ from dha_utils.networks.registry import load_network
 from dha_utils.paper import KEEP
 from dha_utils.responses.extraction import extract_responses
 from dha_utils.studies import trials
-from dha_utils.studies.sweeps import named_criteria
+from dha_utils.studies.sweeps import Cell, named_criteria
 
 SAMPLE = 16
 """Clips whose extraction is timed."""
@@ -52,17 +52,21 @@ class Sounds(NamedTuple):
     folds: int
 
 
-def measure(clips: Clips, told: Mapping[str, object], duration: float) -> Machine:
+def sounds_of(clips: Clips) -> Sounds:
+    """Return how many they are."""
+    return Sounds(len(clips), clips.table["label"].nunique(), len(clips.test_folds))
+
+
+def measure(clips: Clips, told: Mapping[str, object]) -> Machine:
     """Return what things take on this machine, as busy as it is, in about ten seconds.
 
     Parameters
     ----------
     clips : Clips
     told : dict
-        Parameters of the notebooks: the classifier, and who does the work.
-    duration : float
-        Seconds of a clip.
+        Parameters: the classifier, the data set, seconds of a clip, and the number of workers.
     """
+    duration = told.get("duration") or default_duration(told["dataset"])
     with timed() as start:
         subprocess.run([sys.executable, "-c", "import dha_utils.book.study"], check=True)
     rows = np.arange(0, len(clips), max(1, len(clips) // SAMPLE))[:SAMPLE]
@@ -99,13 +103,20 @@ def look_ahead(notebooks: Mapping[str, Mapping[str, object]], clips: Clips) -> "
     clips : Clips
     """
     told = {name: value for parameters in notebooks.values() for name, value in parameters.items()}
-    machine = measure(clips, told, told.get("duration") or default_duration(told["dataset"]))
-    sounds = Sounds(len(clips), clips.table["label"].nunique(), len(clips.test_folds))
+    machine, sounds = measure(clips, told), sounds_of(clips)
     return Forecast({name: seconds(name, own, sounds, machine) for name, own in notebooks.items()})
 
 
+def grid_seconds(cells: Sequence[Cell], clips: Clips, told: Mapping[str, object]) -> float:
+    """Return how long cells will take on clips of which nothing is kept; `told` as in `measure`."""
+    sounds = sounds_of(clips)
+    scored = any(find_criterion(cell.criterion).needs != "responses" for cell in cells)
+    passes = 1.6 + scored * scored_passes(sounds)
+    return seconds_of(Work(0, passes, len(cells)), sounds, measure(clips, told))
+
+
 @contextmanager
-def timed():
+def timed() -> Iterator[Callable[[], float]]:
     """Yield a function that returns how long the block took, in seconds, once it has ended."""
     begun, took = time.perf_counter(), []
     yield lambda: took[0]
@@ -137,9 +148,13 @@ FULL_MAPS = 4.0
 """Scores of full maps of a clip, in passes."""
 
 
+def scored_passes(sounds: Sounds) -> float:
+    """Return how many passes scores of full maps are worth, which are of ten clips per class in every fold, and once of slips."""
+    return FULL_MAPS * min(10 * sounds.classes / sounds.clips, 1) * (sounds.folds + 1)
+
+
 def _released(told: Mapping, sounds: Sounds) -> Work:
-    scored = min(10 * sounds.classes, sounds.clips) / sounds.clips
-    return Work(1, FULL_MAPS * scored * (sounds.folds + 1), 8 * (1 + len(told["others"])) + 6 * ALL_MAPS)
+    return Work(1, scored_passes(sounds), 8 * (1 + len(told["others"])) + 6 * ALL_MAPS)
 
 
 def _curves(told: Mapping, sounds: Sounds) -> Work:
@@ -209,8 +224,13 @@ def seconds(notebook: str, told: Mapping[str, object], sounds: Sounds, machine: 
     4.0
     """
     work = WORK.get(notebook.partition("_")[2], lambda *_: Work())(told, sounds)
+    return machine.start + seconds_of(work, sounds, machine)
+
+
+def seconds_of(work: Work, sounds: Sounds, machine: Machine) -> float:
+    """Return how long work takes."""
     passes, cells = work.passes * sounds.clips, work.cells * sounds.folds
-    return machine.start * (1 + work.starts) + machine.clip * passes + machine.fold * cells
+    return machine.start * work.starts + machine.clip * passes + machine.fold * cells
 
 
 class Forecast:

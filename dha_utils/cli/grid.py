@@ -4,8 +4,9 @@ from typing import Annotated
 
 import typer
 
-from dha_utils.book.parameters import PARAMETERS, check_value
-from dha_utils.cli.options import Rate, Root, SkipBad
+from dha_utils.book.parameters import PARAMETERS, check_value, given, is_own
+from dha_utils.cli.options import Rate, Root, SkipBad, Thorough
+from dha_utils.core.announcements import duration as in_time
 
 
 def grid(
@@ -16,7 +17,18 @@ def grid(
         list[str] | None, typer.Option(metavar="NAME", help="Only this one; repeatable. Default: all.")
     ] = None,
     keep: Annotated[list[float], typer.Option(help=PARAMETERS["keep"].help + "; repeatable.")] = [0.11],  # noqa: B006
-    seeds: Annotated[int, typer.Option(min=1, help=PARAMETERS["seeds"].help + ".")] = 20,
+    seeds: Annotated[
+        int | None,
+        typer.Option(min=1, help=PARAMETERS["seeds"].help + "; default 20, of your own sounds fewer."),
+    ] = None,
+    classifier: Annotated[
+        str | None,
+        typer.Option(
+            metavar="NAME",
+            help=PARAMETERS["classifier"].help + "; default the protocol's, of your own sounds a faster one.",
+        ),
+    ] = None,
+    thorough: Thorough = False,
     control: Annotated[
         list[str] | None,
         typer.Option(
@@ -43,25 +55,36 @@ def grid(
 
     Results go to results/DATASET, where the notebooks find them. What was killed goes on where it stopped.
     """
-    for name, values in {"keep": keep, "rate": [rate], "duration": [duration]}.items():
+    asked = {"keep": keep, "rate": [rate], "duration": [duration]}
+    asked |= {"classifier": [classifier]} if classifier else {}
+    for name, values in asked.items():
         for value in values:
             check_value(name, value)
     import dha_utils
+    from dha_utils.book.forecast import grid_seconds
     from dha_utils.criteria import CRITERIA
+    from dha_utils.datasets.given import clips_at_hand
     from dha_utils.studies.grid import grid_cells, run_grid
 
-    cells = grid_cells(
-        criterion or [name for name, c in CRITERIA.items() if c.needs != "activations"],
-        keep,
-        seeds,
-        control or [""],
-    )
-    typer.echo(
-        f"grid: {len(cells)} cells on {', '.join(datasets)}; those that are kept or bundled are not computed again"
-    )
+    names = criterion or [name for name, c in CRITERIA.items() if c.needs != "activations"]
+    cells = {}
+    for dataset in datasets:
+        own = is_own(dataset) and not thorough
+        usual = {"classifier": "converging", "seeds": 20} | (given(dataset, "") if own else {})
+        how = {"classifier": classifier or usual["classifier"], "seeds": seeds or usual["seeds"]}
+        cells[dataset] = grid_cells(names, keep, controls=control or [""], **how)
+        note = "those that are kept or bundled are not computed again"
+        if is_own(dataset):
+            clips = clips_at_hand(dataset, root, allow_missing=skip_bad)
+            told = how | {"dataset": dataset, "duration": duration, "workers": workers}
+            note = f"about {in_time(grid_seconds(cells[dataset], clips, told))}, without those that are kept"
+        typer.echo(f"grid: {len(cells[dataset])} cells on {dataset}, {how['classifier']}; {note}")
+        if own and not (classifier and seeds):
+            typer.echo(
+                f"grid: {dataset} is your own: --thorough takes the protocol's classifier and 20 seeds"
+            )
     with dha_utils.workers(scheduler, workers):
         table = run_grid(
-            datasets,
             cells,
             root=root,
             rate=rate,

@@ -5,7 +5,7 @@ block by block and cells one by one, so a grid that was killed goes on where it 
 belong to (`dha_utils.core.artifacts`), and made anew where these have changed.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from itertools import combinations, product
 from pathlib import Path
 
@@ -28,7 +28,11 @@ from dha_utils.studies.sweeps import CONTROLS, Cell, sweep
 
 
 def grid_cells(
-    criteria: Sequence[str], fractions: Sequence[float], seeds: int, controls: Sequence[str] = ("",)
+    criteria: Sequence[str],
+    fractions: Sequence[float],
+    seeds: int,
+    controls: Sequence[str] = ("",),
+    classifier: str = "converging",
 ) -> list[Cell]:
     """Return the cells of a grid: every seed where something is drawn (random maps, shuffled labels, perturbations), else one.
 
@@ -41,6 +45,8 @@ def grid_cells(
     seeds : int
     controls : sequence of str
         Of `dha_utils.studies.sweeps.CONTROLS`.
+    classifier : str
+        Of each tap.
 
     Raises
     ------
@@ -60,13 +66,13 @@ def grid_cells(
                 f"criterion {criterion!r} looks at no labelled responses: no control {control!r}"
             )
         drawn = criterion == "random" or control in ("shuffled", "perturbed")
-        cells += [Cell(criterion, fraction, seed, control) for seed in range(seeds if drawn else 1)]
+        draws = range(seeds if drawn else 1)
+        cells += [Cell(criterion, fraction, seed, control, classifier) for seed in draws]
     return cells
 
 
 def run_grid(
-    datasets: Sequence[str],
-    cells: Sequence[Cell],
+    cells: Mapping[str, Sequence[Cell]],
     *,
     root: str | Path | None = None,
     rate: int,
@@ -75,13 +81,12 @@ def run_grid(
     skip_bad: bool = False,
     full: bool = False,
 ) -> pd.DataFrame:
-    """Evaluate every cell on every data set, and return what came out.
+    """Evaluate every cell of every data set, and return what came out.
 
     Parameters
     ----------
-    datasets : sequence of str
-        Names, folders or tables, as for `dha_utils.load_clips`.
-    cells : sequence of Cell
+    cells : dict of str to sequence of Cell
+        Data set (a name, folder or table, as for `dha_utils.load_clips`) -> its cells.
     root : path, optional
         Folder of the audio; by default ``$DHA_DATA``.
     rate : int
@@ -98,7 +103,7 @@ def run_grid(
     Returns
     -------
     DataFrame
-        One row per data set, criterion, fraction and control: how many cells, and mean, lowest and highest accuracy of the
+        One row per data set, criterion, fraction, control and classifier: how many cells, mean, lowest and highest accuracy of the
         sum over all taps.
 
     Raises
@@ -106,8 +111,7 @@ def run_grid(
     DhaError
         As `load_inputs` and `dha_utils.sweep`.
     """
-    by_responses = all(find_criterion(cell.criterion).needs == "responses" for cell in cells)
-    places = {dataset: Results(dataset, results) for dataset in datasets}
+    places = {dataset: Results(dataset, results) for dataset in cells}
     for one, other in combinations(places, 2):
         if places[one].folder == places[other].folder:
             raise ParameterError(
@@ -117,18 +121,19 @@ def run_grid(
     for dataset, place in places.items():
         responses = _responses(place, rate, duration, dataset=dataset, root=root, skip_bad=skip_bad)
         scores = None
-        if not by_responses:
+        if not all(find_criterion(cell.criterion).needs == "responses" for cell in cells[dataset]):
             print(
                 f"{dataset}: scores that need the audio, computed where none are kept (minutes)",
                 flush=True,
             )
             scores, _, _ = load_fold_scores(responses, place.folder, dataset=dataset, root=root)
-        done = sweep(responses, cells, fold_scores=scores, full=full, store=place.folder)
+        done = sweep(responses, cells[dataset], fold_scores=scores, full=full, store=place.folder)
         rows += [
             vars(cell) | {"dataset": dataset, "accuracy": result["accuracy"]["all"]}
-            for cell, result in zip(cells, done, strict=True)
+            for cell, result in zip(cells[dataset], done, strict=True)
         ]
-    groups = pd.DataFrame(rows).groupby(["dataset", "criterion", "keep", "control"], sort=False)["accuracy"]
+    what = ["dataset", "criterion", "keep", "control", "classifier"]
+    groups = pd.DataFrame(rows).groupby(what, sort=False)["accuracy"]
     return groups.agg(cells="size", mean="mean", lowest="min", highest="max").reset_index()
 
 

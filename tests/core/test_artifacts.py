@@ -192,7 +192,7 @@ def test_the_grid_is_computed_anew_where_data_changed_and_only_there(table, tmp_
     def accuracy(table, results):
         computed.clear()
         how = {"rate": 22_050, "results": tmp_path / results}
-        return grid.run_grid([str(table)], [Cell("anova", 0.25)], **how)["mean"][0]
+        return grid.run_grid({str(table): [Cell("anova", 0.25)]}, **how)["mean"][0]
 
     first = accuracy(table, "results")
     assert computed == ["compute_inputs", "cross_validate_many"]

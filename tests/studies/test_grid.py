@@ -48,7 +48,7 @@ def test_two_data_sets_from_nothing_and_again(own_sounds, tmp_path, monkeypatch)
     datasets = ["esc10", str(own_sounds)]  # the first is bundled, responses and cells
     how = {"rate": 22_050, "results": tmp_path / "results"}
     with workers("local", 1):
-        table = run_grid(datasets, cells, **how)
+        table = run_grid(dict.fromkeys(datasets, cells), **how)
     assert table["dataset"].tolist() == [datasets[0]] * 2 + [datasets[1]] * 2
     assert table["cells"].tolist() == [1, 2, 1, 2]
     responses = Responses.load(tmp_path / "results" / "mine" / "responses_22050.safetensors")
@@ -57,7 +57,7 @@ def test_two_data_sets_from_nothing_and_again(own_sounds, tmp_path, monkeypatch)
     stored = kept_file("sweep", responses, tmp_path / "results" / "mine").read_text()
     monkeypatch.setattr(grid, "load_inputs", None)  # nothing is extracted or evaluated twice
     monkeypatch.setattr(grid, "compute_inputs", None)
-    assert run_grid(datasets, cells, **how).equals(table)
+    assert run_grid(dict.fromkeys(datasets, cells), **how).equals(table)
     assert kept_file("sweep", responses, tmp_path / "results" / "mine").read_text() == stored
 
 
@@ -65,50 +65,52 @@ def test_data_sets_of_the_same_name(own_sounds, tmp_path, make_responses):
     other = tmp_path / "other" / "mine"
     how = {"rate": 22_050, "results": tmp_path / "results"}
     with pytest.raises(ParameterError, match="would share the results folder"):
-        run_grid([str(own_sounds), str(other)], [Cell("anova", 0.11)], **how)
+        run_grid({str(own_sounds): [], str(other): []}, **how)
     # What another data set of this name has left is made anew.
     (tmp_path / "results" / "mine").mkdir(parents=True)
     left = tmp_path / "results" / "mine" / "responses_22050.safetensors"
     make_responses().save(left)
-    run_grid([str(own_sounds)], [Cell("anova", 0.11)], **how)
+    cells = {str(own_sounds): [Cell("anova", 0.11)]}
+    run_grid(cells, **how)
     assert Responses.load(left).table["clip"][0] == "dog/dog0.wav"
-    run_grid(
-        [str(own_sounds)], [Cell("anova", 0.11)], duration=0.5, **how
-    )  # another duration than what is kept
+    run_grid(cells, duration=0.5, **how)  # another duration than what is kept
     assert Responses.load(left).provenance["parameters"]["duration"] == 0.5
 
 
-def test_command(monkeypatch):
+def test_command(monkeypatch, own_sounds):
     calls = []
 
-    def run(datasets, cells, **options):
-        calls.append((datasets, len(cells), on_cluster(), options["duration"], options["full"]))
-        return pd.DataFrame({"dataset": datasets, "mean": 0.5})
+    def run(cells, **options):
+        kinds = {name: (len(of), of[0].classifier) for name, of in cells.items()}
+        calls.append((kinds, on_cluster(), options["duration"], options["full"]))
+        return pd.DataFrame({"dataset": [*cells], "mean": 0.5})
 
     monkeypatch.setattr(grid, "run_grid", run)
-    runner = CliRunner()
-    result = runner.invoke(
-        app,
-        [
-            "grid",
-            "esc10",
-            "mine",
-            "--criterion",
-            "random",
-            "--seeds",
-            "3",
-            "--keep",
-            "0.5",
-            "--duration",
-            "2.5",
-        ],
-    )
+    runner, mine = CliRunner(), str(own_sounds)
+
+    def invoke(*options):
+        return runner.invoke(app, ["grid", "esc10", "--criterion", "random", "--workers", "1", *options])
+
+    result = invoke("--seeds", "3", "--keep", "0.5", "--duration", "2.5")
     assert result.exit_code == 0
-    assert result.stdout.startswith("grid: 3 cells on esc10, mine; those")
-    assert calls == [(["esc10", "mine"], 3, True, 2.5, False)]
+    assert result.stdout.startswith(
+        "grid: 3 cells on esc10, converging; those that are kept or bundled are not"
+    )
+    assert calls.pop() == ({"esc10": (3, "converging")}, True, 2.5, False)
+
+    # Sounds of one's own: quickly, unless one asks for more.
+    result = invoke(mine, "--duration", "0.5")
+    assert calls.pop()[0] == {"esc10": (20, "converging"), mine: (10, "least_squares")}
+    assert f"grid: 10 cells on {mine}, least_squares; about " in result.stdout
+    assert "--thorough takes the protocol's classifier and 20 seeds" in result.stdout
+    invoke(mine, "--duration", "0.5", "--thorough")
+    assert calls.pop()[0][mine] == (20, "converging")
+    invoke(mine, "--duration", "0.5", "--classifier", "logistic")
+    assert calls.pop()[0][mine] == (10, "logistic")
+
     result = runner.invoke(app, ["grid", "esc10", "--keep", "2"])
     assert (result.exit_code, result.stderr) == (
         1,
         "dha: parameter keep: expected a number in (0, 1], got 2.0 (float)\n",
     )
-    assert len(calls) == 1
+    assert not calls
