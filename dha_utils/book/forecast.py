@@ -158,10 +158,10 @@ def _released(told: Mapping, sounds: Sounds) -> Work:
 
 
 def _curves(told: Mapping, sounds: Sounds) -> Work:
-    fractions = len(told["fractions"])
-    names = 1 if told["only_claims"] else len(named_criteria())
-    drawn = told["seeds"] * (1 + len(told["others"]))
-    return Work(2, 0, (fractions - 1) * (names + drawn) + 6 * fractions)
+    new = {*told["fractions"]} - {KEEP}  # at the paper's fraction earlier notebooks have kept them
+    at = new & {*(told["criteria_at"] or new)}
+    drawn = (1 + told["seeds"]) * (1 + len(told["others"]))
+    return Work(2, 0, len(named_criteria()) * len(at) + drawn * len(new) + 6 * len(told["fractions"]))
 
 
 def _networks(asked: list, sounds: Sounds) -> Work:

@@ -12,7 +12,7 @@ from decimal import Decimal, InvalidOperation
 from types import ModuleType, NoneType, SimpleNamespace
 
 from dha_utils.core.errors import ParameterError, choose
-from dha_utils.core.paths import bundled, repository
+from dha_utils.core.paths import repository
 from dha_utils.datasets import DATASETS
 from dha_utils.evaluation.ensemble import CLASSIFIERS
 
@@ -55,66 +55,8 @@ BOOK = ("esc50", "esc10")
 """The data sets of the book, in its order: each has a part of its own, and prose quotes their committed results. What notebooks
 declare is the smallest, so that one that is opened by hand is quick."""
 
-OWN = ""
-"""Stands in `GIVEN` for all sounds of which nothing is bundled."""
-
-GIVEN: Mapping[str, Mapping[str, Mapping[str, object]]] = {
-    "esc50": {
-        "": {"rates": [22_050], "classifier": "least_squares", "others": [], "seeds": 20},
-        "03": {"others": ["converging"], "seeds": 8},
-        "04": {"seeds": 10},
-        "09": {"others": ["converging"], "seeds": 8, "criteria_at": [0.01, 0.05, 0.11, 0.25]},
-        "12": {"seeds": 2},
-        "14": {"seeds": 11},
-    },
-    OWN: {
-        "": {
-            "rates": [22_050],
-            "classifier": "least_squares",
-            "others": [],
-            "fractions": [0.02, 0.11, 0.5],
-            "budgets": [0.82, 0.35],
-            "seeds": 10,
-            "only_claims": True,
-        },
-        "09": {"criteria_at": [0.11]},
-        "12": {"seeds": 2},
-        "16": {"seeds": 2},
-    },
-}
-"""Data set -> number of a notebook, or nothing for all of them -> parameters that it is given where nothing else is said, because
-those that it declares are not for this data set. On ESC-50 the protocol's classifier makes what the claims rest on, and least
-squares, which takes a twentieth of the time, the rest. Sounds of one's own are to be done in minutes: least squares throughout,
-as few draws as anything is compared with, every other fraction of the protocol, smaller networks at the saving of the paper
-and at a third of the computation."""
-
-
 WITHOUT: Mapping[str, Sequence[str]] = {"esc50": ("11_compensation", "12_frontier")}
 """Data set -> notebooks that the book has not for it: each smaller network of ESC-50 takes minutes, and none is bundled yet."""
-
-
-def given(dataset: str, notebook: str, thorough: bool = False) -> dict[str, object]:
-    """Return the parameters that a notebook, by its number, is given on a data set; some it may not take.
-
-    Sounds of one's own are given none if the run is to be thorough.
-    """
-    own = OWN if is_own(dataset) and not thorough else dataset
-    of = GIVEN.get(own, {})
-    return {**of.get("", {}), **of.get(notebook, {})}
-
-
-def is_own(dataset: str) -> bool:
-    """Return whether nothing is bundled of a data set, so that all is computed from its audio."""
-    return not (dataset in DATASETS and bundled(dataset).is_dir())
-
-
-def in_words(explicit: Mapping[str, object], thorough: bool) -> str:
-    """Return what sounds of one's own are given, but for what was said explicitly, and how to get something else."""
-    if thorough:
-        return "what the notebooks declare: the protocol's classifier and all draws, which takes hours"
-    values = {name: value for name, value in GIVEN[OWN][""].items() if name not in explicit}
-    listed = ", ".join(f"{name} {value}" for name, value in values.items())
-    return f"{listed}; --thorough: the protocol's classifier and all draws; -p NAME VALUE: what you say"
 
 
 def in_book() -> list[str]:

@@ -22,9 +22,10 @@ from papermill.exceptions import PapermillExecutionError
 from dha_utils.book.closing import closing_words
 from dha_utils.book.fingerprint import fingerprint_inputs, list_files
 from dha_utils.book.forecast import declared, look_ahead
+from dha_utils.book.given import given, in_words, is_own
 from dha_utils.book.kernels import StoppedError, at_once, execute, failure, is_complete
 from dha_utils.book.lines import Lines, WholeLines
-from dha_utils.book.parameters import WITHOUT, check_value, given, in_book, in_words, is_own
+from dha_utils.book.parameters import WITHOUT, check_value, in_book
 from dha_utils.core.announcements import duration
 from dha_utils.core.errors import DhaError, ParameterError, choose
 from dha_utils.core.hashing import hash_files, hash_json
@@ -60,8 +61,7 @@ def run_notebooks(
     force : bool
         Run also what is up to date.
     thorough : bool
-        Run on sounds of one's own what the notebooks declare, which takes hours, and not what they are given, which takes minutes
-        (`dha_utils.book.parameters.GIVEN`).
+        Give sounds of one's own what the notebooks declare, which takes hours, not minutes (`dha_utils.book.given`).
     executed : Path, optional
         Folder with one folder of executed notebooks per data set; default ``book/executed``.
 

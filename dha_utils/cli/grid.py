@@ -4,7 +4,8 @@ from typing import Annotated
 
 import typer
 
-from dha_utils.book.parameters import PARAMETERS, check_value, given, is_own
+from dha_utils.book.given import given, is_own
+from dha_utils.book.parameters import PARAMETERS, check_value
 from dha_utils.cli.options import Rate, Root, SkipBad, Thorough
 from dha_utils.core.announcements import duration as in_time
 

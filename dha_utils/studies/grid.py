@@ -103,8 +103,8 @@ def run_grid(
     Returns
     -------
     DataFrame
-        One row per data set, criterion, fraction, control and classifier: how many cells, mean, lowest and highest accuracy of the
-        sum over all taps.
+        One row per data set, criterion, fraction, control and classifier: number of cells, mean, lowest and highest accuracy
+        of the sum over all taps.
 
     Raises
     ------

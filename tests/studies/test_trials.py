@@ -16,6 +16,7 @@ from dha_utils.findings.smaller import (
     gains,
     layer_widths,
     operating_point,
+    random_accuracy,
     random_table,
     simultaneous_changes,
     smallest_table,
@@ -27,6 +28,7 @@ from dha_utils.studies.trials import (
     CLAIM,
     FEW,
     SMALL,
+    claimed,
     compensation_trials,
     frontier_trials,
     paper_trials,
@@ -190,6 +192,22 @@ def test_gains_leave_random_maps_out():
     found = gains(table)
     assert found["refitted"] == {"low": pytest.approx(0.2), "high": pytest.approx(0.4)}
     assert found["choice"] == pytest.approx(0.1)
+
+
+def test_gains_where_few_compensations_were_tried():
+    table = pd.DataFrame({"refitted": [0.9, 0.8]}, index=["anova", "l1"])
+    assert gains(table) == {"choice": pytest.approx(0.1)}
+    rows = [("l1", SMALL, "refitted", 0, 0, 0.3, 0.9, 0.0), ("anova", SMALL, "removed", 0, 0, 0.3, 0.5, 0.0)]
+    assert list(compensation_table(trials(rows), SMALL)) == ["removed", "refitted"]
+    assert random_accuracy(trials(rows), SMALL) is None
+
+
+def test_those_of_the_claim_are_few():
+    asked = [trial for _, trial in CLAIM.values()]
+    assert claimed([*compensation_trials(20), *paper_trials()]) == [
+        trial for trial in [*compensation_trials(20), *paper_trials()] if trial in asked
+    ]
+    assert set(claimed([*compensation_trials(20), *paper_trials()])) == set(asked)
 
 
 def test_layer_widths_are_those_of_the_first_fold():

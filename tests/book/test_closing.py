@@ -1,0 +1,18 @@
+from dha_utils.book.closing import closing_words
+from dha_utils.studies.results import Results
+
+
+def test_says_what_came_out_and_where_it_stands(tmp_path):
+    claim = {
+        "text": "Ignoring costs less.",
+        "outcome": "undecided on mine",
+        "measured": "it changes by −2 points",
+    }
+    results = Results("mine", tmp_path)
+    results.write("outcomes", {"on": "mine", "table": [claim]})
+    assert closing_words(results.folder, tmp_path / "16_outcomes.ipynb").splitlines() == [
+        "What came out on mine:",
+        "  Ignoring costs less. Undecided on mine:",
+        "    it changes by −2 points",
+        f"The page: {tmp_path / '16_outcomes.ipynb'}",
+    ]
