@@ -1,6 +1,6 @@
 """How long notebooks will take on sounds of which nothing is bundled: said once at the start of a run, and corrected as they end.
 
-Conventions: times are wall-clock, in seconds, on this machine as busy as it is. Three are measured on a few of the sounds: the
+Conventions: times are wall-clock, in seconds, on this machine as busy as it is. Three are measured: the
 start of a kernel, a clip on its way from the file to pooled responses, and a fold of the ensemble. How often a notebook needs
 each is counted from its parameters.
 """
@@ -16,20 +16,23 @@ from typing import NamedTuple
 import joblib
 import numpy as np
 
-from dha_utils.core.work import workers
+from dha_utils.core.hardware import one_core
+from dha_utils.core.work import in_order, workers
 from dha_utils.criteria.selection import find_criterion, n_to_keep
 from dha_utils.datasets import default_duration
 from dha_utils.datasets.clips import Clips
-from dha_utils.evaluation.crossvalidation import tap_layers
-from dha_utils.evaluation.ensemble import evaluate_fold
+from dha_utils.evaluation.ensemble import Layer, evaluate_fold
 from dha_utils.networks.registry import load_network
 from dha_utils.paper import KEEP
-from dha_utils.responses.extraction import extract_responses
+from dha_utils.responses.pooling import pool_maps
 from dha_utils.studies import trials
 from dha_utils.studies.sweeps import Cell, named_criteria
 
 SAMPLE = 16
-"""Clips whose extraction is timed."""
+"""Clips that are timed on their way through the network."""
+
+DECODED = 1.2
+"""A clip with its decoding, by one that is a waveform already."""
 
 
 PRIOR = 0.1
@@ -57,35 +60,42 @@ def sounds_of(clips: Clips) -> Sounds:
     return Sounds(len(clips), clips.table["label"].nunique(), len(clips.test_folds))
 
 
-def measure(clips: Clips, told: Mapping[str, object]) -> Machine:
-    """Return what things take on this machine, as busy as it is, in about ten seconds.
+def measure(sounds: Sounds, told: Mapping[str, object]) -> Machine:
+    """Return what things take on this machine, as busy as it is; that takes some seconds.
+
+    Noise is measured instead of the sounds: they take as long, and may be such as cannot be used.
 
     Parameters
     ----------
-    clips : Clips
+    sounds : Sounds
     told : dict
-        Parameters: the classifier, the data set, seconds of a clip, and the number of workers.
+        Parameters: the data set, seconds of a clip, the classifier, and the number of workers.
     """
-    duration = told.get("duration") or default_duration(told["dataset"])
     with timed() as start:
         subprocess.run([sys.executable, "-c", "import dha_utils.book.study"], check=True)
-    rows = np.arange(0, len(clips), max(1, len(clips) // SAMPLE))[:SAMPLE]
-    sample = clips.take(clips.table.index[rows])
-    with workers(n=told.get("workers")):
-        network = load_network()
-        extract_responses(sample.take(sample.table.index[:2]), network, duration=duration)  # warms up
-        with timed() as extraction:
-            few = extract_responses(sample, network, duration=duration)
-    # Any numbers will do: how long classifiers take to learn hangs on their shape.
     rng = np.random.default_rng(0)
-    layers = tap_layers(few)
-    x = rng.normal(size=(len(clips), sum(layer.maps for layer in layers))).astype(np.float32)
-    keep = np.concatenate([np.arange(layer.maps) < n_to_keep(KEEP, layer.maps) for layer in layers])
-    tested = clips.folds == clips.test_folds[0]
+    network = load_network()
+    n_samples = round(network.rate * (told.get("duration") or default_duration(told["dataset"])))
+    noise = rng.normal(0, 0.1, (SAMPLE, 1, n_samples)).astype(np.float32)
+    taps = network.fast()
+
+    def respond(waveforms: np.ndarray) -> dict[str, np.ndarray]:
+        with one_core():
+            return pool_maps(taps, waveforms)
+
+    with workers(n=told.get("workers")):
+        maps = {tap: x.shape[1] for tap, x in respond(noise[0]).items()}  # and warms up
+        with timed() as responding:
+            in_order(respond, noise)
+    layers = [Layer(tap, n, *network.kernels.get(tap, ())) for tap, n in maps.items()]
+    keep = np.concatenate([np.arange(n) < n_to_keep(KEEP, n) for n in maps.values()])
+    rows = np.arange(sounds.clips)
+    tested = rows // sounds.classes % sounds.folds == 0 if sounds.folds > 1 else rows % 2 == 0
+    x = rng.normal(size=(sounds.clips, len(keep))).astype(np.float32)
     with timed() as fold:
-        evaluate_fold(x, clips.y, tested, layers, keep, [told.get("classifier", "converging")])
+        evaluate_fold(x, rows % sounds.classes, tested, layers, keep, [told.get("classifier", "converging")])
     cores = told.get("workers") or joblib.cpu_count()
-    return Machine(start(), extraction() / len(sample), fold() / min(cores, len(clips.test_folds)))
+    return Machine(start(), DECODED * responding() / SAMPLE, fold() / min(cores, sounds.folds))
 
 
 def declared(parameters: Mapping[str, Mapping[str, object]]) -> dict[str, object]:
@@ -103,7 +113,8 @@ def look_ahead(notebooks: Mapping[str, Mapping[str, object]], clips: Clips) -> "
     clips : Clips
     """
     told = {name: value for parameters in notebooks.values() for name, value in parameters.items()}
-    machine, sounds = measure(clips, told), sounds_of(clips)
+    sounds = sounds_of(clips)
+    machine = measure(sounds, told)
     return Forecast({name: seconds(name, own, sounds, machine) for name, own in notebooks.items()})
 
 
@@ -112,7 +123,7 @@ def grid_seconds(cells: Sequence[Cell], clips: Clips, told: Mapping[str, object]
     sounds = sounds_of(clips)
     scored = any(find_criterion(cell.criterion).needs != "responses" for cell in cells)
     passes = 1.6 + scored * scored_passes(sounds)
-    return seconds_of(Work(0, passes, len(cells)), sounds, measure(clips, told))
+    return seconds_of(Work(0, passes, len(cells)), sounds, measure(sounds, told))
 
 
 @contextmanager
