@@ -135,7 +135,7 @@ def _run_dataset(
 ) -> list[Path]:
     """Run the chosen notebooks on one data set; `takes` are the parameters of all there are, in order."""
     dataset = parameters["dataset"]
-    absent = WITHOUT.get(dataset, ())
+    absent = [source.stem for source in takes if source.stem in WITHOUT.get(dataset, ())]
     sources = [source for source in takes if source.stem not in absent]
     chosen = [source for source in chosen if source in sources]
     if absent:
