@@ -202,7 +202,7 @@ def _due(
     fingerprint: Callable[[Path, list[dict]], str],
     results: Path,
 ) -> list[Path]:
-    """Return the first of the chosen notebooks that is out of date, and those after it, which are then as well."""
+    """Return the first of the chosen notebooks that is out of date, and those after it, which then are as well."""
     earlier: list[dict] = []
     for source in sources:
         record = _record(executed / source.name)
