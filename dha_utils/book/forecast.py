@@ -155,6 +155,9 @@ class Work(NamedTuple):
 ALL_MAPS = 1.4
 """An evaluation with all maps, in cells."""
 
+REMOVED = 0.6
+"""A pass through a smaller network, whose clips need no decoding, by that through the full one and the computation left to it."""
+
 FULL_MAPS = 4.0
 """Scores of full maps of a clip, in passes."""
 
@@ -177,8 +180,8 @@ def _curves(told: Mapping, sounds: Sounds) -> Work:
 
 def _networks(asked: list, sounds: Sounds) -> Work:
     """Return the work of smaller networks: each of its size runs over all clips, in every fold."""
-    sizes = [0.7 if "-" in trial.size else float(trial.size) for trial in asked]
-    return Work(0, sounds.folds * sum(0.1 + size for size in sizes), len(asked))
+    sizes = [0.8 if "-" in trial.size else float(trial.size) for trial in asked]
+    return Work(0, sounds.folds * sum(REMOVED * size for size in sizes), len(asked))
 
 
 def _compensation(told: Mapping, sounds: Sounds) -> Work:
