@@ -5,7 +5,7 @@ dict in JSON types of all that its content depends on:
 
 =============  =====================================================================================================
 kind           responses, mfcc, run, sweep, trials, scores, slips, examples, speed, silence,
-               specifications
+               specifications, soundnet_protocol
 versions       of the computations behind it, see `VERSIONS`; that of responses is the one they were made by
 sound          hash over what every clip sounds like, in order: see `dha_utils.datasets.sound`
 table          hash over clip, label, fold and recording of every clip
@@ -44,13 +44,14 @@ VERSIONS = {
     "speed": 1,
     "silence": 1,
     "specifications": 1,
+    "soundnet_protocol": 1,
 }
 """Version of each computation. Raise one by hand when what it computes is another number than before, by more than rounding:
 
 - ``responses``: decoding, the network or pooling; all that starts from sound is made anew then.
 - ``run``, ``sweep``, ``specifications``: the classifier, the cross-validation, a selection rule, or the scores of any criterion.
 - ``trials``: the same of classifiers, and selection, removal, compensation or fine-tuning of filters.
-- ``scores``, ``slips``, ``examples``, ``speed``, ``silence``, ``mfcc``: that computation.
+- ``scores``, ``slips``, ``examples``, ``speed``, ``silence``, ``mfcc``, ``soundnet_protocol``: that computation.
 
 A new criterion or parameter, another name, a comment or a faster way are no reason."""
 

@@ -1,5 +1,6 @@
 """The figures of the book, one function each."""
 
+from dha_utils.figures.classes import class_changes, confusion
 from dha_utils.figures.dimension import dimensions, silence_by_class, silence_by_tap, similarity, unexplained
 from dha_utils.figures.ensemble import (
     against_random,
@@ -32,8 +33,10 @@ from dha_utils.figures.sensitivity import specification_curve
 __all__ = [
     "against_random",
     "carried_variance",
+    "class_changes",
     "class_means",
     "compensations",
+    "confusion",
     "cost_of_ignoring",
     "curves",
     "dimensions",

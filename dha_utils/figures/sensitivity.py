@@ -1,12 +1,11 @@
 """Figures of the sensitivity analysis; the same conventions as `dha_utils.figures.maps`."""
 
-from collections.abc import Mapping
-
 import numpy as np
 import pandas as pd
 from matplotlib.figure import Figure
 
 from dha_utils.figures.maps import COLOURS
+from dha_utils.studies.specifications import CHOICES, PRIMARY
 
 LOOKS = {
     "holds": (COLOURS[0], "o"),
@@ -19,34 +18,28 @@ LOOKS = {
 """Outcome -> colour and mark: told apart without colours too."""
 
 
-def specification_curve(
-    table: pd.DataFrame,
-    choices: Mapping[str, Mapping],
-    primary: Mapping[str, object],
-    margin: float,
-    label: str,
-) -> Figure:
-    """Draw the estimates of all specifications, sorted, with intervals; below each, dots that say what was chosen.
+def specification_curve(table: pd.DataFrame, margin: float, label: str) -> Figure:
+    """Draw the estimates of all specifications, sorted, with intervals; below each, marks that say what was chosen.
 
-    Narrow, so that it can be read on a telephone.
+    Narrow, so that it can be read on a telephone. A dotted line leads down from the primary specification.
 
     Parameters
     ----------
     table : DataFrame
         One claim of `dha_utils.findings.sensitivity.specification_table`, in the order of its estimates; fractions.
-    choices : dict of str to dict
-        Column of the table -> option -> what it is called; those with one option are left out.
-    primary : dict
-        Column -> option of the specification that is marked by a line.
     margin : float
-        Drawn as a dashed line, below 0 if it is negative; fractions.
+        Drawn as a dashed line; where it is positive, on both sides of 0; a fraction.
     label : str
         What the estimates are, in points.
     """
+    if table.empty:
+        figure = Figure(figsize=(5.6, 0.6))
+        figure.text(0.5, 0.5, "no results: they need the audio", ha="center", va="center", fontsize=10)
+        return figure
     x = np.arange(len(table))
     options = [
         (choice, option, name)
-        for choice, named in choices.items()
+        for choice, named in CHOICES.items()
         if table[choice].nunique() > 1
         for option, name in named.items()
         if (table[choice] == option).any()
@@ -61,7 +54,7 @@ def specification_curve(
         above.vlines(rows.index, 100 * rows["low"], 100 * rows["high"], color=colour, lw=1.2, alpha=0.6)
         text = f"{outcome} ({len(rows)})"
         above.plot(rows.index, 100 * rows["estimate"], mark, ms=4, color=colour, label=text)
-    is_primary = (table[list(primary)] == pd.Series(primary)).all(axis=1).to_numpy()
+    is_primary = (table[list(PRIMARY)] == pd.Series(PRIMARY)).all(axis=1).to_numpy()
     for axis in (above, below):
         for place in np.flatnonzero(is_primary):
             axis.axvline(place, color="0.2", lw=0.8, ls=":")
@@ -70,7 +63,7 @@ def specification_curve(
     above.legend(loc="lower right", fontsize=9, frameon=True)
     for place, (choice, option, _) in enumerate(options):
         chosen = (table[choice] == option).to_numpy()
-        shade = "0.15" if list(choices).index(choice) % 2 == 0 else COLOURS[0]
+        shade = "0.15" if list(CHOICES).index(choice) % 2 == 0 else COLOURS[0]
         below.plot(x[chosen], np.full(chosen.sum(), place), "|", ms=6, mew=1.4, color=shade)
         if place and options[place - 1][0] != choice:
             below.axhline(place - 0.5, color="0.6", lw=0.8)

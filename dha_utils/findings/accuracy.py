@@ -8,6 +8,7 @@ import pandas as pd
 from dha_utils.evaluation.crossvalidation import CrossValidation, fusions
 from dha_utils.evaluation.inference import describe, paired_difference, wilson_interval
 from dha_utils.evaluation.packing import unpack_correct
+from dha_utils.paper import TITLES
 from dha_utils.responses.table import Responses
 
 
@@ -184,3 +185,27 @@ def describe_predictions(
         "best_tap": {rate: run.predictions([run.best_tap]) for rate, run in full.items()},
         "ignoring": {name: run.predictions() for name, run in runs.items()},
     }
+
+
+def published_table(published: Mapping[str, float], ours: Mapping[str, Mapping[str, float]]) -> pd.DataFrame:
+    """Return measured accuracies with their intervals, then published ones: columns what, accuracy, low, high.
+
+    Parameters
+    ----------
+    published : dict of str to float
+        Name in `dha_utils.paper.TITLES` -> accuracy.
+    ours : dict of str to dict
+        What it is of -> as `dha_utils.evaluation.inference.describe` gives it; intervals are the clustered ones.
+    """
+    measured = [
+        {
+            "what": what,
+            "accuracy": row["accuracy"],
+            "low": row["clustered_low"],
+            "high": row["clustered_high"],
+        }
+        for what, row in ours.items()
+    ]
+    return pd.DataFrame(
+        measured + [{"what": TITLES[name], "accuracy": value} for name, value in published.items()]
+    )

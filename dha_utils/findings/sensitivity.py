@@ -1,7 +1,7 @@
 """Two claims of the protocol under every specification: what ignoring 89 % of the maps costs, and what ANOVA is worth.
 
 Conventions: a row of a table is one specification with its estimate, 95 % interval and outcome (`dha_utils.findings.outcomes`);
-its choices are in columns of their own, `CHOICES`.
+its choices are in columns of their own, those of `dha_utils.studies.specifications.CHOICES`.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
@@ -11,24 +11,23 @@ import pandas as pd
 
 from dha_utils.evaluation.inference import Interval, paired_difference, paired_random
 from dha_utils.evaluation.packing import unpack_correct
-from dha_utils.findings.outcomes import loss_outcome, random_outcome
+from dha_utils.findings.outcomes import (
+    BETTER,
+    DOES_NOT_HOLD,
+    EQUIVALENT_TO_RANDOM,
+    HOLDS,
+    UNDECIDED,
+    WORSE,
+    loss_outcome,
+    random_outcome,
+)
+from dha_utils.studies.specifications import CHOICES, PRIMARY
 
-CHOICES = {
-    "pooling": {"mean": "mean", "max": "largest value", "mean_max": "both"},
-    "classifier": {
-        "converging": "SVM (primary)",
-        "least_squares": "least squares",
-        "linear_least_squares": "linear least sq.",
-        "logistic": "logistic",
-    },
-    "taps": {"all": "all 15", "released": "released 10"},
-    "statistic": {"raw": "as they are", "unit": "unit length"},
-    "rate": {22_050: "22 050 Hz", 44_100: "44 100 Hz"},
+OUTCOMES = {
+    "cost": (HOLDS, DOES_NOT_HOLD, UNDECIDED),
+    "selection": (BETTER, EQUIVALENT_TO_RANDOM, WORSE, UNDECIDED),
 }
-"""What is chosen -> its options, and what people call them; the primary specification is the first option of each."""
-
-PRIMARY = {choice: next(iter(options)) for choice, options in CHOICES.items()}
-"""The options that the protocol names first."""
+"""Claim -> how it can come out."""
 
 
 def specification_table(
@@ -59,9 +58,10 @@ def specification_table(
         for (pooling, classifier), by_maps in groups.items():
             choices = {"pooling": pooling, "classifier": classifier, "rate": rate}
             rows += [choices | row for row in _rows(by_maps, recordings, options)]
-    table = pd.DataFrame(rows)
     columns = ["claim", *CHOICES, "estimate", "low", "high", "draws", "outcome"]
-    return table[columns].sort_values(["claim", "estimate"], kind="stable", ignore_index=True)
+    return pd.DataFrame(rows, columns=columns).sort_values(
+        ["claim", "estimate"], kind="stable", ignore_index=True
+    )
 
 
 def _rows(by_maps: Mapping[str, list], recordings: np.ndarray, options: Mapping) -> Iterator[dict]:
@@ -89,15 +89,17 @@ def summarise(table: pd.DataFrame, claim: str) -> dict:
     Returns
     -------
     dict
-        specifications (how many); outcomes (outcome -> how many); least, median and most (estimates); primary (the row of
-        `PRIMARY`).
+        Empty where there are none; else specifications (how many), outcomes (how many of each), least, median and most (of the
+        estimates), primary (the row of the primary specification, None where it is not there).
     """
     own = table[table["claim"] == claim]
+    if own.empty:
+        return {}
     primary = own[(own[list(PRIMARY)] == pd.Series(PRIMARY)).all(axis=1)]
     estimates = own["estimate"]
     return {
         "specifications": len(own),
-        "outcomes": own["outcome"].value_counts().to_dict(),
+        "outcomes": _count(own, claim),
         "least": estimates.min(),
         "median": estimates.median(),
         "most": estimates.max(),
@@ -111,12 +113,16 @@ def by_choice(table: pd.DataFrame, claim: str) -> pd.DataFrame:
     Choices that were made only one way are left out.
     """
     own = table[table["claim"] == claim]
-    outcomes = list(dict.fromkeys(own["outcome"]))
-    return pd.DataFrame(
-        {"choice": choice, "option": name, "estimate": rows["estimate"].mean()}
-        | {outcome: int((rows["outcome"] == outcome).sum()) for outcome in outcomes}
+    rows = [
+        {"choice": choice, "option": name, "estimate": rows["estimate"].mean()} | _count(rows, claim)
         for choice, options in CHOICES.items()
         if own[choice].nunique() > 1
         for option, name in options.items()
         if len(rows := own[own[choice] == option])
-    )
+    ]
+    return pd.DataFrame(rows, columns=["choice", "option", "estimate", *OUTCOMES[claim]])
+
+
+def _count(rows: pd.DataFrame, claim: str) -> dict[str, int]:
+    """Return how many rows of one claim come out how."""
+    return {outcome: int((rows["outcome"] == outcome).sum()) for outcome in OUTCOMES[claim]}

@@ -16,6 +16,7 @@ from dha_utils.studies.resampled import keep_copy
 from dha_utils.studies.ridge import keep_ridge_errors
 from dha_utils.studies.scores import keep_scores, keep_slips
 from dha_utils.studies.silence import keep_silence
+from dha_utils.studies.soundnet_protocol import keep_soundnet_protocol
 from dha_utils.studies.trials import load_study
 
 
@@ -31,6 +32,7 @@ PARTS = {
     "examples": keep_examples,
     "silence": keep_silence,
     "ridge": _keep_ridge,
+    "soundnet_protocol": keep_soundnet_protocol,
 }
 """What is computed beside the responses, by name: functions of responses, their clips, and the folder to write to."""
 

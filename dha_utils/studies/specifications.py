@@ -15,21 +15,40 @@ from pathlib import Path
 
 from sklearn.preprocessing import normalize
 
-from dha_utils.core.errors import NoAudioError
 from dha_utils.criteria.selection import Selection, select
+from dha_utils.datasets.given import clips_at_hand
 from dha_utils.evaluation.crossvalidation import CrossValidation, Selector, cross_validate_many, fusions
 from dha_utils.evaluation.packing import pack_run
-from dha_utils.networks.registry import load_network
+from dha_utils.networks.registry import load_behind
 from dha_utils.paper import KEEP
 from dha_utils.responses.extraction import extract_responses
 from dha_utils.responses.pooling import POOLINGS
 from dha_utils.responses.provenance import clips_of
 from dha_utils.responses.table import Responses
-from dha_utils.studies.sweep_store import committed_file, evaluate, load_results
-from dha_utils.studies.trials import has_audio
+from dha_utils.studies.sweep_store import committed_file, evaluate, kept_file, load_results
 
-CLASSIFIERS = ("converging", "least_squares", "linear_least_squares", "logistic")
+CHOICES = {
+    "pooling": {"mean": "mean", "max": "largest value", "mean_max": "both"},
+    "classifier": {
+        "converging": "SVM (primary)",
+        "least_squares": "least squares",
+        "linear_least_squares": "linear least sq.",
+        "logistic": "logistic",
+    },
+    "taps": {"all": "all 15", "released": "released 10"},
+    "statistic": {"raw": "as they are", "unit": "unit length"},
+    "rate": {22_050: "22 050 Hz", 44_100: "44 100 Hz"},
+}
+"""What is chosen -> its options, and what people call them; the first of each makes the primary specification."""
+
+PRIMARY = {choice: next(iter(options)) for choice, options in CHOICES.items()}
+"""What the primary specification chooses."""
+
+CLASSIFIERS = tuple(CHOICES["classifier"])
 """Those that are compared, the primary one first."""
+
+QUICK = ("least_squares", "linear_least_squares")
+"""Those that take a tenth of the time."""
 
 CHUNK = 2
 """Selections that are evaluated together, with all classifiers: few, so that little is lost to a kill."""
@@ -117,7 +136,7 @@ def pooled_otherwise(
     how = {name: parameters[name] for name in ("rate", "duration", "channel")}
     both = extract_responses(
         clips_of(responses, dataset, root),
-        load_network(padding=parameters.get("padding", "input")),
+        load_behind(responses.provenance),
         pooling="mean_max",
         out=out,
         **how,
@@ -162,6 +181,14 @@ def _pack_sums(run: CrossValidation) -> dict:
     return packed | {what: {name: packed[what][name] for name in sums} for what in ("accuracy", "correct")}
 
 
+def compared(classifier: str, seeds: int) -> dict[str, int]:
+    """Return the classifiers that are compared, each with its number of draws of random maps.
+
+    All of `CLASSIFIERS`, unless one of them was asked for that is quicker than the primary one: then the quick ones, `QUICK`.
+    """
+    return dict.fromkeys(QUICK if classifier in QUICK else CLASSIFIERS, seeds)
+
+
 def load_specifications(
     responses: Responses,
     folder: Path,
@@ -189,24 +216,19 @@ def load_specifications(
     Returns
     -------
     list of dict
-        As `evaluate_specifications` gives them.
-
-    Raises
-    ------
-    NoAudioError
-        If results are missing, and there is no audio to make them from.
+        As `evaluate_specifications` gives them; none, and a sentence on stdout, where they need audio that is not there.
     """
     rate, committed = responses.provenance["parameters"]["rate"], committed_file("specifications", responses)
     # Not all classifiers had time for as many draws: what is committed is taken as it is.
     if not full and (there := load_results(committed, Specification, responses, strict=False)):
         return list(there.values())
+    kept = kept_file("specifications", responses, folder)
+    if not kept.is_file() and clips_at_hand(dataset, root, allow_missing=True) is None:
+        print(f"Other poolings at {rate:,} Hz are not bundled and need the audio: give its folder as root.")
+        return []
 
     @cache
     def pooled() -> Mapping[str, Responses]:
-        if not has_audio(root):
-            raise NoAudioError(
-                f"the specifications of {dataset} need its audio, for responses that are not averages: give its folder as root"
-            )
         return pooled_otherwise(responses, dataset, root, folder / f"mean_max_{rate}.safetensors")
 
     return evaluate(

@@ -167,7 +167,7 @@ def test_the_commit_of_the_protocol_is_the_one_that_added_it():
 
 def test_page_16_leads_to_all_evidence():
     """By links that JupyterLab follows and the book rewrites: to notebooks, in Markdown."""
-    page = json.loads((repository() / "notebooks" / "16_outcomes.ipynb").read_text(encoding="utf-8"))
+    page = json.loads((repository() / "notebooks" / "17_outcomes.ipynb").read_text(encoding="utf-8"))
     prose = "".join("".join(cell["source"]) for cell in page["cells"] if cell["cell_type"] == "markdown")
     assert {claim.evidence for claim in CLAIMS.values()} == set(re.findall(r"\]\((\d\d_\w+)\.ipynb\)", prose))
 

@@ -49,3 +49,9 @@ def test_by_choice_averages_over_the_others():
     assert rows.loc["as they are", "estimate"] == pytest.approx(-1 / 60)
     assert rows.loc["unit length", "does not hold"] == 8
     assert rows.loc["mean", "estimate"] == pytest.approx(-9 / 60)
+
+
+def test_no_results_are_no_error():
+    empty = specification_table({22_050: []}, np.arange(60))
+    assert summarise(empty, "cost") == {}
+    assert len(by_choice(empty, "cost")) == 0

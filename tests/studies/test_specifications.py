@@ -1,11 +1,9 @@
 from functools import partial
 
 import numpy as np
-import pytest
 from miniatures import make_sounds
 from sklearn.preprocessing import normalize
 
-from dha_utils.core.errors import NoAudioError
 from dha_utils.criteria.selection import select
 from dha_utils.datasets import load_clips
 from dha_utils.evaluation.crossvalidation import cross_validate
@@ -15,6 +13,7 @@ from dha_utils.responses.extraction import extract_responses
 from dha_utils.studies import specifications as module
 from dha_utils.studies.specifications import (
     Specification,
+    compared,
     evaluate_specifications,
     load_specifications,
     pooled_otherwise,
@@ -66,7 +65,7 @@ def test_unit_length_is_what_the_classifiers_see(make_responses):
 
 
 def test_other_poolings_come_from_the_audio(random_network, tmp_path, monkeypatch):
-    monkeypatch.setattr(module, "load_network", lambda **settings: random_network)
+    monkeypatch.setattr(module, "load_behind", lambda provenance: random_network)
     folder = make_sounds(tmp_path / "sounds", seconds=1.2)
     averages = extract_responses(load_clips(folder), random_network, duration=1.2)
     pooled = pooled_otherwise(averages, str(folder), None, tmp_path / "both.safetensors")
@@ -78,17 +77,23 @@ def test_other_poolings_come_from_the_audio(random_network, tmp_path, monkeypatc
     assert (pooled["max"][tap] >= averages[tap] - 1e-6).all()
 
 
-def test_without_audio_and_results_the_audio_is_asked_for(make_responses, tmp_path, monkeypatch):
-    monkeypatch.setattr(module, "has_audio", lambda root: False)
-    with pytest.raises(NoAudioError, match="made_up need its audio"):
-        load_specifications(make_responses(), tmp_path, draws=DRAWS, dataset="made_up")
+def test_without_audio_and_results_a_sentence_says_so(make_responses, tmp_path, monkeypatch, capsys):
+    monkeypatch.setattr(module, "clips_at_hand", lambda *arguments, **options: None)
+    assert load_specifications(make_responses(), tmp_path, draws=DRAWS, dataset="made_up") == []
+    assert "22,050 Hz are not bundled and need the audio" in capsys.readouterr().out
+    assert not [*tmp_path.iterdir()]
 
 
 def test_what_is_kept_is_not_computed_again(make_responses, tmp_path, monkeypatch):
     responses = make_responses()
     pooled = dict.fromkeys(("mean", "max", "mean_max"), responses)
-    monkeypatch.setattr(module, "has_audio", lambda root: True)
+    monkeypatch.setattr(module, "clips_at_hand", lambda *arguments, **options: True)
     monkeypatch.setattr(module, "pooled_otherwise", lambda *arguments: pooled)
     first = load_specifications(responses, tmp_path, draws=DRAWS, dataset="made_up")
     monkeypatch.setattr(module, "cross_validate_many", None)
     assert load_specifications(responses, tmp_path, draws=DRAWS, dataset="made_up") == first
+
+
+def test_who_asks_for_a_quick_classifier_gets_the_quick_ones():
+    assert compared("converging", 20) == dict.fromkeys(module.CLASSIFIERS, 20)
+    assert compared("least_squares", 5) == {"least_squares": 5, "linear_least_squares": 5}
