@@ -5,6 +5,7 @@ import pandas as pd
 from matplotlib.figure import Figure
 
 from dha_utils.figures.maps import COLOURS
+from dha_utils.paper import EQUIVALENT, MARGIN
 from dha_utils.studies.specifications import CHOICES, PRIMARY
 
 LOOKS = {
@@ -18,20 +19,27 @@ LOOKS = {
 """Outcome -> colour and mark: told apart without colours too."""
 
 
-def specification_curve(table: pd.DataFrame, margin: float, label: str) -> Figure:
+ASKED = {
+    "cost": ("change of accuracy, points", -MARGIN),
+    "selection": ("ANOVA minus random, points", EQUIVALENT),
+}
+"""Claim -> what its estimates are, and its margin: where it is positive, it lies on both sides of 0."""
+
+
+def specification_curve(table: pd.DataFrame, claim: str) -> Figure:
     """Draw the estimates of all specifications, sorted, with intervals; below each, marks that say what was chosen.
 
-    Narrow, so that it can be read on a telephone. A dotted line leads down from the primary specification.
+    Narrow, so that it can be read on a telephone. Margins are dashed; a dotted line leads down from the primary specification.
 
     Parameters
     ----------
     table : DataFrame
-        One claim of `dha_utils.findings.sensitivity.specification_table`, in the order of its estimates; fractions.
-    margin : float
-        Drawn as a dashed line; where it is positive, on both sides of 0; a fraction.
-    label : str
-        What the estimates are, in points.
+        As `dha_utils.findings.sensitivity.specification_table` gives it; fractions.
+    claim : str
+        One of `ASKED`.
     """
+    table = table[table["claim"] == claim]
+    label, margin = ASKED[claim]
     if table.empty:
         figure = Figure(figsize=(5.6, 0.6))
         figure.text(0.5, 0.5, "no results: they need the audio", ha="center", va="center", fontsize=10)

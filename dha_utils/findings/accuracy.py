@@ -8,7 +8,7 @@ import pandas as pd
 from dha_utils.evaluation.crossvalidation import CrossValidation, fusions
 from dha_utils.evaluation.inference import describe, paired_difference, wilson_interval
 from dha_utils.evaluation.packing import unpack_correct
-from dha_utils.paper import TITLES
+from dha_utils.paper import PUBLISHED, TITLES
 from dha_utils.responses.table import Responses
 
 
@@ -187,13 +187,13 @@ def describe_predictions(
     }
 
 
-def published_table(published: Mapping[str, float], ours: Mapping[str, Mapping[str, float]]) -> pd.DataFrame:
-    """Return measured accuracies with their intervals, then published ones: columns what, accuracy, low, high.
+def published_table(dataset: str, ours: Mapping[str, Mapping[str, float]]) -> pd.DataFrame:
+    """Return measured accuracies with their intervals, then those published: columns what, accuracy, low, high.
 
     Parameters
     ----------
-    published : dict of str to float
-        Name in `dha_utils.paper.TITLES` -> accuracy.
+    dataset : str
+        Nothing may have been published of it.
     ours : dict of str to dict
         What it is of -> as `dha_utils.evaluation.inference.describe` gives it; intervals are the clustered ones.
     """
@@ -207,5 +207,6 @@ def published_table(published: Mapping[str, float], ours: Mapping[str, Mapping[s
         for what, row in ours.items()
     ]
     return pd.DataFrame(
-        measured + [{"what": TITLES[name], "accuracy": value} for name, value in published.items()]
+        measured
+        + [{"what": TITLES[name], "accuracy": value} for name, value in PUBLISHED.get(dataset, {}).items()]
     )

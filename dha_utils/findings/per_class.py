@@ -101,3 +101,12 @@ def confused_pairs(matrix: np.ndarray, classes: Sequence[str], most: int = 10) -
     return pd.DataFrame(
         {"label": classes[i], "other": classes[j], "clips": int(both[i, j])} for i, j in pairs if both[i, j]
     )
+
+
+def summarise(full: CrossValidation, run: CrossValidation, tested: Responses) -> dict:
+    """Return for a results file `summarise_changes`, the pairs confused most after, and how many clips change."""
+    return {
+        "classes": summarise_changes(class_changes(full, run, tested.classes)),
+        "pairs": confused_pairs(confusion(run), tested.classes).to_dict("records"),
+        "changed": len(changed_clips(full, run, tested)),
+    }

@@ -90,7 +90,8 @@ def summarise(table: pd.DataFrame, claim: str) -> dict:
     -------
     dict
         Empty where there are none; else specifications (how many), outcomes (how many of each), least, median and most (of the
-        estimates), primary (the row of the primary specification, None where it is not there).
+        estimates), primary (the row of the primary specification, None where it is not there), options (option -> row of
+        `by_choice`).
     """
     own = table[table["claim"] == claim]
     if own.empty:
@@ -104,6 +105,7 @@ def summarise(table: pd.DataFrame, claim: str) -> dict:
         "median": estimates.median(),
         "most": estimates.max(),
         "primary": primary.to_dict("records")[0] if len(primary) else None,
+        "options": by_choice(table, claim).set_index("option").to_dict("index"),
     }
 
 

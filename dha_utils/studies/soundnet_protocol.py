@@ -25,6 +25,7 @@ from dha_utils.datasets.given import clips_at_hand
 from dha_utils.evaluation.crossvalidation import check_folds
 from dha_utils.evaluation.inference import describe
 from dha_utils.networks.registry import load_behind
+from dha_utils.paper import PUBLISHED
 from dha_utils.responses.outputs import extract
 from dha_utils.responses.provenance import clips_of, extraction_provenance, key_of
 from dha_utils.responses.table import Responses
@@ -115,21 +116,29 @@ def keep_soundnet_protocol(responses: Responses, clips: Clips, folder: Path) -> 
 
 def load_soundnet_protocol(
     responses: Responses, folder: Path, *, dataset: str, root: str | Path | None = None
-) -> dict | None:
-    """Return what `keep_soundnet_protocol` keeps: bundled, in `folder`, or computed; None where that needs audio."""
+) -> dict[str, dict]:
+    """Return what to show of `keep_soundnet_protocol` beside published accuracies: bundled, in `folder`, or computed.
+
+    Returns
+    -------
+    dict of str to dict
+        What it is -> as `dha_utils.evaluation.inference.describe` gives it. Empty where nothing is published, or where audio is
+        needed that is not there.
+    """
 
     def load(path: Path) -> tuple[dict, dict]:
         content = load_json(path, "result")
         return content, content["key"]
 
-    def make() -> dict | None:
+    def make() -> dict:
         if clips_at_hand(dataset, root, allow_missing=True) is None:
             print("SoundNet's own evaluation is not bundled and needs the audio: give its folder as root.")
-            return None
+            return {}
         return keep_soundnet_protocol(responses, clips_of(responses, dataset, root), folder)
 
     where = places(responses.provenance["dataset"], folder, _name(responses))
-    return obtain(_key(responses), where, load, make)[0]
+    content = obtain(_key(responses), where, load, make)[0] if dataset in PUBLISHED else {}
+    return {"SoundNet's way": content["result"]} if content else {}
 
 
 def _key(responses: Responses) -> dict:

@@ -190,20 +190,20 @@ def compared(classifier: str, seeds: int) -> dict[str, int]:
 
 
 def load_specifications(
-    responses: Responses,
+    responses: Mapping[int, Responses],
     folder: Path,
     *,
     draws: Mapping[str, int],
     dataset: str,
     root: str | Path | None = None,
     full: bool = False,
-) -> list[dict]:
+) -> dict[int, list[dict]]:
     """Return the results of specifications: all that are committed, else those that are needed, kept or from the audio.
 
     Parameters
     ----------
-    responses : Responses
-        Pooled by the average.
+    responses : dict of int to Responses
+        Rate in Hz -> responses that are averages.
     folder : Path
         Where what is computed is kept.
     draws : dict of str to int
@@ -215,9 +215,22 @@ def load_specifications(
 
     Returns
     -------
-    list of dict
-        As `evaluate_specifications` gives them; none, and a sentence on stdout, where they need audio that is not there.
+    dict of int to list of dict
+        Rate -> results, as `evaluate_specifications` gives them; none, and a sentence on stdout, where they need audio that is
+        not there.
     """
+    given = {"draws": draws, "dataset": dataset, "root": root, "full": full}
+    return {rate: _load_rate(own, folder, **given) for rate, own in responses.items()}
+
+
+def _load_rate(
+    responses: Responses,
+    folder: Path,
+    draws: Mapping[str, int],
+    dataset: str,
+    root: str | Path | None,
+    full: bool,
+) -> list[dict]:
     rate, committed = responses.provenance["parameters"]["rate"], committed_file("specifications", responses)
     # Not all classifiers had time for as many draws: what is committed is taken as it is.
     if not full and (there := load_results(committed, Specification, responses, strict=False)):

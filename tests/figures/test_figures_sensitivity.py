@@ -9,7 +9,7 @@ from dha_utils.findings.sensitivity import specification_table
 def test_specification_curve():
     table = specification_table({22_050: made_up_specifications()}, np.arange(60), resamples=199)
     cost = table[table["claim"] == "cost"]
-    figure = figures.specification_curve(cost, -0.03, "change, points")
+    figure = figures.specification_curve(table, "cost")
     said = texts(figure)
     assert {"SVM (primary)", "logistic", "largest value", "released 10", "unit length"} <= said
     assert "does not hold (8)" in said
@@ -23,4 +23,4 @@ def test_specification_curve():
 def test_without_results_the_figure_says_so():
     table = specification_table({22_050: []}, np.arange(60))
     assert len(table) == 0
-    assert texts(figures.specification_curve(table, 0.01, "points")) == {"no results: they need the audio"}
+    assert texts(figures.specification_curve(table, "selection")) == {"no results: they need the audio"}

@@ -55,7 +55,9 @@ def test_scores_of_windows_are_averaged(make_responses, n_classes):
 
 def test_without_audio_a_sentence_says_so(make_responses, tmp_path, monkeypatch, capsys):
     monkeypatch.setattr(module, "clips_at_hand", lambda *arguments, **options: None)
-    assert load_soundnet_protocol(make_responses(), tmp_path, dataset="made_up") is None
+    assert load_soundnet_protocol(make_responses(), tmp_path, dataset="made_up") == {}
+    assert capsys.readouterr().out == ""  # nothing is published of it
+    assert load_soundnet_protocol(make_responses(), tmp_path, dataset="esc10") == {}
     assert "not bundled and needs the audio" in capsys.readouterr().out
 
 

@@ -79,7 +79,9 @@ def test_other_poolings_come_from_the_audio(random_network, tmp_path, monkeypatc
 
 def test_without_audio_and_results_a_sentence_says_so(make_responses, tmp_path, monkeypatch, capsys):
     monkeypatch.setattr(module, "clips_at_hand", lambda *arguments, **options: None)
-    assert load_specifications(make_responses(), tmp_path, draws=DRAWS, dataset="made_up") == []
+    assert load_specifications({22_050: make_responses()}, tmp_path, draws=DRAWS, dataset="made_up") == {
+        22_050: []
+    }
     assert "22,050 Hz are not bundled and need the audio" in capsys.readouterr().out
     assert not [*tmp_path.iterdir()]
 
@@ -89,9 +91,9 @@ def test_what_is_kept_is_not_computed_again(make_responses, tmp_path, monkeypatc
     pooled = dict.fromkeys(("mean", "max", "mean_max"), responses)
     monkeypatch.setattr(module, "clips_at_hand", lambda *arguments, **options: True)
     monkeypatch.setattr(module, "pooled_otherwise", lambda *arguments: pooled)
-    first = load_specifications(responses, tmp_path, draws=DRAWS, dataset="made_up")
+    first = load_specifications({22_050: responses}, tmp_path, draws=DRAWS, dataset="made_up")
     monkeypatch.setattr(module, "cross_validate_many", None)
-    assert load_specifications(responses, tmp_path, draws=DRAWS, dataset="made_up") == first
+    assert load_specifications({22_050: responses}, tmp_path, draws=DRAWS, dataset="made_up") == first
 
 
 def test_who_asks_for_a_quick_classifier_gets_the_quick_ones():
