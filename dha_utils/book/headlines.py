@@ -7,6 +7,8 @@ that no arithmetic enters may not move at all.
 
 from dataclasses import dataclass, replace
 
+from dha_utils.book.parameters import WITHOUT
+
 
 @dataclass(frozen=True)
 class Headline:
@@ -76,7 +78,7 @@ HEADLINES: tuple[Headline, ...] = (
     *(Headline("released.json", f"gains.{method}.change", POINT, "accuracy") for method in RELEASED),
     *(
         Headline("released.json", f"record.{classifier}.{fusion}", POINT, "accuracy")
-        for classifier in ("converging", "released_probability")
+        for classifier in ("converging", "least_squares")
         for fusion in ("all", "released", "best")
     ),
     *(
@@ -180,17 +182,25 @@ HEADLINES: tuple[Headline, ...] = (
 """Those of every data set."""
 
 ONLY: dict[str, tuple[Headline, ...]] = {
-    "esc10": tuple(
-        Headline("ensemble.json", f"rates.44100.{name}.accuracy", POINT, "accuracy")
-        for name in ("all", "released", "best")
+    "esc10": (
+        *(
+            Headline("ensemble.json", f"rates.44100.{name}.accuracy", POINT, "accuracy")
+            for name in ("all", "released", "best")
+        ),
+        *(
+            Headline("released.json", f"record.released_probability.{fusion}", POINT, "accuracy")
+            for fusion in ("all", "released", "best")
+        ),
     )
 }
-"""Those of a single data set: where responses are bundled at two rates."""
+"""Those of a single data set: where responses are bundled at two rates, and the released classifiers take minutes."""
 
 
 def headlines_of(dataset: str) -> list[Headline]:
     """Return the numbers that the book leads with on a data set, whose name comes before that of the file."""
+    absent = {f"{notebook.partition('_')[2]}.json" for notebook in WITHOUT.get(dataset, ())}
     return [
         replace(headline, file=f"{dataset}/{headline.file}")
         for headline in (*HEADLINES, *ONLY.get(dataset, ()))
+        if headline.file not in absent
     ]
