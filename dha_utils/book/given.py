@@ -12,8 +12,8 @@ GIVEN: Mapping[str, Mapping[str, Mapping[str, object]]] = {
     "esc50": {
         "": {"rates": [22_050], "classifier": "least_squares", "others": [], "seeds": 20},
         "03": {"others": ["converging"], "seeds": 8},
-        "04": {"seeds": 10},
-        "09": {"others": ["converging"], "seeds": 8, "criteria_at": [0.01, 0.05, 0.11, 0.25]},
+        "04": {"seeds": 4},
+        "09": {"others": ["converging"], "seeds": 8, "criteria_at": [0.01, 0.05, 0.11]},
         "12": {"seeds": 2},
         "14": {"seeds": 11},
     },
