@@ -53,6 +53,12 @@ def split_random(results: Iterable[Mapping]) -> tuple[list[Mapping], list[Mappin
     return named, [result for result in results if result["criterion"] == "random"]
 
 
+COLUMNS = (
+    "keep", "accuracy", "draws", "random", "lowest", "highest", "difference", "low", "high", "as_good", "outcome",
+)  # fmt: skip
+"""Columns of `random_table`."""
+
+
 def random_tables(
     selected: Mapping[str, Sequence[Mapping]], drawn: Mapping[str, Sequence[Mapping]], recordings: np.ndarray
 ) -> pd.DataFrame:
@@ -71,7 +77,7 @@ def random_tables(
         table = random_table([*at, *drawn[name]], recordings)
         table.insert(0, "classifier", name)
         tables.append(table)
-    return pd.concat(tables, ignore_index=True) if tables else pd.DataFrame(columns=["keep"])
+    return pd.concat(tables, ignore_index=True) if tables else pd.DataFrame(columns=["classifier", *COLUMNS])
 
 
 def primary_rows(table: pd.DataFrame) -> pd.DataFrame:
