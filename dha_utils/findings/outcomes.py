@@ -85,7 +85,7 @@ class Claim(NamedTuple):
 
 NOTHING = Part(
     NOT_MEASURED,
-    "nothing yet: the notebook has not been run on these data",
+    "the notebook has not been run on these data",
     NOT_MEASURED,
     Interval(None, None, None),
 )
@@ -224,8 +224,12 @@ def _selection(curves: Mapping) -> Iterator[Part]:
     else:
         refuted = any(outcome in (WORSE, EQUIVALENT_TO_RANDOM) for outcome in outcomes)
         together = DOES_NOT_HOLD if refuted else UNDECIDED
-    better = [f"{100 * row['keep']:g}" for row in compared if row["outcome"] == BETTER]
-    found = f"better at {', '.join(better)} %" if better else "better at none"
+    at = {
+        outcome: ", ".join(f"{100 * row['keep']:g}" for row in compared if row["outcome"] == outcome)
+        for outcome in (BETTER, WORSE)
+    }
+    found = f"better at {at[BETTER]} %" if at[BETTER] else "better at none"
+    found += f", worse at {at[WORSE]} %" if at[WORSE] else ""
     yield Part(
         "at every fraction",
         f"ANOVA's maps against random ones at {len(compared)} fractions kept: {found}",
