@@ -58,8 +58,8 @@ declare is the smallest, so that one that is opened by hand is quick."""
 WITHOUT: Mapping[str, Sequence[str]] = {
     "esc50": ("11_compensation", "12_frontier", "13_recordings", "15_silence")
 }
-"""Data set -> notebooks that the book has not for it: on ESC-50 smaller networks, each recording left out in turn, and clips without
-their silence are not evaluated yet."""
+"""Data set -> notebooks that the book has not for it: on ESC-50 smaller networks, each recording left out in turn, and clips
+without their silence are not evaluated yet."""
 
 
 def in_book() -> list[str]:

@@ -87,7 +87,7 @@ def changed_clips(full: CrossValidation, run: CrossValidation, tested: Responses
 
 def confusion(run: CrossValidation) -> np.ndarray:
     """Return how many clips of every class are taken for which, shape (classes, classes), int; every clip once."""
-    n_classes = run.probabilities.shape[2]
+    n_classes = int(max(run.y.max(), run.predictions().max())) + 1  # every class is tested
     matrix = np.zeros((n_classes, n_classes), int)
     np.add.at(matrix, (run.y, run.predictions()), 1)
     return matrix
