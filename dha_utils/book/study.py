@@ -213,9 +213,12 @@ class Study:
         return {name: [next(records) for _ in own] for name, own in cells.items()}
 
     def each_against_random(
-        self, selected: Mapping[str, list[dict]], drawn: Mapping[str, list[dict]]
+        self, classifiers: Iterable[str], keep: float | Iterable[float], seeds: int
     ) -> pd.DataFrame:
-        """Return `against_random` for the records of each classifier, as `sweep_each` gives them, in a table."""
+        """Return `against_random` of ANOVA's maps for each classifier, in a table; `seeds` random selections per fraction."""
+        names = list(classifiers)
+        selected = self.sweep_each(names, "anova", keep)
+        drawn = self.sweep_each(names, "random", keep, seeds=seeds)
         return random_tables(selected, drawn, self.recordings)
 
     def table(self, records: list[dict]) -> pd.DataFrame:

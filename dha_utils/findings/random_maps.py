@@ -67,14 +67,12 @@ def random_tables(
     Parameters
     ----------
     selected, drawn : dict of str to sequence of dict
-        Classifier -> cells of ANOVA, and of random maps at the same fractions; other cells of ANOVA are left out.
+        Classifier -> cells of ANOVA, and of random maps at the same fractions.
     recordings : ndarray, shape (clips,)
     """
     tables = []
     for name, cells in selected.items():
-        fractions = {draw["keep"] for draw in drawn[name]}
-        at = [cell for cell in cells if cell["keep"] in fractions]
-        table = random_table([*at, *drawn[name]], recordings)
+        table = random_table([*cells, *drawn[name]], recordings)
         table.insert(0, "classifier", name)
         tables.append(table)
     return pd.concat(tables, ignore_index=True) if tables else pd.DataFrame(columns=["classifier", *COLUMNS])
