@@ -90,7 +90,7 @@ def measure(sounds: Sounds, told: Mapping[str, object]) -> Machine:
     layers = [Layer(tap, n, *network.kernels.get(tap, ())) for tap, n in maps.items()]
     keep = np.concatenate([np.arange(n) < n_to_keep(KEEP, n) for n in maps.values()])
     rows = np.arange(sounds.clips)
-    tested = rows // sounds.classes % sounds.folds == 0 if sounds.folds > 1 else rows % 2 == 0
+    tested = rows // sounds.classes % max(2, sounds.folds) == 0
     x = rng.normal(size=(sounds.clips, len(keep))).astype(np.float32)
     with timed() as fold:
         evaluate_fold(x, rows % sounds.classes, tested, layers, keep, [told.get("classifier", "converging")])

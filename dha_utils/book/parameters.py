@@ -14,7 +14,11 @@ from types import ModuleType, NoneType, SimpleNamespace
 from dha_utils.core.errors import ParameterError, choose
 from dha_utils.core.paths import repository
 from dha_utils.datasets import DATASETS
-from dha_utils.evaluation.ensemble import CLASSIFIERS
+
+CLASSIFIERS = (
+    "converging", "released", "released_probability", "least_squares", "linear_least_squares", "logistic",
+)  # fmt: skip
+"""Those of `dha_utils.evaluation.ensemble`, by name: `dha --help` does not wait for scikit-learn."""
 
 
 @dataclass(frozen=True)

@@ -3,6 +3,7 @@ import re
 
 import pytest
 
+from dha_utils.book import parameters
 from dha_utils.book.parameters import PARAMETERS, check_parameters, check_value
 from dha_utils.core.errors import ParameterError
 from dha_utils.evaluation.ensemble import CLASSIFIERS
@@ -65,6 +66,10 @@ def test_refuses_wrong_types_and_values_in_one_line(name, value):
         check_value(name, value)
     assert "\n" not in str(error.value)
     assert f"({type(value).__name__})" in str(error.value)
+
+
+def test_classifiers_are_those_of_the_ensemble():
+    assert list(parameters.CLASSIFIERS) == list(CLASSIFIERS)
 
 
 def test_every_parameter_is_tested():

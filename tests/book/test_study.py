@@ -16,7 +16,7 @@ def namespace(tmp_path, monkeypatch):
     monkeypatch.setenv("DHA_DATA", "")
     return {
         "dataset": "esc10", "root": None, "rate": 22050, "fractions": (1,), "seeds": 2, "classifier": "converging",
-        "full": False, "workers": None, "scheduler": None, "results": str(tmp_path),
+        "criteria_at": [], "others": [], "full": False, "workers": None, "scheduler": None, "results": str(tmp_path),
     }  # fmt: skip
 
 

@@ -63,17 +63,17 @@ def test_run_hands_parameters_on(calls):
     result = invoke(*f"run --dataset esc10 {pairs} --only 03 --only 4 --workers 2 --force".split())
     assert result.exit_code == 0, result.output
     parameters = {"dataset": "esc10", "workers": 2, "keep": 0.1, "root": "-x", "rates": [22050, 44100]}
-    assert calls == [(parameters, {"only": ["03", "4"], "force": True})]
+    assert calls == [(parameters, {"only": ["03", "4"], "force": True, "thorough": False})]
 
 
 def test_run_takes_the_folder_and_whether_to_skip(calls):
     assert invoke("run", "--root", "audio", "--skip-bad").exit_code == 0
-    assert calls == [({"root": "audio", "skip_bad": True}, {"only": (), "force": False})]
+    assert calls == [({"root": "audio", "skip_bad": True}, {"only": (), "force": False, "thorough": False})]
 
 
 def test_book_runs_the_notebooks_first(calls):
     assert invoke("book", "-p", "seeds", "3").exit_code == 0
-    assert calls == [({"seeds": 3}, {"force": False}), ("book", "", False)]
+    assert calls == [({"seeds": 3}, {"force": False, "thorough": False}), ("book", "", False)]
 
 
 @pytest.mark.parametrize(

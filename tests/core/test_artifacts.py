@@ -207,7 +207,17 @@ def test_the_grid_is_computed_anew_where_data_changed_and_only_there(table, tmp_
 def test_the_first_notebook_is_run_before_others_where_data_changed(table, tmp_path, monkeypatch, capsys):
     """The notebooks themselves are tried in test_pipeline; here only which of them are run."""
     ran = []
-    monkeypatch.setattr(runner.papermill, "inspect_notebook", lambda path: {"dataset": {}, "results": {}})
+    declared = {
+        "dataset": "'mine'",
+        "results": "None",
+        "rates": "[22050]",
+        "fractions": "[0.1]",
+        "seeds": "2",
+    }
+    declared |= {"budgets": "[0.5]", "criteria_at": "[]", "others": "[]", "classifier": "'least_squares'"}
+    declared |= {"only_claims": "True"}
+    taken = {name: {"default": value} for name, value in declared.items()}
+    monkeypatch.setattr(runner.papermill, "inspect_notebook", lambda path: taken)
 
     def run(source, output, given, fingerprint, results, lines):
         ran.append(source.stem[:2])
