@@ -139,7 +139,7 @@ def _run_dataset(
     sources = [source for source in takes if source.stem not in absent]
     chosen = [source for source in chosen if source in sources]
     if absent:
-        lines.say(f"{dataset} is without {' and '.join(absent)}")
+        lines.say(f"{dataset} is without {', '.join(absent)}")
     results = Path(parameters.get("results") or repository() / "results").resolve()
     with _alone(executed):
         first = sources[0]

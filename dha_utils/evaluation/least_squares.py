@@ -24,7 +24,7 @@ from dha_utils.evaluation.kernels import polynomial_kernel
 
 PENALTIES = (0.01, 0.03, 0.1, 0.3, 1.0, 3.0, 10.0)
 """Penalties that are tried, in units of the kernel's mean diagonal. With the least of them the condition number of the system is
-100 times the number of clips, which leaves single precision three digits; it takes half the time of double."""
+100 times the number of clips, which leaves single precision two digits at worst; it takes half the time of double."""
 
 CHOOSERS = 400
 """Clips that choose the penalty, at most: of more, every second, third ..., so that all penalties together cost one small

@@ -1,25 +1,9 @@
 import json
 
-import numpy as np
-import pytest
-
 from dha_utils.responses.table import Responses
 from dha_utils.studies import padding
 from dha_utils.studies.padding import keep_padding, padded_shares
 from dha_utils.studies.side_by_side import compare_responses
-
-
-@pytest.fixture
-def both(make_responses):
-    """Responses, and those of another padding: other values, and a few maps that say nothing any more."""
-    made = make_responses()
-    provenance = made.provenance | {"parameters": {"rate": 22_050, "duration": 5.0, "channel": "mean"}}
-    rng = np.random.default_rng(1)
-    other = {}
-    for tap, array in made.arrays.items():
-        other[tap] = (array + rng.normal(0.5, 0.7, array.shape)).astype(np.float32)
-        other[tap][:, -3:] = 7.3
-    return Responses(made.arrays, made.table, provenance), Responses(other, made.table, provenance)
 
 
 def test_the_deeper_the_layer_the_more_is_padding(both):
