@@ -22,8 +22,7 @@ from dha_utils.book.parameters import BOOK, WITHOUT, in_book
 from dha_utils.core.errors import DhaError
 from dha_utils.core.hashing import hash_files, hash_json
 from dha_utils.core.paths import repository
-from dha_utils.datasets import DATASETS
-from dha_utils.datasets.given import name_of
+from dha_utils.datasets.given import name_of, title_of
 from dha_utils.figures.ensemble import forest
 from dha_utils.figures.maps import set_style
 from dha_utils.findings.answers import answer_parts
@@ -158,11 +157,6 @@ def draw_answer(root: Path, file: Path) -> None:
     set_style()
     drawn = forest(answer_parts([json.loads(path.read_text("utf-8")) for path in there]), MARGIN)
     drawn.savefig(file, bbox_inches="tight", metadata={"Date": None})
-
-
-def title_of(name: str) -> str:
-    """Return what people call a data set."""
-    return DATASETS[name].title if name in DATASETS else name
 
 
 def as_page(notebook: str, title: str) -> str:

@@ -40,6 +40,17 @@ def name_of(dataset: str) -> str:
     return name
 
 
+def title_of(dataset: str) -> str:
+    """Return what people call a data set: its title, or, of sounds of one's own, the name of the folder or table.
+
+    Examples
+    --------
+    >>> title_of("esc10"), title_of("path/to/sounds")
+    ('ESC-10', 'sounds')
+    """
+    return DATASETS[dataset].title if dataset in DATASETS else name_of(dataset)
+
+
 def clips_at_hand(
     dataset: str, root: str | Path | None = None, *, allow_missing: bool = False
 ) -> Clips | None:

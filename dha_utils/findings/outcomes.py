@@ -15,7 +15,7 @@ from functools import cache
 from typing import NamedTuple
 
 from dha_utils.core.formats import format_value as shown
-from dha_utils.datasets import DATASETS
+from dha_utils.datasets.given import title_of
 from dha_utils.evaluation.inference import Interval
 from dha_utils.paper import EQUIVALENT, GAIN, KEEP, MARGIN, SAVED
 
@@ -137,7 +137,7 @@ def outcome_rows(read: Callable[[str], Mapping], dataset: str, without: Collecti
         }
         | part.interval._asdict()
         | {"outcome": part.outcome if dataset.startswith(claim.about) else NOT_TESTABLE}
-        | {"evidence": claim.evidence, "on": DATASETS[dataset].title if dataset in DATASETS else dataset}
+        | {"evidence": claim.evidence, "on": title_of(dataset)}
         for name, claim in CLAIMS.items()
         for part in (
             [NOTHING] if claim.evidence in without else claim.rule(read(claim.evidence.partition("_")[2]))

@@ -97,7 +97,7 @@ def test_every_claim_has_a_row_and_names_its_data():
     rows = outcome_rows(made_up().get, "esc10")
     assert {row["claim"] for row in rows} == set(CLAIMS)
     assert outcomes() == dict.fromkeys(CLAIMS, "holds on ESC-10") | {"ensemble": NOT_TESTABLE}
-    assert outcome_rows(made_up().get, "my-sounds")[0]["on"] == "my-sounds"
+    assert outcome_rows(made_up().get, "path/to/my-sounds")[0]["on"] == "my-sounds"
     notebooks = {path.stem for path in (repository() / "notebooks").glob("*.ipynb")}
     assert {row["evidence"] for row in rows} <= notebooks
     assert len({(row["claim"], row["part"]) for row in rows}) == len(rows)
