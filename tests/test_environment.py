@@ -9,10 +9,10 @@ from packaging.requirements import Requirement
 from dha_utils.core.paths import repository
 
 PROJECT = tomllib.loads((repository() / "pyproject.toml").read_text())["project"]
-REQUIREMENTS = [
+REQUIREMENTS = {
     *PROJECT["dependencies"],
     *(r for name, extra in PROJECT["optional-dependencies"].items() if name != "lab" for r in extra),
-]
+}
 """Of what `make` installs: JupyterLab comes on top where somebody wants it."""
 
 

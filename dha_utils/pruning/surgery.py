@@ -1,19 +1,14 @@
 """Pruning for real: filters removed from the network, and with them the inputs of the next layer.
 
-Conventions: ``keep`` maps the name of a layer, such as ``conv1``, to the channels (filters, feature maps) that stay: a
-boolean mask over them, True = kept, or their zero-based numbers. Layers that are not named stay whole. Removing a filter
-removes its map from every tap of its layer.
+Conventions: ``keep`` is that of `dha_utils.pruning.keep`. Layers that are not named stay whole. Removing a filter removes its
+map from every tap of its layer.
 """
 
-from collections.abc import Mapping, Sequence
-
 import numpy as np
-import torch
 
-from dha_utils.core.errors import ParameterError, choose
+from dha_utils.core.errors import choose
 from dha_utils.networks.base import Network
-
-Keep = Mapping[str, np.ndarray | Sequence[int] | Sequence[bool]]
+from dha_utils.pruning.keep import Keep, as_channels
 
 
 def prune_network(network: Network, keep: Keep) -> Network:
@@ -56,30 +51,4 @@ def kept_channels(network: Network, keep: Keep) -> dict[str, np.ndarray]:
     maps = network.widths
     for layer in keep:
         choose("layer", layer, maps)
-    return {layer: _channels(layer, keep.get(layer, np.arange(n)), n) for layer, n in maps.items()}
-
-
-def _channels(layer: str, chosen: np.ndarray | Sequence, n_maps: int) -> np.ndarray:
-    """Return a mask or indices as ascending indices, or say what is wrong with them."""
-    chosen = np.asarray(chosen.cpu() if isinstance(chosen, torch.Tensor) else chosen)
-    if chosen.ndim != 1:
-        raise ParameterError(
-            f"keep of {layer} has shape {chosen.shape}, expected a mask or a list of channels"
-        )
-    if chosen.dtype == bool:
-        if len(chosen) != n_maps:
-            raise ParameterError(
-                f"the mask of {layer} has {len(chosen)} entries, the layer has {n_maps} maps"
-            )
-        chosen = np.flatnonzero(chosen)
-    if not len(chosen):
-        raise ParameterError(f"keep leaves {layer} empty: at least one of its {n_maps} maps must stay")
-    if not np.issubdtype(chosen.dtype, np.integer):
-        raise ParameterError(f"keep of {layer} holds {chosen.dtype} numbers, expected bool or whole numbers")
-    outside = chosen[(chosen < 0) | (chosen >= n_maps)]
-    if len(outside):
-        raise ParameterError(f"keep of {layer} names channel {outside[0]}, the layer has 0 to {n_maps - 1}")
-    channels, counts = np.unique(chosen, return_counts=True)
-    if len(channels) < len(chosen):
-        raise ParameterError(f"keep of {layer} names channel {channels[counts.argmax()]} more than once")
-    return channels.astype(np.int64)
+    return {layer: as_channels(layer, keep.get(layer, np.arange(n)), n) for layer, n in maps.items()}
