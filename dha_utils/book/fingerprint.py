@@ -3,7 +3,7 @@
 import os
 from pathlib import Path
 
-from dha_utils.core.hashing import hash_files, hash_json
+from dha_utils.core.hashing import hash_file, hash_files, hash_json
 from dha_utils.core.paths import data_dir, repository
 from dha_utils.datasets.table import load_table
 
@@ -26,12 +26,12 @@ def fingerprint_inputs(parameters: dict) -> str:
 
 
 def _list_table(parameters: dict) -> list:
-    """Return the content of a table of clips, where that is the data set, and the state of the files that it lists."""
+    """Return a hash of a table of clips, where that is the data set, and the state of the files that it lists."""
     table = Path(parameters.get("root") or "", parameters.get("dataset", "")).expanduser()
     if not table.is_file():
         return []
     stats = [os.stat(path) for path in load_table(table).table["path"] if os.path.exists(path)]
-    return [table.read_text("utf-8-sig"), [_state(stat) for stat in stats]]
+    return [hash_file(table), [_state(stat) for stat in stats]]
 
 
 def list_files(folder: Path) -> dict[str, list[int]]:

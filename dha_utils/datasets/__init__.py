@@ -3,6 +3,7 @@
 What reads them is imported by the function that needs it: the names alone cost nothing.
 """
 
+import os
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -54,15 +55,16 @@ def load_clips(
         return _complete(
             clips, allow_missing, f"; `dha fetch {published.comes_with or name_or_path}` gets them"
         )
+    from dha_utils.datasets.delimited import SEPARATORS
     from dha_utils.datasets.folder import load_folder
-    from dha_utils.datasets.table import SEPARATORS, load_table
+    from dha_utils.datasets.table import load_table
 
     path = Path(root or "", name_or_path).expanduser()
-    if path.suffix.lower() in SEPARATORS and not path.is_dir():
+    if path.suffix.lower() in SEPARATORS and not os.path.isdir(path):
         return _complete(load_table(path), allow_missing, "")
-    if path.is_dir():
+    if os.path.isdir(path):
         return load_folder(path)
-    if path.exists():
+    if os.path.exists(path):
         raise DataError(f"{path} is neither a folder nor a .csv or .tsv table")
     plain = str(name_or_path).lower().replace("_", "").replace("-", "")
     near = closest(plain, DATASETS)
@@ -76,7 +78,7 @@ def _complete(clips: "Clips", allow_missing: bool, advice: str) -> "Clips":
     """Return the clips, or raise where files are missing from the copy."""
     if not len(clips):
         raise DataError(f"no clips of {clips.name} in {clips.root}{advice}")
-    missing = [path for path in clips.table["path"] if not Path(path).is_file()]
+    missing = [path for path in clips.table["path"] if not os.path.isfile(path)]
     if not missing or allow_missing:
         return clips
     names = ", ".join(missing[:3]) + (", ..." if len(missing) > 3 else "")

@@ -20,6 +20,7 @@ from dha_utils.core.errors import DataError, NoAudioError
 from dha_utils.core.paths import data_dir
 from dha_utils.datasets.clips import COLUMNS, Clips
 from dha_utils.datasets.esc_copies import describe_copy, find_copies
+from dha_utils.datasets.folds import across_folds
 
 SOURCES = (
     "run `dha fetch esc10`, or unpack https://github.com/karolpiczak/ESC-10/archive/553c8f1.zip (40 MB) "
@@ -106,18 +107,13 @@ def load_esc50(root: str | Path | None = None) -> Clips:
     notes = [
         *[subset] * (len(index) < len(labels)),
         *describe_copy(paths, dict(zip(index["file"], index["md5"], strict=True))),
-        *_across_folds(table),
+        *_note_split(table),
     ]
     return Clips("esc50", copy.folder, table[COLUMNS].sort_values("clip", ignore_index=True), tuple(notes))
 
 
-def _across_folds(table: pd.DataFrame) -> list[str]:
-    """Name the recordings of which clips lie in several folds: what is tested there was learned from in part."""
-    counted = table.groupby("recording")["fold"].nunique()
-    folds = {
-        one: sorted(table["fold"][table["recording"] == one].unique()) for one in counted.index[counted > 1]
-    }
-    several = [f"{one} (folds {' and '.join(map(str, found))})" for one, found in folds.items()]
+def _note_split(table: pd.DataFrame) -> list[str]:
+    several = across_folds(table)
     if not several:
         return []
     which = "recording" if len(several) == 1 else f"{len(several)} recordings"

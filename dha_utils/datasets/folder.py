@@ -1,5 +1,8 @@
 """Any folder with one subfolder of sound files per class."""
 
+import os
+import re
+from collections import Counter
 from pathlib import Path
 
 import pandas as pd
@@ -8,8 +11,20 @@ from dha_utils.core.errors import DataError
 from dha_utils.datasets.clips import COLUMNS, Clips
 from dha_utils.datasets.folds import make_folds
 
-SUFFIXES = (".wav", ".flac", ".ogg", ".opus", ".mp3", ".aif", ".aiff")
+SUFFIXES = (
+    ".wav", ".flac", ".ogg", ".opus", ".mp3", ".aif", ".aiff",
+    ".8svx", ".aifc", ".au", ".avr", ".bwf", ".caf", ".htk", ".iff", ".ircam", ".mp1", ".mp2", ".mpga", ".nist", ".oga",
+    ".paf", ".pvf", ".rf64", ".sd2", ".sf", ".snd", ".sph", ".svx", ".voc", ".w64", ".wave",
+)  # fmt: skip
 """The files that are taken for sound, whatever the case of their letters; libsndfile reads these."""
+
+LITTER = (
+    "__MACOSX", "@eaDir", "#recycle", "$RECYCLE.BIN", "System Volume Information", "lost+found", "Thumbs.db", "desktop.ini",
+)  # fmt: skip
+"""What operating systems and file servers leave in folders, beside hidden files and ``NAME:Zone.Identifier``."""
+
+SPLITS = r"(fold|split|part)[ _-]?\d+|train(ing)?|test(ing)?|val|valid(ation)?|dev|development|eval(uation)?"
+"""Names of folders that are parts of a data set: two of them side by side are no classes. One alone may be: trains are heard."""
 
 
 def load_folder(folder: str | Path) -> Clips:
@@ -18,7 +33,8 @@ def load_folder(folder: str | Path) -> Clips:
     The label is the name of the subfolder, the clip id ``label/file``, and the recording the same
     without suffix: files of one name in one subfolder are held to be of one recording and stay in one fold. There are 5
     folds, stratified by class (fewer where a class has fewer recordings), always the same for the same files.
-    Hidden files and folders, files that are not sound, and folders inside the subfolders are skipped.
+    Hidden files and `LITTER` are skipped. Files in the subfolders that are not sound, and sounds that lie elsewhere, are
+    skipped with a note.
 
     Parameters
     ----------
@@ -33,39 +49,89 @@ def load_folder(folder: str | Path) -> Clips:
     Raises
     ------
     DataError
-        There is no such folder, it has fewer than 2 subfolders, or one of them has fewer than 2 recordings.
+        There is no such folder, it cannot be listed, a name is not UTF-8, there are fewer than 2 subfolders, they are parts of a
+        split, or one has fewer than 2 recordings.
     """
     root = Path(folder).expanduser().resolve()
-    if not root.is_dir():
+    if not os.path.isdir(root):
         raise DataError(f"there is no folder {root}; give one with a subfolder of sound files per class")
-    subfolders = sorted(path for path in root.iterdir() if path.is_dir() and not path.name.startswith("."))
-    if len(subfolders) < 2:
+    try:
+        subfolders = [path for path in _visible(root) if path.is_dir()]
+        files = {path.name: [file for file in _visible(path) if is_sound(file)] for path in subfolders}
+        notes = _skipped(root, subfolders)
+    except OSError as error:
+        raise DataError(f"{error.filename}: cannot be read ({error.strerror}); see to its rights") from error
+    if len(files) < 2:
         raise DataError(
-            f"{root} has {len(subfolders)} folder(s) in it; at least 2 are needed, one per class, "
+            f"{root} has {len(files)} folder(s) in it; at least 2 are needed, one per class, "
             "each with its sound files"
         )
+    parts = [label for label in files if re.fullmatch(SPLITS, label, re.IGNORECASE)]
+    if len(parts) > 1:
+        raise DataError(
+            f"{root}: its folders {', '.join(parts[:3])}{', ...' * (len(parts) > 3)} are parts of a data set and no classes; "
+            "give a folder with one subfolder per class, or a table with the columns path, label and fold"
+        )
     rows = []
-    for subfolder in subfolders:
-        files = [file for file in subfolder.iterdir() if _is_sound(file)]
-        n_recordings = len({file.stem for file in files})
+    for label, sounds in files.items():
+        n_recordings = len({file.stem for file in sounds})
         if n_recordings < 2:
             raise DataError(
-                f"class {subfolder.name!r} of {root} has {n_recordings} recording(s); at least 2 sound files "
-                f"({' '.join(SUFFIXES)}) of different names are needed: add some, or move the folder away"
+                f"class {label!r} of {root} has {n_recordings} recording(s); at least 2 sound files "
+                f"({' '.join(SUFFIXES[:7])}, ...) of different names are needed: add some, or move the folder away"
             )
-        rows += [
-            (f"{subfolder.name}/{file.name}", str(file), subfolder.name, f"{subfolder.name}/{file.stem}")
-            for file in files
-        ]
+        rows += [(f"{label}/{file.name}", str(file), label, f"{label}/{file.stem}") for file in sounds]
+    _require_utf8([path for _, path, _, _ in rows])
     table = pd.DataFrame(rows, columns=["clip", "path", "label", "recording"])
     table = table.sort_values("clip", ignore_index=True)
-    return Clips(root.name, root, table.assign(fold=make_folds(table, root))[COLUMNS])
+    return Clips(root.name, root, table.assign(fold=make_folds(table, root))[COLUMNS], notes)
 
 
-def _is_sound(file: Path) -> bool:
+def is_sound(file: Path) -> bool:
+    """Return whether a file is taken for sound, by its name."""
     # A link that leads nowhere counts, and is then reported as missing: so are the files of sets kept by git-annex.
     return (
-        (file.is_file() or file.is_symlink())
-        and file.suffix.lower() in SUFFIXES
+        file.suffix.lower() in SUFFIXES
         and not file.name.startswith(".")
+        and (file.is_file() or file.is_symlink())
     )
+
+
+def _visible(folder: Path) -> list[Path]:
+    """Return what is in a folder, but for what nobody has put there."""
+    return sorted(
+        path
+        for path in folder.iterdir()
+        if not path.name.startswith(".") and path.name not in LITTER and ":Zone.Identifier" not in path.name
+    )
+
+
+def _skipped(root: Path, subfolders: list[Path]) -> tuple[str, ...]:
+    """Return notes on the files that are skipped, for somebody may have meant them."""
+    inside = [path for subfolder in subfolders for path in _visible(subfolder)]
+    others = [path for path in inside if not path.is_dir() and not is_sound(path)]
+    deep = [file for path in inside if path.is_dir() for file in path.rglob("*") if is_sound(file)]
+    elsewhere = [path for path in _visible(root) if is_sound(path)] + deep
+    notes = []
+    if others:
+        endings = Counter(path.suffix.lower() or "none" for path in others).most_common(5)
+        which = ", ".join(f"{ending} ({count})" for ending, count in endings)
+        such = others[0].relative_to(root).as_posix()
+        notes.append(f"skipped as no sound that can be read: {which}, such as {such!r}")
+    if elsewhere:
+        such = elsewhere[0].relative_to(root).as_posix()
+        notes.append(
+            f"skipped as not directly in the folder of a class: {len(elsewhere)} sounds, such as {such!r}"
+        )
+    return tuple(notes)
+
+
+def _require_utf8(paths: list[str]) -> None:
+    """Raise unless all paths can be written into tables and pages."""
+    # The bytes of a name that are not UTF-8 are lone surrogates here.
+    strange = [path for path in paths if re.search("[\ud800-\udfff]", path)]
+    if strange:
+        raise DataError(
+            f"{strange[0]!r}{f' and {len(strange) - 1} more' * (len(strange) > 1)}: names that are not UTF-8; rename them, as "
+            "with `convmv -f latin1 -t utf8 -r --notest FOLDER`"
+        )

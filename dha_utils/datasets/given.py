@@ -7,7 +7,7 @@ from dha_utils.core.errors import DataError, NoAudioError
 from dha_utils.core.paths import bundled, data_dir
 from dha_utils.datasets import DATASETS, load_clips
 from dha_utils.datasets.clips import Clips
-from dha_utils.datasets.table import SEPARATORS
+from dha_utils.datasets.delimited import SEPARATORS
 
 
 def name_of(dataset: str) -> str:

@@ -1,37 +1,42 @@
-"""Sound files listed in a CSV or TSV table, with labels and, where given, folds and recordings."""
+"""Sound files listed in a table, with labels and, where given, folds and recordings."""
 
+import os
+import re
+from collections.abc import Iterator
 from pathlib import Path
 
-import numpy as np
 import pandas as pd
 
-from dha_utils.core.errors import DataError, closest
+from dha_utils.core.errors import DataError
 from dha_utils.datasets.clips import COLUMNS, Clips
-from dha_utils.datasets.folds import make_folds
+from dha_utils.datasets.columns import KNOWN, SEVERAL, describe_columns, find_columns
+from dha_utils.datasets.delimited import SEPARATORS, Rows, read_rows
+from dha_utils.datasets.folder import is_sound
+from dha_utils.datasets.folds import across_folds, make_folds, read_folds
 
-SEPARATORS = {".csv": ",", ".tsv": "\t"}
-"""What separates the columns, by the suffix of the file."""
-
-KNOWN = ("path", "label", "fold", "recording")
+DEPTH = 3
+"""Folders below one another in which sounds are looked for by their names alone."""
 
 
 def load_table(file: str | Path) -> Clips:
     """Return the clips of a table with columns ``path``, ``label`` and, if wanted, ``fold`` and ``recording``.
 
-    Paths are relative to the table. Without recordings, files whose paths differ in nothing but their suffix are held to be
-    of one recording. Without folds, they are made, see `make_folds`; fold 0 means: trained on always, tested never. Other
-    columns are ignored.
+    Columns of published tables are known by their names (`dha_utils.datasets.columns`), others are ignored; what was taken for
+    what is a note. Paths are relative to the table; names alone are also looked for in the folders beside it. Without recordings,
+    files whose paths differ in nothing but their suffix are held to be of one recording. Without folds, they are made, see
+    `make_folds`; what can stand for a fold is said in `read_folds`. Where the recordings are those of a published table, one that
+    lies in two folds is only noted.
 
     Parameters
     ----------
     file : str or Path
-        UTF-8 text, ``.csv`` (commas) or ``.tsv`` (tabs), the first line naming the columns.
+        ``.csv`` or ``.tsv``, the first line naming the columns; see `dha_utils.datasets.delimited.read_rows`.
 
     Returns
     -------
     Clips
         Named after the file, without its suffix; the clip ids are the paths as they are written. Whether the files are
-        there is not looked at.
+        there is not asked.
 
     Raises
     ------
@@ -39,88 +44,109 @@ def load_table(file: str | Path) -> Clips:
         There is no such file, it is no such table, or rows contradict one another; names the line, from 1 on.
     """
     file = Path(file).expanduser().resolve()
-    rows = _read(file)
-    _require_text(file, rows, "path")
-    _require_text(file, rows, "label")
-    twice = rows["path"].duplicated()
-    if twice.any():
-        raise DataError(
-            f"{file}, line {_line(twice)}: {rows['path'][twice].iloc[0]!r} is listed twice; remove one"
-        )
-    if rows["label"].nunique() < 2:
-        raise DataError(
-            f"{file}: all rows have the label {rows['label'].iloc[0]!r}; at least 2 classes are needed"
-        )
-    if "recording" in rows:
-        _require_text(file, rows, "recording")
-    else:
-        rows["recording"] = [Path(path).with_suffix("").as_posix() for path in rows["path"]]
-    rows["fold"] = _folds(file, rows)
-    split = rows.groupby("recording")["fold"].nunique()
-    if split.max() > 1:
-        name = split.idxmax()
-        held = sorted(set(rows.loc[rows["recording"] == name, "fold"]))
-        raise DataError(
-            f"{file}: recording {name!r} is in folds {' and '.join(map(str, held))}; clips of one recording belong into one"
-        )
-    rows["clip"] = rows["path"]
-    rows["path"] = [str(file.parent / path) for path in rows["path"]]
-    table = rows[COLUMNS].sort_values("clip", ignore_index=True)
-    return Clips(file.stem, file.parent, table)
-
-
-def _read(file: Path) -> pd.DataFrame:
-    """Return the columns of the table that are known, as text without surrounding spaces."""
-    separator = SEPARATORS.get(file.suffix.lower())
-    if separator is None:
+    if file.suffix.lower() not in SEPARATORS:
         raise DataError(f"{file}: is neither a .csv nor a .tsv file; save the table as one of these")
-    if not file.is_file():
+    if not os.path.isfile(file):
         raise DataError(f"there is no file {file}; give a table with the columns path and label")
+    rows = read_rows(file, KNOWN)
     try:
-        rows = pd.read_csv(
-            file, sep=separator, dtype=str, keep_default_na=False, encoding="utf-8-sig", index_col=False
-        )
-    except (ValueError, pd.errors.ParserError, OSError) as error:
-        fault = " ".join(str(error).split())
-        raise DataError(f"{file}: is not a table that can be read ({fault})") from error
-    rows.columns = [str(column).strip().lower() for column in rows.columns]
-    there = list(rows.columns)
-    if len(set(there)) < len(there):
-        raise DataError(f"{file}: a column name occurs twice in its first line ({', '.join(there)})")
-    for column in ("path", "label"):
-        if column not in there:
-            raise DataError(
-                f"{file}: has no column {column!r}{closest(column, there)}; its first line names {', '.join(there)[:200]!r}"
-            )
-    for column in set(there) - set(KNOWN):
-        meant = closest(column, [name for name in KNOWN if name not in there])
-        if meant:
-            raise DataError(f"{file}: column {column!r} is not known{meant}; rename it")
-    if rows.empty:
+        found = find_columns(rows.header)
+    except DataError as error:
+        raise DataError(f"{file}: {error}") from error
+    if not rows.cells:
         raise DataError(f"{file}: lists no clips")
-    rows = rows[[column for column in KNOWN if column in there]]
-    return rows.apply(lambda column: column.str.strip())
-
-
-def _folds(file: Path, rows: pd.DataFrame) -> np.ndarray:
-    """Return the folds of the table, or new ones where it has none."""
-    if "fold" not in rows:
-        return make_folds(rows, file)
-    wrong = ~rows["fold"].str.fullmatch("[0-9]{1,4}")
-    if wrong.any():
+    names = {name: rows.header[i] for name, i in found.items()}
+    table = pd.DataFrame({name: [row[i] for row in rows.cells] for name, i in found.items()}, dtype=object)
+    for name in set(found) - {"fold"}:
+        _require_text(file, rows, names[name], table[name])
+    if names["label"].lower() in SEVERAL:
+        _require_one(file, rows, names["label"], table["label"])
+    if table["label"].nunique() < 2:
         raise DataError(
-            f"{file}, line {_line(wrong)}: fold {rows['fold'][wrong].iloc[0]!r} is not a whole number from 0 on; number all "
-            "folds, or leave the column out and folds are made"
+            f"{file}: all rows have the label {table['label'].iloc[0]!r}; at least 2 classes are needed"
         )
-    return rows["fold"].astype("int64").to_numpy()
+    notes = describe_columns(rows.header, found)
+    table["clip"] = table["path"]
+    table["path"], where = _locate(file, table["path"].tolist())
+    seen = {}
+    for line, clip, path in zip(rows.lines, table["clip"], table["path"], strict=True):
+        if seen.setdefault(path, line) != line:
+            raise DataError(
+                f"{file}, line {line}: {clip!r} is listed twice, in line {seen[path]} too; remove one"
+            )
+    if "recording" not in found:
+        table["recording"] = [os.path.splitext(clip)[0] for clip in table["clip"]]
+    if "fold" in found:
+        table["fold"] = read_folds(file, names["fold"], table["fold"].tolist(), rows.lines)
+        split = across_folds(table)
+        several = f"recordings in several folds: {', '.join(split[:4])}" + f" and {len(split) - 4} more" * (
+            len(split) > 4
+        )
+        if split and names.get("recording", "recording").lower() == "recording":
+            raise DataError(
+                f"{file}: {several}; what is tested would have been learned from: put all clips of a recording into one fold, or "
+                "leave the column fold out and folds are made"
+            )
+        notes += [several] if split else []
+    else:
+        table["fold"] = make_folds(table, file)
+    table = table[COLUMNS].sort_values("clip", ignore_index=True)
+    return Clips(file.stem, file.parent, table, (*notes, *where))
 
 
-def _require_text(file: Path, rows: pd.DataFrame, column: str) -> None:
-    empty = (rows[column] == "") | rows[column].str.contains("\0", regex=False)
-    if empty.any():
-        raise DataError(f"{file}, line {_line(empty)}: {column} is empty")
+def _require_text(file: Path, rows: Rows, name: str, cells: pd.Series) -> None:
+    for line, cell in zip(rows.lines, cells, strict=True):
+        if not cell:
+            raise DataError(f"{file}, line {line}: {name} is empty")
+        if re.search(r"[\0-\x1f\x7f-\x9f]", cell):
+            raise DataError(
+                f"{file}, line {line}: {name} {cell[:80]!r} holds a control character or a line break; take it out (is a "
+                "quotation mark missing?)"
+            )
 
 
-def _line(rows: pd.Series) -> int:
-    """Return the line of the first row that is True, as an editor counts where no field has line breaks."""
-    return int(np.flatnonzero(rows.to_numpy())[0]) + 2
+def _require_one(file: Path, rows: Rows, name: str, cells: pd.Series) -> None:
+    for line, cell in zip(rows.lines, cells, strict=True):
+        if "," in cell:
+            raise DataError(
+                f"{file}, line {line}: {name} {cell!r} are several labels of one clip, and every clip has one class here: add a "
+                "column label with one for each clip"
+            )
+
+
+def _locate(file: Path, names: list[str]) -> tuple[list[str], list[str]]:
+    """Return where the files of a table are, as absolute paths, and a note where that is not what is written."""
+    written = [_path(file, name) for name in names]
+    if any(map(os.path.isfile, written)):
+        return written, []
+    if any("\\" in name for name in names):
+        slashes = [_path(file, name.replace("\\", "/")) for name in names]
+        if any(map(os.path.isfile, slashes)):
+            return slashes, ["a backslash in a path was taken for a slash"]
+    if any("/" in name for name in names):
+        return written, []
+    by_name: dict[str, set[Path]] = {}
+    for sound in _sounds_around(file.parent):
+        for name in (sound.name, sound.stem):
+            by_name.setdefault(name, set()).add(sound)
+    unique = {name: str(min(sounds)) for name, sounds in by_name.items() if len(sounds) == 1}
+    found = [unique.get(name, path) for name, path in zip(names, written, strict=True)]
+    if found == written:
+        return written, []
+    folders = sorted(
+        {os.path.relpath(Path(path).parent, file.parent) for path in found if path not in written}
+    )
+    more = f" and {len(folders) - 3} more" if len(folders) > 3 else ""
+    return found, [f"sounds found by their names in {', '.join(folders[:3])}{more}"]
+
+
+def _path(file: Path, name: str) -> str:
+    return os.path.normpath(file.parent / name)
+
+
+def _sounds_around(folder: Path) -> Iterator[Path]:
+    """Yield the sounds below a folder, and below the folders called something with audio that lie beside it."""
+    beside = [path for path in folder.parent.glob("*") if "audio" in path.name.lower() and path != folder]
+    for place in (folder, *beside):
+        for depth in range(1, DEPTH + 1):
+            yield from filter(is_sound, place.glob("/".join("*" * depth)))
