@@ -11,7 +11,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from dha_utils.networks.base import BATCH, Network, check_waveforms
+from dha_utils.networks.base import BATCH, Network
 
 POSITIONS = 50_000
 """About the most observations that a layer is fitted on, a hundred for each weight of a filter; conv2 has a million."""
@@ -24,7 +24,7 @@ def layer_activations(network: Network, waveforms: np.ndarray) -> list[Tensor]:
     ----------
     network : Network
     waveforms : ndarray, shape (clips, samples), float32
-        In [-1, 1].
+        In [-1, 1]; or the arrays that a network of your own takes.
 
     Returns
     -------
@@ -34,10 +34,10 @@ def layer_activations(network: Network, waveforms: np.ndarray) -> list[Tensor]:
     Raises
     ------
     DataError
-        If the waveforms are not a matrix or too short for the network.
+        If the network does not take what has their shape.
     """
     x = torch.from_numpy(np.ascontiguousarray(waveforms, np.float32))
-    check_waveforms(x, network.min_samples)
+    network.check_input(x)
     with torch.inference_mode():
         activations = [network.prepare(x)]
         for name in network.layers:

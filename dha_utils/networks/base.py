@@ -9,6 +9,7 @@ A network of one's own is a subclass, or an instance, of `Network`; all but `Net
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from copy import deepcopy
+from math import prod
 from typing import NamedTuple, Self
 
 import numpy as np
@@ -87,6 +88,20 @@ class Network(nn.Module):
             )
         for tap in self.taps:
             self.layer_of(tap)
+
+    @staticmethod
+    def wrap(module: nn.Module, shape: Sequence[int], **options) -> "Network":
+        """Return a network of your own module; arguments as of `dha_utils.networks.wrapped.Wrapped`.
+
+        Examples
+        --------
+        >>> module = nn.Sequential(nn.Conv2d(1, 4, 3), nn.ReLU(), nn.Flatten(), nn.Linear(4 * 36, 10))
+        >>> Network.wrap(module, (1, 8, 8)).tap_maps
+        {'1': 4}
+        """
+        from dha_utils.networks.wrapped import Wrapped  # which is built upon this module
+
+        return Wrapped(module, shape, **options)
 
     def _parts(self, name: str) -> Iterator[str]:
         """Yield the name of a module, or, of one that is a sequence, those of its parts."""
@@ -168,7 +183,7 @@ class Network(nn.Module):
         DataError
             If the waveforms are not a matrix or too short for the deepest layer.
         """
-        check_waveforms(waveforms, self.min_samples)
+        self.check_input(waveforms)
         x = self.prepare(waveforms)
         for name in self.chain:
             x = self.get_submodule(name)(x)
@@ -192,7 +207,21 @@ class Network(nn.Module):
             outputs.append(part)
         return torch.cat(outputs)
 
-    def shapes(self, n_samples: int) -> dict[str, tuple[int, ...]]:
+    def check_input(self, waveforms: Tensor) -> None:
+        """Raise a DataError unless waveforms are (clips, samples) and long enough for the deepest layer."""
+        check_waveforms(waveforms, self.min_samples)
+
+    def input_shape(self, n_samples: int | None = None) -> tuple[int, ...]:
+        """Return the shape of what one clip of so many samples gives to `prepare`; a ParameterError where that is too short."""
+        if n_samples is None:
+            raise ParameterError(
+                f"n_samples is None, expected the length of a clip, at least {self.min_samples} samples"
+            )
+        if n_samples < self.min_samples:
+            raise ParameterError(f"n_samples is {n_samples!r}, the network needs at least {self.min_samples}")
+        return (n_samples,)
+
+    def shapes(self, n_samples: int | None = None) -> dict[str, tuple[int, ...]]:
         """Return module -> shape ``(maps, *positions)`` of what it gives for one clip; nothing is computed.
 
         Raises
@@ -200,11 +229,10 @@ class Network(nn.Module):
         ParameterError
             If the clip is too short, or the modules do not fit together.
         """
-        if n_samples < self.min_samples:
-            raise ParameterError(f"n_samples is {n_samples!r}, the network needs at least {self.min_samples}")
         shapes, name = {}, "prepare"
+        one = torch.zeros(1, *self.input_shape(n_samples), device=next(self.parameters()).device)
         try:
-            x = self.prepare(torch.zeros(1, n_samples, device=next(self.parameters()).device)).to("meta")
+            x = self.prepare(one).to("meta")
             for name in self.chain:
                 module = self.get_submodule(name)
                 x = functional_call(
@@ -258,15 +286,31 @@ class Network(nn.Module):
         """
         small = deepcopy(self)
         below = None
-        for name, (conv, norm, _) in small.layers.items():
+        for name, (conv, _, stages) in small.layers.items():
             rows = torch.from_numpy(np.asarray(kept.get(name, np.arange(conv.out_channels))))
             slice_channels(conv, rows, below)
-            if norm is not None:
-                slice_channels(norm, rows)
+            for stage in map(small.get_submodule, stages):
+                if isinstance(stage, NORMS):
+                    slice_channels(stage, rows)
             below = rows
         for head in small.heads:
-            slice_channels(small.get_submodule(head), None, below)
+            slice_channels(small.get_submodule(head), None, self.columns(head, below))
         return small
+
+    def head_positions(self, last: Sequence[int]) -> dict[str, int]:
+        """Return head -> at how many positions of last maps (maps, *positions) it is applied; 0: they are too small."""
+        found = {}
+        for head in self.heads:
+            conv = self.get_submodule(head)
+            axes = zip(last[1:], conv.kernel_size, conv.stride, conv.padding, strict=True)
+            found[head] = prod(
+                max(0, (n + 2 * pad - kernel) // stride + 1) for n, kernel, stride, pad in axes
+            )
+        return found
+
+    def columns(self, head: str, kept: Tensor) -> Tensor | None:
+        """Return which inputs of a head are of the kept channels of the last layer, in their order; None: all of them."""
+        return kept
 
 
 class Taps:
@@ -306,7 +350,10 @@ def check_waveforms(waveforms: Tensor, min_samples: int) -> None:
 
 
 def slice_channels(module: nn.Module, rows: Tensor | None, columns: Tensor | None = None) -> None:
-    """Cut a convolution or a batch norm, in place, to some output channels (rows) and input channels (columns); None: all."""
+    """Cut a module, in place, to some of its outputs (rows) and inputs (columns); None: all.
+
+    It is a convolution, a batch norm or a linear layer.
+    """
     for name, tensor in list(module.state_dict().items()):
         if not tensor.ndim:  # batch norm's counter of updates
             continue
@@ -316,11 +363,11 @@ def slice_channels(module: nn.Module, rows: Tensor | None, columns: Tensor | Non
             tensor = tensor[:, columns]
         is_parameter = name in dict(module.named_parameters())
         setattr(module, name, nn.Parameter(tensor) if is_parameter else tensor)
-    sizes = (
-        {"num_features": rows}
-        if isinstance(module, NORMS)
-        else {"out_channels": rows, "in_channels": columns}
-    )
+    sizes = {"out_channels": rows, "in_channels": columns}
+    if isinstance(module, NORMS):
+        sizes = {"num_features": rows}
+    elif isinstance(module, nn.Linear):
+        sizes = {"out_features": rows, "in_features": columns}
     for name, channels in sizes.items():
         if channels is not None:
             setattr(module, name, len(channels))

@@ -133,10 +133,11 @@ def clips_that_fit(network: Network, n_samples: int, n_clips: int) -> int | None
         Of the data set.
     """
     shapes = network.shapes(n_samples)
-    maps = [n_samples, *(math.prod(shapes[layer.stages[-1]]) for layer in network.layers.values())]
-    if 4 * n_clips * (n_samples + 2 * sum(maps) + 5 * max(maps)) <= FIT_BYTES:
+    n_values = math.prod(network.input_shape(n_samples))
+    maps = [n_values, *(math.prod(shapes[layer.stages[-1]]) for layer in network.layers.values())]
+    if 4 * n_clips * (n_values + 2 * sum(maps) + 5 * max(maps)) <= FIT_BYTES:
         return None
-    left = FIT_BYTES / 4 - n_clips * n_samples
+    left = FIT_BYTES / 4 - n_clips * n_values
     return max(1, min(FIT_CLIPS, int(left / (FOLDS * sum(maps) + 5 * max(maps)))))
 
 

@@ -9,13 +9,12 @@ A filter *needs to be computed* if its map is kept at a tap, or if a filter that
 maps of the layer below, so that only layers that nothing else reads are affected: here the last one.
 """
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from math import prod
 
 import numpy as np
 import pandas as pd
 from sklearn.svm import SVC
-from torch import nn
 
 from dha_utils.core.errors import ParameterError
 from dha_utils.criteria.filters import psnet_kept_filters
@@ -25,15 +24,15 @@ from dha_utils.networks.base import Network
 from dha_utils.networks.registry import outline
 
 
-def count_macs(network: Network, n_samples: int, *, heads: bool = False) -> pd.DataFrame:
+def count_macs(network: Network, n_samples: int | None = None, *, heads: bool = False) -> pd.DataFrame:
     """Return the multiply-accumulates and the parameters of every layer for one clip.
 
     Parameters
     ----------
     network : Network
         Full or pruned.
-    n_samples : int
-        Length of the clip: 110 250 for 5 s at 22 050 Hz.
+    n_samples : int, optional
+        Length of the clip: 110 250 for 5 s at 22 050 Hz; of a network of your own by default what it was wrapped for.
     heads : bool
         Count the heads as well; a clip that is too short for their kernels makes no use of them.
 
@@ -59,24 +58,18 @@ def count_macs(network: Network, n_samples: int, *, heads: bool = False) -> pd.D
     *_, last = shapes.values()
     convs = [(name, *layer[:2], prod(shapes[name][1:])) for name, layer in network.layers.items()]
     if heads:
-        found = ((head, network.get_submodule(head)) for head in network.heads)
-        convs += [(head, conv, None, _positions(conv, last[1:])) for head, conv in found]
+        convs += [
+            (head, network.get_submodule(head), None, n) for head, n in network.head_positions(last).items()
+        ]
     rows = []
     for name, conv, norm, positions in convs:
-        size, kernel = conv.weight.numel(), prod(conv.kernel_size)
+        size, (maps_out, maps_in, *kernel) = conv.weight.numel(), conv.weight.shape
         vectors = (conv.bias is not None) + 4 * (norm is not None)
-        costs = size * positions, size + vectors * conv.out_channels
-        rows.append((name, conv.in_channels, conv.out_channels, kernel, positions, *costs))
+        costs = size * positions, size + vectors * maps_out
+        maps_in *= getattr(conv, "groups", 1)
+        rows.append((name, maps_in, maps_out, prod(kernel), positions, *costs))
     columns = ["layer", "maps_in", "maps_out", "kernel", "positions", "macs", "parameters"]
     return pd.DataFrame(rows, columns=columns)
-
-
-def _positions(conv: nn.Module, lengths: Sequence[int]) -> int:
-    """Return how many positions a convolution's output has, 0 where the input is shorter than the kernel."""
-    axes = zip(lengths, conv.kernel_size, conv.stride, conv.padding, strict=True)
-    return prod(
-        max(0, (length + 2 * padding - kernel) // stride + 1) for length, kernel, stride, padding in axes
-    )
 
 
 def count_classifier_macs(ensemble: LayerEnsemble) -> pd.DataFrame:

@@ -51,6 +51,10 @@ class Extraction:
             raise ParameterError(
                 f"padding is {padding!r}, but the network that is given has {model.settings.get('padding')!r}"
             )
+        if model.rate is None:
+            raise ParameterError(
+                f"network {model.name!r} takes arrays, not sounds: use dha.responses_of, or wrap it with a rate"
+            )
         model.shapes(
             model.min_samples
         )  # a module that cannot take so short a sound is found before any is decoded

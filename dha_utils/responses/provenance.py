@@ -15,7 +15,8 @@ from dha_utils.core.errors import DataError
 from dha_utils.core.hashing import hash_arrays, hash_names
 from dha_utils.datasets import DATASETS, load_clips
 from dha_utils.datasets.clips import Clips
-from dha_utils.networks.registry import network_behind
+from dha_utils.networks.base import Network
+from dha_utils.networks.registry import NETWORKS, network_behind
 from dha_utils.responses.table import Responses
 
 PACKAGES = ("librosa", "numpy", "scipy", "soundfile", "soxr", "torch")
@@ -59,6 +60,7 @@ def extraction_provenance(clips: Clips, parameters: dict, model=None, kind: str 
     cut = {clip: [list(pair) for pair in pairs] for clip, pairs in cuts if pairs}
     further = {
         "network": getattr(model, "name", None),
+        "layers": _layers(model),
         "notes": list(clips.notes),
         "left_out": list(clips.left_out),
         "cut": cut,
@@ -73,6 +75,14 @@ def extraction_provenance(clips: Clips, parameters: dict, model=None, kind: str 
         "weights_sha256": None if model is None else weights_sha256(model),
         "versions": dict(versions()),
     } | {key: value for key, value in further.items() if value}
+
+
+def _layers(network: Network | None) -> dict[str, str] | None:
+    """Return tap -> layer of a network that cannot be asked later, as nobody knows it by name; a tap of several is one itself."""
+    if network is None or network.name in NETWORKS:
+        return None
+    layers = {stage: name for name, layer in network.layers.items() for stage in layer.stages}
+    return {tap: layers.get(tap, tap) for tap in network.taps}
 
 
 def key_of(kind: str, responses: Responses, **own: object) -> dict:

@@ -4,7 +4,7 @@ A *cell* is one selection: a criterion, the fraction of maps kept, a seed, and a
 keeps its result.
 """
 
-from collections.abc import Iterable, Iterator, Mapping, MutableMapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, MutableMapping, Sequence
 from dataclasses import asdict, dataclass
 from functools import partial
 from pathlib import Path
@@ -105,12 +105,16 @@ def selector(
                 scored[key] = scores
         selection = apply_rule(cell.criterion, scores, keep=cell.keep)
         if cell.control == "permuted":  # anew in every fold
-            return selection.permute_channels(
-                (cell.seed, fold), outline(responses.provenance.get("network", DEFAULT)).layer_of
-            )
+            return selection.permute_channels((cell.seed, fold), layer_of(responses))
         return selection.complement() if cell.control == "ignored" else selection
 
     return select
+
+
+def layer_of(responses: Responses) -> Callable[[str], str]:
+    """Return the function that says which layer a tap of responses is of."""
+    known = responses.provenance.get("layers")
+    return known.__getitem__ if known else outline(responses.provenance.get("network", DEFAULT)).layer_of
 
 
 def fold_selections(responses: Responses, cell: Cell) -> dict[int, Selection]:

@@ -217,9 +217,10 @@ def test_controls_ask_the_registry_which_taps_share_a_layer(responses, registere
     assert cell["ignored"] == 0.5
 
 
-def test_a_network_that_nobody_registered_has_no_known_layers(responses):
-    with pytest.raises(ParameterError, match="unknown network 'toy'; there are: soundnet8"):
-        sweep(responses, [Cell("anova", 0.5, 0, "permuted")])
+def test_of_a_network_that_nobody_registered_responses_know_which_taps_share_a_layer(responses):
+    assert responses.provenance["layers"] == {"a_norm": "a", "a_pool": "a", "b_relu": "b"}
+    (cell,) = sweep(responses, [Cell("anova", 0.5, 0, "permuted")])
+    assert cell["ignored"] == 0.5
 
 
 def test_pruning_equals_silence(toy, waveforms):
