@@ -4,6 +4,7 @@ Exit code 0 means done; an error is one line on stderr (code 1; 2 for a wrong co
 Modules that take long to import are imported by the command that needs them.
 """
 
+from importlib.metadata import version
 from typing import Annotated
 
 import typer
@@ -85,8 +86,25 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     rich_markup_mode=None,
     no_args_is_help=True,
-    help="Companion to Deep Hidden Analysis: which feature maps of SoundNet are redundant?",
 )
+
+
+def _say_version(asked: bool) -> None:
+    if asked:
+        typer.echo(f"dha {version('dha-companion')}")
+        raise typer.Exit
+
+
+@app.callback()
+def before(
+    _: Annotated[
+        bool,
+        typer.Option("--version", callback=_say_version, is_eager=True, help="Say which this is, and stop."),
+    ] = False,
+) -> None:
+    """Companion to Deep Hidden Analysis: which feature maps of SoundNet are redundant?"""
+
+
 app.command(no_args_is_help=True)(fetch)
 for command in (extract, inspect, bundle, grid, prune, predict):
     app.command()(command)

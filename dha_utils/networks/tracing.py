@@ -1,8 +1,8 @@
 """What a module does, seen from outside: the steps of one that is a chain, and which map each value depends on.
 
 Conventions: a *step* is a submodule without parts, or a function or method that ``forward`` calls, such as `torch.relu`.
-Submodules bear their names, functions those that `torch.fx` gives them (``relu``, ``max_pool2d``); what is called again bears its name with
-``_1``, ``_2``, ...
+Submodules bear their names, functions those that `torch.fx` gives them (``relu``, ``max_pool2d``); what is called again bears
+its name with ``_1``, ``_2``, ...
 """
 
 from collections import Counter
@@ -17,8 +17,8 @@ from torch import Tensor, fx, nn
 from dha_utils.networks.base import NORMS
 
 ACTIVATIONS = {
-    "celu", "elu", "gelu", "hardsigmoid", "hardswish", "hardtanh", "leaky_relu", "mish", "prelu", "relu", "relu6", "rrelu", "selu",
-    "sigmoid", "silu", "softplus", "softsign", "tanh",
+    "celu", "elu", "gelu", "hardsigmoid", "hardswish", "hardtanh", "leaky_relu", "mish", "prelu", "relu", "relu6", "rrelu",
+    "selu", "sigmoid", "silu", "softplus", "softsign", "tanh",
 }  # fmt: skip
 """Names of functions that are activations; as modules they are those of `torch.nn.modules.activation`."""
 

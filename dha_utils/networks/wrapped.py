@@ -1,8 +1,8 @@
 """Any PyTorch module as a network: its maps can be read, and where it is a chain, its filters removed.
 
 A *chain* is a module whose convolutions see one another's maps in turn, through steps that keep maps apart, each read by the
-next and by nothing else; what comes behind, up to a linear layer, is its head. Of all others, those with branches say, maps are read as
-its submodules are called.
+next and by nothing else; what comes behind, up to a linear layer, is its head. Of all others, such as those with branches, maps
+are read as submodules are called; cutting them takes Torch-Pruning (`dha_utils.pruning.graphs`).
 """
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -41,8 +41,8 @@ class Wrapped(Network):
         Names of the steps whose maps are read, as ``module.named_modules()`` has them, or `torch.fx` for functions (``relu_1``).
         By default the activation behind every convolution; where there is none, what comes last before the maps change.
     prepare : callable, optional
-        Inputs (clips, *shape) -> what the module takes. By default they are taken as they are, and waveforms get an axis for their
-        one channel.
+        Inputs (clips, *shape) -> what the module takes. By default they are taken as they are, and waveforms get an axis for
+        their one channel.
     rate : int, optional
         Hz, for a module that hears sounds; then inputs are waveforms, and `shape` is the shortest that it takes.
     name : str, optional
@@ -53,7 +53,7 @@ class Wrapped(Network):
     module : Module
         The copy. Of a network with fewer filters it is the smaller module, for use without this package.
     is_chain : bool
-        Whether its filters can be removed.
+        Whether it is one.
 
     Raises
     ------
@@ -85,7 +85,7 @@ class Wrapped(Network):
                 part.inplace = False
         self.given = prepare or ((lambda x: x.unsqueeze(1)) if rate else (lambda x: x))
         try:
-            calls = called(self.module, self._example)
+            calls = called(self.module, self.example)
         except (RuntimeError, ValueError, IndexError, TypeError) as error:
             raise ParameterError(
                 f"network {self.name!r} cannot take an input of shape {self.shape}: give another shape, or what makes of it what "
@@ -103,7 +103,8 @@ class Wrapped(Network):
         self.eval()
 
     @property
-    def _example(self) -> Tensor:
+    def example(self) -> Tensor:
+        """What the module takes for one input of noughts."""
         device = next(self.module.parameters()).device
         return self.given(torch.zeros(1, *self.shape, device=device))
 
@@ -146,7 +147,7 @@ class Wrapped(Network):
     def _steps_from_input(self) -> tuple[dict[str, str | Step], dict[str, tuple[int, ...]]]:
         """Return the steps that follow one another from the input on, and the shapes of what they give."""
         self._steps = chain_steps(self.module)
-        shapes, x = {}, self._example
+        shapes, x = {}, self.example
         with torch.inference_mode():
             for name in self._steps:
                 x = self._step(name)(x)
@@ -188,6 +189,11 @@ class Wrapped(Network):
     def _step(self, name: str) -> nn.Module:
         step = self._steps[name]
         return self.module.get_submodule(step) if isinstance(step, str) else step
+
+    def holding(self, module: nn.Module) -> "Wrapped":
+        """Return a network like this one of another module, such as one with fewer filters."""
+        own = {"taps": self.taps, "prepare": self.given, "rate": self.rate, "name": self.name}
+        return Wrapped(module, self.shape, **own)
 
     @property
     def is_chain(self) -> bool:
@@ -235,8 +241,8 @@ class Wrapped(Network):
         """Step -> the convolution whose maps, and nothing else, it hands on, one by one; the nearest, if there are several."""
         behind = {}
         for conv in self._stages:
-            past = reached_past(self.module, self._example, conv)
-            for own, numbers in channels_behind(self.module, self._example, conv, self.chain).items():
+            past = reached_past(self.module, self.example, conv)
+            for own, numbers in channels_behind(self.module, self.example, conv, self.chain).items():
                 if own not in past and torch.equal(numbers, torch.arange(len(numbers))):
                     behind[own] = conv
         return behind
@@ -253,7 +259,8 @@ class Wrapped(Network):
             return super().layer_of(tap)
         if tap not in self._behind:
             raise ParameterError(
-                f"the maps of {tap} of network {self.name!r} are not those of one convolution: criteria of weights cannot rank them"
+                f"the maps of {tap} of network {self.name!r} are not those of one convolution: criteria of weights cannot "
+                "rank them"
             )
         return self._behind[tap]
 
@@ -293,7 +300,7 @@ class Wrapped(Network):
         """Return step -> shape ``(maps, *positions)`` of what it gives for one input; as of `Network`."""
         if self.is_chain:
             return super().shapes(n_samples)
-        one = torch.zeros(1, *self.input_shape(n_samples), device=self._example.device)
+        one = torch.zeros(1, *self.input_shape(n_samples), device=self.example.device)
         return {own: shape[1:] for own, _, shape in called(self.module, self.given(one)) if own in self.chain}
 
     def forward(self, waveforms: Tensor) -> Tensor:
@@ -302,14 +309,14 @@ class Wrapped(Network):
 
     def head_positions(self, last: Sequence[int]) -> dict[str, int]:
         """Return head -> at how many positions it is applied to one input of the shape that was given."""
-        shapes = {own: shape for own, _, shape in called(self.module, self._example)}
+        shapes = {own: shape for own, _, shape in called(self.module, self.example)}
         linear = {own: isinstance(self.get_submodule(own), nn.Linear) for own in self.heads}
         return {own: prod(shapes[own][1:-1] if linear[own] else shapes[own][2:]) for own in self.heads}
 
     def columns(self, head: str, kept: Tensor) -> Tensor | None:
         """Return which inputs of a head are of the kept maps of the last convolution; as of `Network`."""
         last = [*self._stages][-1]
-        numbers = channels_behind(self.module, self._example, last, [head], inputs=True)[head]
+        numbers = channels_behind(self.module, self.example, last, [head], inputs=True)[head]
         if head != self.heads[0]:
             if (numbers >= 0).any():
                 raise ParameterError(
@@ -320,7 +327,8 @@ class Wrapped(Network):
         width = part.in_features if isinstance(part, nn.Linear) else part.in_channels
         if len(numbers) != width or (numbers < 0).any():
             raise ParameterError(
-                f"{head} of network {self.name!r} does not read the maps of {last} one by one: filters of {last} cannot be removed"
+                f"{head} of network {self.name!r} does not read the maps of {last} one by one: filters of {last} cannot be "
+                "removed"
             )
         return torch.cat([torch.nonzero(numbers == channel)[:, 0] for channel in kept]).sort().values
 
@@ -328,6 +336,7 @@ class Wrapped(Network):
         """Raise a ParameterError if its filters cannot be removed: if it is no chain, or as of `Network`."""
         if not self.is_chain:
             raise ParameterError(
-                f"filters of network {self.name!r} cannot be removed here: {self.not_a_chain}; its maps can be selected"
+                f"network {self.name!r} is no chain ({self.not_a_chain}): its maps can be selected, and removed by name with "
+                "dha.prune_network"
             )
         super().check_prunable()

@@ -8,11 +8,16 @@ import numpy as np
 
 from dha_utils.core.errors import choose
 from dha_utils.networks.base import Network
+from dha_utils.networks.wrapped import Wrapped
+from dha_utils.pruning.graphs import cut
 from dha_utils.pruning.keep import Keep, as_channels
 
 
 def prune_network(network: Network, keep: Keep) -> Network:
     """Return a physically smaller network: kernels, biases and batch norm of the kept filters, and the inputs they feed.
+
+    A network that is no chain is cut by `dha_utils.pruning.graphs.cut`, whose errors those are then; what of `keep` is said there
+    of coupled channels holds.
 
     The tensors are slices of the full ones, bit for bit; nothing makes up for what is missing (`dha_utils.pruning.compensation`
     does). `network` is left as it was.
@@ -42,6 +47,8 @@ def prune_network(network: Network, keep: Keep) -> Network:
     >>> small.conv1.weight.shape[0], tuple(small.conv2.weight.shape), small.tap_maps["relu7"]
     (3, (32, 3, 32), 100)
     """
+    if isinstance(network, Wrapped) and not network.is_chain:
+        return network.holding(cut(network.module, network.example, keep))
     network.check_prunable()
     return network.narrow(kept_channels(network, keep)).eval().requires_grad_(False)
 

@@ -47,6 +47,11 @@ def test_every_command_has_help_without_markup(command):
     assert not re.search(r"[╭│]|\x1b", result.output)
 
 
+def test_it_says_which_version_it_is():
+    declared = (REPOSITORY / "pyproject.toml").read_text(encoding="utf-8")
+    assert invoke("--version").output == "dha " + re.search(r'version = "(.+)"', declared)[1] + "\n"
+
+
 def test_help_does_not_wait_for_heavy_modules():
     code = (
         "import sys; from dha_utils.cli.main import app; app(['run', '--help'], standalone_mode=False);"

@@ -138,7 +138,7 @@ def test_what_was_given_stays_as_it_was():
     assert not network.module.layers.weight.requires_grad
 
 
-def test_a_network_with_branches_is_read_and_not_cut():
+def test_a_network_with_branches_is_read():
     network = Network.wrap(Residual(), (1, 8, 8))
     assert network.taps == ("relu", "relu_1", "relu_2")
     assert [network.layer_of(tap) for tap in ("relu", "relu_2", "norm")] == ["a", "deep", "a"]
@@ -146,10 +146,8 @@ def test_a_network_with_branches_is_read_and_not_cut():
         ParameterError, match="maps of relu_1 of network 'Residual' are not those of one convolution"
     ):
         network.layer_of("relu_1")
-    with pytest.raises(
-        ParameterError, match="filters of network 'Residual' cannot be removed here: what b sees"
-    ):
-        prune_network(network, {"a": [1]})
+    with pytest.raises(ParameterError, match=r"network 'Residual' is no chain \(what b sees"):
+        network.check_prunable()
     x = inputs(network)
     a = network.module.norm(network.module.a(x)).relu()
     b = (network.module.b(a) + a).relu()
@@ -160,6 +158,14 @@ def test_a_network_with_branches_is_read_and_not_cut():
         network(x[:1])
     linear = 8 * 3
     assert 2 * (count_macs(network)["macs"].sum() + linear) == counter.get_total_flops()
+
+
+def test_a_network_with_branches_is_cut_along_its_graph():
+    pytest.importorskip("torch_pruning")
+    network = Network.wrap(Residual(), (1, 8, 8))
+    small = prune_network(network, {"a": [0, 2, 5], "b": [0, 2, 7], "deep": [0, 2, 5, 7]})
+    assert small.tap_maps == {"relu": 4, "relu_1": 4, "relu_2": 4}
+    assert small(inputs(network)).shape == (5, 3)
 
 
 def test_shapes_that_do_not_fit():
