@@ -1,4 +1,4 @@
-"""Numbers in the prose come from results files: the role ``result``, the directives ``result-table`` and ``answer-table``.
+"""Numbers in the prose come from results files: the role ``result``, the directive ``result-table``.
 
 References, keys and formats are those of `dha_utils.core.formats`, with the data set: ``DATASET/FILE.json:KEY:FORMAT``. The file
 is looked for in ``RESULTS/DATASET/``, then among the bundled artifacts of the data set (what benchmarks have measured).
@@ -15,9 +15,7 @@ from sphinx.environment import BuildEnvironment
 from sphinx.util import logging
 from sphinx.util.docutils import SphinxDirective, SphinxRole
 
-from dha_utils.book.parameters import BOOK
 from dha_utils.core.formats import REFERENCE, ResultError, format_value, lookup, read_value
-from dha_utils.findings.answers import answer_table
 
 FIELD = re.compile(r"\{(?P<key>[^{}:]+)(?::(?P<format>[^{}]*))?\}")
 
@@ -111,26 +109,6 @@ class ResultTable(SphinxDirective):
         return table
 
 
-class AnswerTable(ResultTable):
-    """The claims with their outcomes on all data sets of the book that have results, side by side."""
-
-    required_arguments = 0
-    has_content = False
-
-    def run(self) -> list[nodes.Node]:
-        """Return the table, or nothing but a warning where there are no results at all."""
-        folder = Path(self.env.srcdir, self.env.config.dha_results)
-        for name in BOOK:
-            self.env.note_dependency(str((folder / name / "outcomes.json").resolve()))
-        there = [name for name in BOOK if (folder / name / "outcomes.json").is_file()]
-        if not there:
-            error = ResultError(f"no data set has results in {folder.resolve()}")
-            warn(self.env, "outcomes.json", error, self.get_location())
-            return []
-        header, *rows = answer_table([read_result(self.env, name, "outcomes.json", "") for name in there])
-        return [self.table([[title, ""] for title in header], rows)]
-
-
 def fill(text: str, record: object, index: int) -> str:
     """Replace every ``{KEY:FORMAT}`` in `text` by the value of `record`; null becomes a dash."""
 
@@ -150,5 +128,4 @@ def setup(app: Sphinx) -> dict[str, bool | str]:
     app.add_config_value("dha_artifacts", "../data", "env", [str])
     app.add_role("result", ResultRole())
     app.add_directive("result-table", ResultTable)
-    app.add_directive("answer-table", AnswerTable)
     return {"version": "1", "parallel_read_safe": True, "parallel_write_safe": True}

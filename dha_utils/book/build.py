@@ -23,10 +23,6 @@ from dha_utils.core.errors import DhaError
 from dha_utils.core.hashing import hash_files, hash_json
 from dha_utils.core.paths import repository
 from dha_utils.datasets.given import name_of, title_of
-from dha_utils.figures.ensemble import forest
-from dha_utils.figures.maps import set_style
-from dha_utils.findings.answers import answer_parts
-from dha_utils.paper import MARGIN
 
 # Its console script may lie outside $PATH, and the package cannot be run with -m.
 JUPYTER_BOOK = [sys.executable, "-c", "from jupyter_book.cli.main import main; main()"]
@@ -124,7 +120,6 @@ def build(root: Path, executed: Path, names: Sequence[str], output: Path) -> Non
         contents = sources / "book" / "_toc.yml"
         expanded = expand_contents(yaml.safe_load(contents.read_text("utf-8")), names)
         contents.write_text(yaml.safe_dump(expanded, sort_keys=False), "utf-8")
-        draw_answer(root, sources / "book" / "answer.svg")
         shutil.copy(root / "_config.yml", sources)
         for name in ("results", "data"):
             (sources / name).symlink_to(root / name)
@@ -146,17 +141,6 @@ def build(root: Path, executed: Path, names: Sequence[str], output: Path) -> Non
         faults = [line for line in lines if re.search(r"WARNING|ERROR|CRITICAL|Error:", line)]
         print("\n".join(faults or lines[-30:]), file=sys.stderr)
         raise DhaError(f"the book has the faults listed above; all that Jupyter Book said is in {log}")
-
-
-def draw_answer(root: Path, file: Path) -> None:
-    """Draw the changes of accuracy of the first page: the data sets of the book that have committed results, side by side."""
-    folders = [root / "results" / "reference" / name for name in BOOK]
-    there = [folder / "outcomes.json" for folder in folders if (folder / "outcomes.json").is_file()]
-    if not there:
-        return
-    set_style()
-    drawn = forest(answer_parts([json.loads(path.read_text("utf-8")) for path in there]), MARGIN)
-    drawn.savefig(file, bbox_inches="tight", metadata={"Date": None})
 
 
 def as_page(notebook: str, title: str) -> str:

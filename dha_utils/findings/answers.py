@@ -2,6 +2,10 @@
 
 from collections.abc import Mapping, Sequence
 
+from dha_utils.core.formats import format_value
+from dha_utils.evaluation.inference import Interval
+from dha_utils.findings.outcomes import points
+
 
 def answer_table(outcomes: Sequence[Mapping]) -> list[list[str]]:
     """Return rows of text: the header, then one row per claim with what came out on each data set.
@@ -29,8 +33,8 @@ def answer_table(outcomes: Sequence[Mapping]) -> list[list[str]]:
     return [header, *([text, *(column.get(name, "–") for column in columns)] for name, text in texts.items())]
 
 
-def answer_parts(outcomes: Sequence[Mapping]) -> list[dict]:
-    """Return what the first page draws: changes of accuracy with their intervals, those of the data sets beside one another.
+def answer_rows(outcomes: Sequence[Mapping]) -> list[dict]:
+    """Return what the first page lists: each claim, where its evidence is, and per data set what came out, in short.
 
     Parameters
     ----------
@@ -40,15 +44,38 @@ def answer_parts(outcomes: Sequence[Mapping]) -> list[dict]:
     Returns
     -------
     list of dict
-        Of the rows of ``parts`` that have an interval, the first of each claim, and all comparisons with random maps; ``part``
-        names the claim and the data set as well.
+        text and evidence (a notebook) of the claim; cells: one (outcome, measured) per data set, ("–", "") where there is none.
+
+    Examples
+    --------
+    >>> row = {"claim": "cost", "text": "Free.", "evidence": "03_ensemble", "outcome": "holds on ESC-10", "measured": "..."}
+    >>> row |= {"estimate": -0.005, "low": -0.02, "high": 0.01}
+    >>> answer_rows([{"on": "ESC-10", "table": [row]}])
+    [{'text': 'Free.', 'evidence': '03_ensemble', 'cells': [('holds', '−0.50 points [−2.00, +1.00]')]}]
     """
-    drawn: dict[tuple[str, str], list[dict]] = {}
-    for found in outcomes:
-        seen = set()
-        for row in found["parts"]:
-            if row["low"] is not None and (row["claim"] not in seen or row["claim"] == "selection"):
-                seen.add(row["claim"])
-                name = f"{row['claim']}, {row['part']}: {found['on']}"
-                drawn.setdefault((row["claim"], row["part"]), []).append(row | {"part": name})
-    return [row for rows in drawn.values() for row in rows]
+    claims = {row["claim"]: row for found in outcomes for row in found["table"]}
+    columns = [{row["claim"]: row for row in found["table"]} for found in outcomes]
+    return [
+        {
+            "text": claim["text"],
+            "evidence": claim["evidence"],
+            "cells": [
+                (column[name]["outcome"].partition(" on ")[0], _in_short(column[name]))
+                if name in column
+                else ("–", "")
+                for column in columns
+            ],
+        }
+        for name, claim in claims.items()
+    ]
+
+
+def _in_short(row: Mapping) -> str:
+    """Return what was measured: a change in points with its interval, a share, or else the end of the sentence that says it."""
+    if row["low"] is not None:
+        return points(Interval(row["estimate"], row["low"], row["high"]))
+    return (
+        row["measured"].rpartition(": ")[2]
+        if row["estimate"] is None
+        else format_value(row["estimate"], ".1%")
+    )

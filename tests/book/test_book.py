@@ -198,16 +198,40 @@ def test_what_benchmarks_measured_is_found_among_the_artifacts(tmp_path):
     assert "It does 61.2 per second." in text_of(tmp_path / "html" / "page.html")
 
 
-def test_the_answers_of_the_data_sets_that_have_results_stand_side_by_side(tmp_path):
-    source = make_project(tmp_path, {"page": "```{answer-table}\n:caption: All.\n```"}, "esc10")
+ROW = {
+    "keep": 0.11, "accuracy": 0.62, "random": 0.63, "lowest": 0.6, "highest": 0.65, "draws": 8,
+    "difference": -0.01, "low": -0.02, "high": 0.005, "outcome": "undecided",
+}  # fmt: skip
+
+
+def test_the_first_page_shows_the_data_sets_that_have_results(tmp_path):
+    front = "```{answer-figure}\nIn *short*.\n```\n\n```{answer-claims}\n```"
+    source = make_project(tmp_path, {"page": front}, "esc10")
+    (source / "executed" / "esc10").mkdir(parents=True)
+    (source / "executed" / "esc10" / "03_ensemble.md").write_text("---\norphan: true\n---\n# It\n", "utf-8")
     for dataset, on in (("esc10", "ESC-10"), ("esc50", "ESC-50")):
-        row = {"claim": "cost", "text": "Free.", "outcome": f"holds on {on}", "measured": f"a number of {on}"}
-        file = tmp_path / "results" / dataset / "outcomes.json"
-        file.parent.mkdir(exist_ok=True)
-        file.write_text(json.dumps({"on": on, "table": [row]}), "utf-8")
-        assert build(source)[0] == 0
+        row = {"claim": "cost", "text": "Free.", "outcome": f"holds on {on}", "evidence": "03_ensemble"}
+        row |= {"measured": "", "estimate": -0.005, "low": -0.01, "high": 0.0}
+        results = tmp_path / "results" / dataset
+        results.mkdir(exist_ok=True)
+        (results / "outcomes.json").write_text(json.dumps({"on": on, "table": [row]}), "utf-8")
+        (results / "curves.json").write_text(json.dumps({"random": {"11": ROW}}), "utf-8")
+        (results / "ensemble.json").write_text(json.dumps({"cost": {"full": 0.65}}), "utf-8")
+        code, _, errors = build(source)
+        assert code == 0, errors
     text = text_of(tmp_path / "html" / "page.html")
-    assert "claim on ESC-50 on ESC-10 Free. holds: a number of ESC-50 holds: a number of ESC-10" in text
+    short = "✓ holds −0.50 points [−1.00, 0.00]"
+    assert f"on ESC-50 on ESC-10 claim {short} {short} Free." in text
+    html = (tmp_path / "html" / "page.html").read_text("utf-8")
+    assert 'href="executed/esc10/03_ensemble.html"' in html
+    assert html.count('<svg class="answer"') == 2
+
+
+def test_a_first_page_without_results_fails_the_build(tmp_path):
+    source = make_project(tmp_path, {"page": "```{answer-claims}\n```"}, "mine")
+    code, _, errors = build(source)
+    assert code == 1
+    assert "no data set has results" in errors
 
 
 def test_whatever_cannot_be_shown_fails_the_build(tmp_path):
