@@ -51,15 +51,30 @@ def windows(x: Tensor, conv: nn.Module) -> Iterator[Tensor]:
     Of more than `POSITIONS` positions in all, every second, third, ... along the last axis is taken: neighbouring windows are
     nearly the same.
     """
-    axes = list(zip(x.shape[2:], conv.kernel_size, conv.stride, conv.padding, strict=True))
+    axes = list(zip(x.shape[2:], conv.kernel_size, conv.stride, conv.dilation, _ends(conv), strict=True))
+    spans = [dilation * (kernel - 1) + 1 for _, kernel, _, dilation, _ in axes]
     positions = prod(
-        (length + 2 * padding - kernel) // stride + 1 for length, kernel, stride, padding in axes
+        (length + sum(ends) - span) // stride + 1
+        for (length, _, stride, _, ends), span in zip(axes, spans, strict=True)
     )
     every = max(1, len(x) * positions // POSITIONS)
-    ends = [padding for *_, padding in reversed(axes) for _ in range(2)]
+    pads = [end for *_, ends in reversed(axes) for end in ends]
+    mode = "constant" if conv.padding_mode == "zeros" else conv.padding_mode
     for batch in x.split(BATCH):
-        unfolded = F.pad(batch, ends)
-        for axis, (_, kernel, stride, _) in enumerate(axes, 2):
+        unfolded = F.pad(batch, pads, mode)
+        for axis, ((_, _, stride, dilation, _), span) in enumerate(zip(axes, spans, strict=True), 2):
             step = stride * every if axis == x.ndim - 1 else stride
-            unfolded = unfolded.unfold(axis, kernel, step)
+            unfolded = unfolded.unfold(axis, span, step)[..., ::dilation]
         yield unfolded.movedim(1, len(axes) + 1).reshape(-1, batch.shape[1] * prod(conv.kernel_size))
+
+
+def _ends(conv: nn.Module) -> list[tuple[int, int]]:
+    """Return what a convolution pads its input with, before and after, axis by axis."""
+    if conv.padding == "same":
+        totals = [
+            dilation * (kernel - 1) for kernel, dilation in zip(conv.kernel_size, conv.dilation, strict=True)
+        ]
+        return [(total // 2, total - total // 2) for total in totals]
+    if conv.padding == "valid":
+        return [(0, 0)] * len(conv.kernel_size)
+    return [(padding, padding) for padding in conv.padding]

@@ -14,7 +14,7 @@ Four ways, from nothing to everything:
     A removed map is taken for a multiple of the kept map that it is most correlated with, plus a constant, and what the
     next layer made of it is added to what that layer makes of the kept one.
 ``refitted``
-    Kernels and biases are fitted by least squares to the full network's convolution outputs.
+    Kernels and biases are fitted by least squares to the full network's convolution outputs (`dha_utils.pruning.refitting`).
 
 References
 ----------
@@ -27,20 +27,15 @@ from copy import deepcopy
 
 import torch
 from torch import Tensor, nn
-from torch.nn import functional as F
 
 from dha_utils.core.errors import ParameterError, choose
-from dha_utils.networks.activations import windows
 from dha_utils.networks.base import BATCH, Network, slice_channels
-from dha_utils.pruning.surgery import Keep, kept_channels, prune_network
+from dha_utils.pruning.keep import Keep
+from dha_utils.pruning.refitting import RIDGE, fit_reader, pairs_by_group
+from dha_utils.pruning.surgery import kept_channels, prune_network
 
 COMPENSATIONS = ("removed", "recalibrated", "merged", "refitted")
 """What may be done after the removal; see the head of this module."""
-
-RIDGE = 0.1
-"""Pull of the refitted kernels towards the original ones, relative to the energy of each input. In the upper layers there
-are fewer time positions than weights, and without it the fit would follow the noise of the training clips; the notebook on
-compensation shows the error on clips held out for other values."""
 
 
 def compensate(
@@ -84,23 +79,25 @@ def compensate(
     with torch.inference_mode():
         # The first layer hears the sound itself: of its input nothing is missing, and its kept maps are what they were.
         x_small = activations[1][:, kept[0]]
-        for number, (name, (conv, norm, _)) in enumerate([*small.layers.items()][1:], 1):
+        for number, (name, (conv, norm, stages)) in enumerate([*small.layers.items()][1:], 1):
             x_full, original = activations[number], full.get_submodule(name)
-            if conv.bias is None and method in ("merged", "refitted"):
-                raise ParameterError(f"{method} sets biases, and {name} has none: use another way")
-            if method == "merged":
-                _merge(conv, original, x_full, kept[number - 1], kept[number])
+            behind = norm if stages[1:] and small.get_submodule(stages[1]) is norm else None
+            if method == "refitted":
+                rows = torch.zeros(len(original.weight), dtype=torch.bool)
+                rows[kept[number]] = True
+                fit_reader(conv, behind, pairs_by_group(conv, original, rows, x_full, x_small), ridge)
+            elif method == "merged":
+                if conv.bias is None and behind is None:
+                    raise ParameterError(f"merged sets biases, and {name} has none: use another way")
+                _merge(conv, behind, original, x_full, kept[number - 1], kept[number])
             else:
+                if norm is None:
+                    raise ParameterError(
+                        f"recalibrated sets batch norm, and none follows {name}: use another way"
+                    )
                 original = deepcopy(original)
                 slice_channels(original, kept[number])
-                if method == "recalibrated":
-                    if norm is None:
-                        raise ParameterError(
-                            f"recalibrated sets batch norm, and none follows {name}: use another way"
-                        )
-                    _recalibrate(norm, _moments(original, x_full), _moments(conv, x_small))
-                else:
-                    _refit(conv, original, x_full, x_small, ridge)
+                _recalibrate(norm, _moments(original, x_full), _moments(conv, x_small))
             if number + 1 < len(kept):
                 x_small = small.layer_output(name, x_small)
     return small
@@ -129,7 +126,14 @@ def _recalibrate(norm: nn.Module, before: tuple[Tensor, Tensor], now: tuple[Tens
     norm.running_var.copy_(var)
 
 
-def _merge(conv: nn.Module, original: nn.Module, x_full: Tensor, kept_in: Tensor, kept_out: Tensor) -> None:
+def _merge(
+    conv: nn.Module,
+    norm: nn.Module | None,
+    original: nn.Module,
+    x_full: Tensor,
+    kept_in: Tensor,
+    kept_out: Tensor,
+) -> None:
     """Give every removed input of a convolution to the kept one that it is most correlated with."""
     flat = x_full.transpose(0, 1).reshape(x_full.shape[1], -1).double()
     mean = flat.mean(1)
@@ -148,29 +152,8 @@ def _merge(conv: nn.Module, original: nn.Module, x_full: Tensor, kept_in: Tensor
     kernels = original.weight[kept_out][:, removed].double()
     slopes = slope.view(-1, *[1] * (kernels.ndim - 2))
     conv.weight.index_add_(1, best, (kernels * slopes).float())
-    conv.bias += (kernels.flatten(2).sum(2) @ constant).float()
-
-
-def _refit(conv: nn.Module, original: nn.Module, x_full: Tensor, x_small: Tensor, ridge: float) -> None:
-    r"""Fit kernel and bias to the original outputs: :math:`\min \|XW - Y\|^2 + \lambda \|D (W - W_0)\|^2`.
-
-    :math:`D^2` holds the energy of every input, :math:`W_0` the kernel that is there; the bias is not held back.
-    """
-    maps_out, size = conv.weight.flatten(1).shape
-    gram = torch.zeros(size + 1, size + 1, dtype=torch.float64)
-    moment = torch.zeros(size + 1, maps_out, dtype=torch.float64)
-    kernel = original.weight.flatten(1).T
-    for inputs, before in zip(windows(x_small, conv), windows(x_full, original), strict=True):
-        inputs = F.pad(inputs, (0, 1), value=1.0)  # a column of ones for the bias
-        targets = before @ kernel + original.bias
-        gram += (inputs.T @ inputs).double()
-        moment += (inputs.T @ targets).double()
-    start = torch.cat([conv.weight.flatten(1), conv.bias[:, None]], 1).double().T
-    energy = gram.diagonal().clone()
-    # An input that is always zero can have any weight; it keeps its own.
-    penalty = ridge * energy.clamp(min=1e-3 * energy[:-1].mean())
-    penalty[-1] = 0
-    change = torch.linalg.solve(gram + penalty.diag(), moment - gram @ start)
-    fitted = (start + change).T.float()
-    conv.weight.copy_(fitted[:, :-1].reshape(conv.weight.shape))
-    conv.bias.copy_(fitted[:, -1])
+    constants = (kernels.flatten(2).sum(2) @ constant).float()
+    if conv.bias is None:
+        norm.running_mean -= constants
+    else:
+        conv.bias += constants

@@ -93,6 +93,10 @@ class ChannelGraph:
 
     Attributes
     ----------
+    readers : dict of str to Module
+        Convolutions and linear layers of a copy of the network, in the order in which they are called.
+    norms : dict of str to str
+        Reader -> the batch norm that reads what it gives, where nothing else does.
     sliced : set of str
         Modules whose weights go with channels.
     parameters : dict of str to int
@@ -105,12 +109,17 @@ class ChannelGraph:
         names = {part: name for name, part in traced.named_modules()} | parameters
         # Operations of the forward, such as an addition, have no name and stand for themselves.
         keys = {node: names.get(node.module, node) for node in graph.module2node.values()}
-        self._readers = {
-            name: part
-            for name, part in traced.named_modules()
-            if isinstance(part, READERS) and part in graph.module2node
+        self.readers = {
+            name: traced.get_submodule(name)
+            for name in gives
+            if isinstance(traced.get_submodule(name), READERS)
         }
-        self._sets = _coupled_sets(graph, keys, self._readers)
+        self.norms = {}
+        for name, part in self.readers.items():
+            behind = graph.module2node[part].outputs
+            if len(behind) == 1 and isinstance(behind[0].module, nn.modules.batchnorm._BatchNorm):
+                self.norms[name] = names[behind[0].module]
+        self._sets = _coupled_sets(graph, keys, self.readers)
         self.parameters = {
             name: graph.module2node[parameter].pruning_dim
             for parameter, name in parameters.items()
@@ -133,7 +142,7 @@ class ChannelGraph:
     def groups(self) -> list[tuple[str, ...]]:
         """The convolutions and linear layers that share coupled outputs: one mask is enough for each of these groups."""
         groups: list[tuple[set, list]] = []
-        for name in self._readers:
+        for name in self.readers:
             sets, members = {*self._sets[name, "out"]}, []
             for group in [group for group in groups if group[0] & sets]:
                 groups.remove(group)
@@ -170,7 +179,7 @@ class ChannelGraph:
         before = -1
         while before != kept.sum():
             before = kept.sum()
-            for name, conv in self._readers.items():
+            for name, conv in self.readers.items():
                 if isinstance(conv, nn.Linear) or conv.groups == 1 or is_depthwise(conv):
                     continue
                 sides = [self._sets[name, side].reshape(conv.groups, -1) for side in ("in", "out")]
@@ -183,7 +192,7 @@ class ChannelGraph:
 
 
 def _trace(module: nn.Module, example: Tensor) -> tuple:
-    """Return Torch-Pruning's graph of a copy of a network, the copy, and the tensors that each of its modules gives."""
+    """Return Torch-Pruning's graph of a copy of a network, the copy, and what each module gives, in the order of calls."""
     try:
         from torch_pruning import DependencyGraph
         from torch_pruning.utils import flatten_as_list

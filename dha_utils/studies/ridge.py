@@ -16,14 +16,15 @@ from sklearn.model_selection import GroupKFold
 from dha_utils.core.artifacts import load_json, obtain, places
 from dha_utils.core.paths import write_json
 from dha_utils.networks.base import Network
-from dha_utils.pruning.compensation import RIDGE, compensate
+from dha_utils.pruning.compensation import compensate
 from dha_utils.pruning.compressor import Compressor, Trial, fit_key
+from dha_utils.pruning.refitting import RIDGE
 from dha_utils.responses.provenance import key_of
 from dha_utils.responses.table import Responses
 from dha_utils.studies.trials import SMALL, CompressionStudy
 
 RIDGES = (0.01, 0.03, 0.1, 0.3, 1.0)
-"""Values that are compared, see `dha_utils.pruning.compensation.RIDGE`."""
+"""Values that are compared, see `dha_utils.pruning.refitting.RIDGE`."""
 
 PARTS = 5
 """Parts of a training fold's recordings, one of which is held out."""

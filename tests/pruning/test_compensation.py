@@ -105,6 +105,20 @@ def test_recalibration_restores_mean_and_variance(network):
     torch.testing.assert_close(now.var((0, 2)), before.var((0, 2)), rtol=1e-2, atol=1e-4)
 
 
+@pytest.mark.parametrize("method", ["merged", "refitted"])
+def test_the_norm_behind_takes_what_a_layer_without_a_bias_cannot(network, method):
+    """Against the same network with biases of zero."""
+    with_biases = deepcopy(network)
+    with_biases.conv2.bias.zero_()
+    without = deepcopy(with_biases)
+    without.conv2.bias = None
+    keep = {"conv1": np.arange(5)}
+    expected = maps(compensated(with_biases, keep, method), OTHERS, 2)
+    torch.testing.assert_close(
+        maps(compensated(without, keep, method), OTHERS, 2), expected, rtol=1e-4, atol=1e-4
+    )
+
+
 def test_a_map_that_has_become_constant_keeps_its_mean(network):
     model = deepcopy(network)
     model.conv2.weight[0, :4] = 0  # map 0 of conv2 hears the removed maps alone
