@@ -6,18 +6,21 @@ sampling rates are mentioned and no fault: clips are resampled. What tells a cli
 """
 
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
+from typing import NamedTuple
 
 import soundfile
 
-from dha_utils.audio.files import check_sound
+from dha_utils.audio.files import mono_pieces, open_sound
+from dha_utils.audio.oddities import CANCELLED, QUIET, Listener, describe_oddities
 from dha_utils.core.errors import AudioError, DataError
 from dha_utils.core.work import progress_bar, run_items
 from dha_utils.datasets import DATASETS
 from dha_utils.datasets.clips import Clips, check_folds
+from dha_utils.datasets.labels import describe_labels
 from dha_utils.datasets.sound import hash_sound
 
 
@@ -72,18 +75,20 @@ def inspect_clips(clips: Clips, *, shortest: float = 0.0) -> Report:
         Seconds that a file must have; see `Network.check_duration`.
     """
     found = _read_all(clips, partial(_read_one, shortest=shortest))
-    clips = replace(clips, table=clips.table.assign(sound=[sound for _, _, sound in found]))
+    clips = replace(clips, table=clips.table.assign(sound=[one.sound for one in found]))
     names, labels = clips.table["clip"].tolist(), clips.table["label"].tolist()
-    faults = {name: fault for name, (fault, _, _) in zip(names, found, strict=True) if fault}
+    faults = {name: one.fault for name, one in zip(names, found, strict=True) if one.fault}
     notes = []
-    rates = Counter(rate for _, rate, _ in found if rate)
+    if clips.name not in DATASETS:  # of those the pages say it
+        notes += describe_labels(clips) + describe_oddities(names, [one.odd for one in found])
+    rates = Counter(one.rate for one in found if one.rate)
     if len(rates) > 1:
         shares = ", ".join(f"{count} of {rate} Hz" for rate, count in sorted(rates.items()))
         notes.append(f"mixed sampling rates ({shares}); all are resampled")
     groups: dict[str, list[int]] = {}
-    for row, (_, _, sound) in enumerate(found):
-        if sound:
-            groups.setdefault(sound, []).append(row)
+    for row, one in enumerate(found):
+        if one.sound:
+            groups.setdefault(one.sound, []).append(row)
     for rows in groups.values():
         if len(rows) > 1 and clips.name in DATASETS:
             notes.append(
@@ -175,22 +180,46 @@ def _read_all(clips: Clips, read: Reader) -> list[tuple]:
     return [found[number] for number in range(len(paths))]
 
 
-def _read_one(path: str, shortest: float) -> tuple[str, int, str]:
-    """Return what is wrong with a file (empty: nothing), its sampling rate (0: unknown) and what tells its sound."""
+class _Heard(NamedTuple):
+    """What was found in a file: what is wrong with it (empty: nothing), its rate in Hz, what tells its sound, what is odd."""
+
+    fault: str
+    rate: int = 0
+    sound: str = ""
+    odd: Mapping[str, str] = {}
+
+
+def _read_one(path: str, shortest: float) -> _Heard:
     try:
-        rate = check_sound(Path(path))
+        rate, odd = _listen(Path(path))
         if shortest and (seconds := soundfile.info(path).duration) < shortest:
-            return (
-                f"lasts {seconds:.3f} s, too short for the network: it needs {shortest:.3f}, or a duration to pad to",
-                0,
-                "",
+            return _Heard(
+                f"lasts {seconds:.3f} s, too short for the network: it needs {shortest:.3f}, or a duration to pad to"
             )
     except AudioError as error:
-        return str(error).removeprefix(f"{path}: "), 0, ""
+        return _Heard(str(error).removeprefix(f"{path}: "))
     except OSError as error:
-        return f"cannot be read ({error.strerror})", 0, ""
+        return _Heard(f"cannot be read ({error.strerror})")
     fault, sound = _hash_one(path)
-    return fault, rate if sound else 0, sound
+    return _Heard(fault) if fault else _Heard("", rate, sound, odd)
+
+
+def _listen(path: Path) -> tuple[int, dict[str, str]]:
+    """Return the rate of a sound file and what is odd about it, after a look at all its samples, in constant memory."""
+    listener = Listener()
+    with open_sound(path) as file:
+        for _ in listener.through(mono_pieces(path, file)):
+            pass
+        rate, channels = file.samplerate, file.channels
+    odd = listener.oddities(rate)
+    if channels > 1 and listener.rms < QUIET:
+        one = Listener()
+        with open_sound(path) as file:
+            for _ in one.through(mono_pieces(path, file, channel="left")):
+                pass
+        if one.rms > CANCELLED * listener.rms and "silent" not in one.oddities(rate):
+            odd = {"cancelled": ""}
+    return rate, odd
 
 
 def _hash_one(path: str) -> tuple[str, str]:
