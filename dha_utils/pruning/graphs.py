@@ -8,8 +8,8 @@ How keep masks are combined: **a channel goes only if every mask that names it, 
 Channels that no mask names stay. Then, as all groups of a convolution must be of one size, those that keep fewer channels than
 another keep their first removed ones too; a group that keeps no input and no output vanishes.
 
-What was cut is compared with the whole network, on the example, where nobody reads the removed channels. A network whose
-``forward`` does otherwise than its graph says is refused, not cut wrongly.
+What was cut is compared with the whole network, on the example (or on noise, where that is of noughts), where nobody reads the
+removed channels. A network whose ``forward`` does otherwise than its graph says is refused, not cut wrongly.
 """
 
 from copy import deepcopy
@@ -35,8 +35,7 @@ class Masks(NamedTuple):
     Attributes
     ----------
     outputs : dict of str to ndarray, shape (channels,), bool
-        Of what a module gives, by its name; of what is called more than once, only if it holds weights. Also of parameters that
-        belong to no layer.
+        Of what a module gives, by its name. Also of parameters that belong to no layer.
     inputs : dict of str to ndarray, shape (channels,), bool
         Of what a convolution, a depthwise one aside, or a linear layer reads.
     returned : list of ndarray, shape (channels,), bool, or None
@@ -58,8 +57,9 @@ def cut(module: nn.Module, example: Tensor, keep: Keep) -> nn.Module:
     example : Tensor
         What its ``forward`` takes: axes are clips, maps, and positions.
     keep : dict of str to mask or indices
-        Name of a module, as in ``module.named_modules()`` -> the maps that stay of those that it gives. How masks are combined
-        is said at the head of `dha_utils.pruning.graphs`.
+        Name of a module, as in ``module.named_modules()`` -> the maps that stay of those that it gives. What holds no weights
+        and is called again is called ``relu_1``, ``relu_2``, ... How masks are combined is said at the head of
+        `dha_utils.pruning.graphs`.
 
     Returns
     -------
@@ -129,7 +129,11 @@ class ChannelGraph:
         made_by = {node.grad_fn: key for node, key in keys.items()}
         self._returned = [made_by.get(out.grad_fn) for out in gives.pop("")]
         # What holds no weights, or several modules, gives what some operation gives.
-        self._named = {name: made_by.get(outs[0].grad_fn) for name, outs in gives.items() if len(outs) == 1}
+        self._named = {
+            f"{name}_{again}" if again else name: made_by.get(getattr(out, "grad_fn", None))
+            for name, outs in gives.items()
+            for again, out in enumerate(outs)
+        }
         self._named |= {name: name for name in self.sliced}
         self._named = {name: key for name, key in self._named.items() if (key, "out") in self._sets}
 
@@ -214,6 +218,7 @@ def _trace(module: nn.Module, example: Tensor) -> tuple:
             f"Torch-Pruning cannot follow {type(module).__name__} on an example of shape {tuple(example.shape)}: "
             f"{' '.join(str(error).split())[:150]}"
         ) from error
+    gives[""] = flatten_as_list(gives[""])
     return graph, traced, gives
 
 
@@ -241,6 +246,9 @@ def _coupled_sets(graph, keys: dict, readers: dict[str, nn.Module]) -> dict[tupl
 
 def _compare(module: nn.Module, small: nn.Module, masks: Masks, example: Tensor) -> None:
     """Raise a ParameterError unless a cut network returns what the whole one does where nobody reads what was removed."""
+    if not example.any():
+        noise = torch.randn(example.shape, generator=torch.Generator().manual_seed(0))
+        example = noise.to(example)
     whole = deepcopy(module).eval()
     for name, mask in masks.inputs.items():
         reader = whole.get_submodule(name)

@@ -129,6 +129,33 @@ def test_any_module_can_be_named_by_what_it_gives():
     assert dense.combine({"block1": last, "stem": [2, 4]}).outputs["stem"].tolist() == [0, 0, 1, 0, 1, 0]
 
 
+class Again(nn.Module):
+    """One activation for all, and no bias: of noughts comes nought."""
+
+    def __init__(self, mixing: bool):
+        super().__init__()
+        self.a, self.b = (nn.Conv2d(n, 6, 1, bias=False) for n in (1, 6))
+        self.relu, self.mixing = nn.ReLU(), mixing
+
+    def forward(self, x):
+        x = self.relu(self.a(x))
+        return self.relu(self.b(x - x.mean(1, keepdim=True) if self.mixing else x))
+
+
+def test_what_is_called_again_is_named_by_its_number():
+    left = (
+        ChannelGraph(Again(False), torch.zeros(1, 1, 4, 4)).combine({"relu": [0, 1], "relu_1": [2]}).outputs
+    )
+    assert np.flatnonzero(left["a"]).tolist() == [0, 1]
+    assert np.flatnonzero(left["b"]).tolist() == [2]
+
+
+def test_an_example_of_noughts_does_not_hide_a_wrong_cut():
+    with pytest.raises(ParameterError, match="does something with its maps that Torch-Pruning does not see"):
+        cut(Again(True), torch.zeros(1, 1, 4, 4), {"a": [0, 1]})
+    assert cut(Again(False), torch.zeros(1, 1, 4, 4), {"a": [0, 1]}).b.in_channels == 2
+
+
 def test_groups_of_a_convolution_are_made_of_one_size():
     network, x = build("grouped"), example("grouped")
     masks = {"conv1": np.array([0, 0, 1, 0, 1, 1, 0, 1], bool), "conv2": np.arange(12) >= 6}
