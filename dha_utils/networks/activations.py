@@ -29,7 +29,8 @@ def layer_activations(network: Network, waveforms: np.ndarray) -> list[Tensor]:
     Returns
     -------
     list of Tensor, each shape (clips, maps, *positions), float32
-        One more than there are layers; 0.9 MB in all for a clip of 5 s at 22 050 Hz.
+        One more than there are layers; 0.9 MB in all for a clip of 5 s at 22 050 Hz. Of a network that is no chain, what it
+        takes, alone.
 
     Raises
     ------
@@ -40,7 +41,7 @@ def layer_activations(network: Network, waveforms: np.ndarray) -> list[Tensor]:
     network.check_input(x)
     with torch.inference_mode():
         activations = [network.prepare(x)]
-        for name in network.layers:
+        for name in network.layers if network.is_chain else ():
             activations.append(network.layer_output(name, activations[-1]))
     return activations
 

@@ -66,6 +66,9 @@ class Network(nn.Module):
         sequence holds convolutions.
     """
 
+    is_chain: bool = True
+    """Whether the layers read one another's maps in turn; of a network with branches, layers are those that are called."""
+
     def __init__(
         self, chain: Mapping[str, nn.Module], taps: Sequence[str], *, name: str, rate: int, min_samples: int,
         heads: Mapping[str, nn.Module] | None = None, kernels: Mapping[str, tuple[int, float]] | None = None,
@@ -307,6 +310,13 @@ class Network(nn.Module):
                 max(0, (n + 2 * pad - kernel) // stride + 1) for n, kernel, stride, pad in axes
             )
         return found
+
+    def head_inputs(self, maps: Tensor) -> dict[str, Tensor]:
+        """Return head -> what it sees of the last layer's maps (clips, maps, *positions), of heads that are part of what counts.
+
+        Here none: what reads the last maps plays no part in the taps.
+        """
+        return {}
 
     def columns(self, head: str, kept: Tensor) -> Tensor | None:
         """Return which inputs of a head are of the kept channels of the last layer, in their order; None: all of them."""

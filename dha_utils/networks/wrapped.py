@@ -136,8 +136,9 @@ class Wrapped(Network):
         if self.is_chain:
             self.before = tuple(names[: names.index(convs[0])])
         else:
-            self.before, self._steps, linear = (), {own: self._target(own) for own, *_ in calls}, []
+            self.before, self._steps = (), {own: self._target(own) for own, *_ in calls}
             layers = self._as_called(calls)
+            linear = [own for own in linear if own not in layers]
         self._stages = {conv: tuple(stages) for conv, stages in layers.items()}
         self.chain = tuple(own for stages in self._stages.values() for own in stages)
         if not self.is_chain:
@@ -163,11 +164,11 @@ class Wrapped(Network):
         return call if call in names else call.rpartition("_")[0]
 
     def _as_called(self, calls: list) -> dict[str, list[str]]:
-        """Return the convolutions, each with the batch norm that is called next, if any."""
-        following = [*calls[1:], ("", None, ())]
+        """Return the convolutions, each with the batch norm of its maps that is called next, if any."""
+        following = [*calls[1:], ("", None, (0, 0))]
         return {
-            own: [own, after] if isinstance(behind, NORMS) else [own]
-            for (own, part, _), (after, behind, _) in zip(calls, following, strict=True)
+            own: [own, after] if isinstance(behind, NORMS) and shape[1] == found[1] else [own]
+            for (own, part, shape), (after, behind, found) in zip(calls, following, strict=True)
             if isinstance(part, CONVOLUTIONS)
         }
 
@@ -312,6 +313,15 @@ class Wrapped(Network):
         shapes = {own: shape for own, _, shape in called(self.module, self.example)}
         linear = {own: isinstance(self.get_submodule(own), nn.Linear) for own in self.heads}
         return {own: prod(shapes[own][1:-1] if linear[own] else shapes[own][2:]) for own in self.heads}
+
+    def head_inputs(self, maps: Tensor) -> dict[str, Tensor]:
+        """Return what the first head of a chain sees of the last layer's maps; nothing where it sees something else."""
+        steps, *_, (*_, last) = [*self._steps], *self._stages.values()
+        if not self.is_chain or not self.heads or self.heads[0] not in steps:
+            return {}
+        for name in steps[steps.index(last) + 1 : steps.index(self.heads[0])]:
+            maps = self._step(name)(maps)
+        return {self.heads[0]: maps}
 
     def columns(self, head: str, kept: Tensor) -> Tensor | None:
         """Return which inputs of a head are of the kept maps of the last convolution; as of `Network`."""

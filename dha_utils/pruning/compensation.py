@@ -14,7 +14,8 @@ Four ways, from nothing to everything:
     A removed map is taken for a multiple of the kept map that it is most correlated with, plus a constant, and what the
     next layer made of it is added to what that layer makes of the kept one.
 ``refitted``
-    Kernels and biases are fitted by least squares to the full network's convolution outputs (`dha_utils.pruning.refitting`).
+    Kernels and biases are fitted by least squares to the full network's convolution outputs (`dha_utils.pruning.refitting`),
+    and the head's to its own. It alone also knows networks that are no chain.
 
 References
 ----------
@@ -31,7 +32,7 @@ from torch import Tensor, nn
 from dha_utils.core.errors import ParameterError, choose
 from dha_utils.networks.base import BATCH, Network, slice_channels
 from dha_utils.pruning.keep import Keep
-from dha_utils.pruning.refitting import RIDGE, fit_reader, pairs_by_group
+from dha_utils.pruning.refitting import RIDGE, fit_reader, pairs_by_group, refit
 from dha_utils.pruning.surgery import kept_channels, prune_network
 
 COMPENSATIONS = ("removed", "recalibrated", "merged", "refitted")
@@ -72,9 +73,13 @@ def compensate(
         If the method is unknown or does not fit the network, or `keep` does not.
     """
     choose("compensation", method, COMPENSATIONS)
-    small = prune_network(full, keep)
     if method == "removed":
-        return small
+        return prune_network(full, keep)
+    if not full.is_chain:
+        if method != "refitted":
+            raise ParameterError(f"{method} is for chains, and network {full.name!r} is none: use refitted")
+        return full.holding(refit(full.module, activations[0].clone(), keep, ridge=ridge))
+    small = prune_network(full, keep)
     kept = [torch.from_numpy(channels) for channels in kept_channels(full, keep).values()]
     with torch.inference_mode():
         # The first layer hears the sound itself: of its input nothing is missing, and its kept maps are what they were.
@@ -98,8 +103,13 @@ def compensate(
                 original = deepcopy(original)
                 slice_channels(original, kept[number])
                 _recalibrate(norm, _moments(original, x_full), _moments(conv, x_small))
-            if number + 1 < len(kept):
-                x_small = small.layer_output(name, x_small)
+            x_small = small.layer_output(name, x_small)
+        if method == "refitted":
+            for name, x_head in small.head_inputs(x_small).items():
+                head, original = small.get_submodule(name), full.get_submodule(name)
+                rows = torch.ones(len(head.weight), dtype=torch.bool)
+                x_full = full.head_inputs(activations[-1])[name]
+                fit_reader(head, None, pairs_by_group(head, original, rows, x_full, x_head), ridge)
     return small
 
 

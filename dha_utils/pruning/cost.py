@@ -40,7 +40,7 @@ def count_macs(network: Network, n_samples: int | None = None, *, heads: bool = 
     -------
     DataFrame
         One row per layer: layer, maps_in, maps_out, kernel (values that it reads of each map), positions (of its output), macs,
-        parameters (kernel, bias and the four vectors of batch norm, where there is one); all but the first are int.
+        parameters (kernel, bias and the four vectors of batch norm, where one follows); all but the first are int.
 
     Raises
     ------

@@ -8,7 +8,6 @@ import numpy as np
 
 from dha_utils.core.errors import choose
 from dha_utils.networks.base import Network
-from dha_utils.networks.wrapped import Wrapped
 from dha_utils.pruning.graphs import cut
 from dha_utils.pruning.keep import Keep, as_channels
 
@@ -47,7 +46,7 @@ def prune_network(network: Network, keep: Keep) -> Network:
     >>> small.conv1.weight.shape[0], tuple(small.conv2.weight.shape), small.tap_maps["relu7"]
     (3, (32, 3, 32), 100)
     """
-    if isinstance(network, Wrapped) and not network.is_chain:
+    if not network.is_chain:
         return network.holding(cut(network.module, network.example, keep))
     network.check_prunable()
     return network.narrow(kept_channels(network, keep)).eval().requires_grad_(False)

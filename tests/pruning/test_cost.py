@@ -2,9 +2,11 @@ import numpy as np
 import pytest
 import torch
 from torch.utils.flop_counter import FlopCounterMode
+from zoo import ZOO, build, example
 
 from dha_utils.core.errors import ParameterError
 from dha_utils.evaluation.ensemble import Layer, LayerEnsemble
+from dha_utils.networks.base import Network
 from dha_utils.networks.registry import outline
 from dha_utils.networks.soundnet import TAP_MAPS, SoundNet
 from dha_utils.pruning.cost import (
@@ -16,6 +18,7 @@ from dha_utils.pruning.cost import (
     saving,
     savings_table,
 )
+from dha_utils.pruning.graphs import ChannelGraph, cut
 from dha_utils.pruning.surgery import prune_network
 
 RNG = np.random.default_rng(0)
@@ -34,6 +37,25 @@ def test_equal_to_the_counts_of_torch(random_network, n_samples, keep):
     assert 2 * table["macs"].sum() == counter.get_total_flops()
     own = sum(p.numel() for p in model.parameters()) + 2 * sum(model.widths.values())
     assert table["parameters"].sum() == own
+
+
+@pytest.mark.parametrize("name", ZOO)
+@pytest.mark.parametrize("with_norm", [True, False])
+def test_equal_to_the_counts_of_torch_for_any_architecture(name, with_norm):
+    x = example(name, 1)
+    network = Network.wrap(build(name, with_norm), x.shape[1:])
+    readers = ChannelGraph(network.module, x).readers
+    keep = {layer: np.arange(len(part.weight)) % 2 == 0 for layer, part in [*readers.items()][:-1]}
+    for whole in (network, network.holding(cut(network.module, x, keep))):
+        with FlopCounterMode(display=False) as counter:
+            whole(x)
+        table = count_macs(whole, heads=True)
+        assert 2 * table["macs"].sum() == counter.get_total_flops()
+        if name == "densenet" and with_norm:  # its norms come before the convolutions
+            continue
+        vectors = sum(b.numel() for n, b in whole.named_buffers() if n.endswith(("mean", "var")))
+        own = sum(p.numel() for p in whole.parameters()) + vectors
+        assert table["parameters"].sum() == own
 
 
 def test_heads_count_only_where_asked_for():

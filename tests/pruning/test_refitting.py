@@ -5,7 +5,10 @@ from torch import nn
 from torch.nn import functional as F
 from zoo import ZOO, build, example
 
-from dha_utils.networks.activations import windows
+from dha_utils.core.errors import ParameterError
+from dha_utils.networks.activations import layer_activations, windows
+from dha_utils.networks.base import Network
+from dha_utils.pruning.compensation import compensate
 from dha_utils.pruning.graphs import ChannelGraph, cut
 from dha_utils.pruning.refitting import fit, refit
 
@@ -36,6 +39,36 @@ def test_maps_that_are_there_twice_go_at_no_cost(name, with_norm):
     assert (removed - whole).abs().max() > 0.05 * scale
     small = refit(network, x[:2], masks)  # of few clips: what is there is held on to
     assert (small(others) - whole).abs().mean() < (removed - whole).abs().mean()
+
+
+@pytest.mark.parametrize("name", ["vgg", "resnet"])
+def test_a_network_of_ones_own_is_refitted_up_to_its_head(name):
+    """The first a chain, by our own surgery, the second not."""
+    x, others = example(name, 100).numpy(), -example(name, 5).flip(-1)
+    network = Network.wrap(build(name), x.shape[1:])
+    assert network.is_chain == (name == "vgg")
+    keep = {layer: np.arange(width) < 0.6 * width for layer, width in network.widths.items()}
+    activations = layer_activations(network, x)
+    error = {}
+    for method in ("removed", "refitted"):
+        small = compensate(network, keep, activations, method)
+        error[method] = float((small(others) - network(others)).pow(2).mean())
+    assert error["refitted"] < 0.5 * error["removed"]
+    if name == "resnet":
+        with pytest.raises(ParameterError, match="merged is for chains, and network 'Resnet' is none"):
+            compensate(network, keep, activations, "merged")
+
+
+def test_the_head_of_a_chain_is_fitted_by_least_squares():
+    """Against numpy.linalg.lstsq, on what reaches it."""
+    network = Network.wrap(
+        nn.Sequential(nn.Conv1d(1, 6, 3), nn.ReLU(), nn.Flatten(), nn.Linear(30, 2)), (1, 7)
+    )
+    x = np.random.default_rng(0).normal(size=(80, 1, 7)).astype(np.float32)
+    small = compensate(network, {"0": [0, 2, 5]}, layer_activations(network, x), ridge=1e-9)
+    inputs = np.hstack([small.module[:3](torch.from_numpy(x)).double().numpy(), np.ones((80, 1))])
+    solution, *_ = np.linalg.lstsq(inputs, network(torch.from_numpy(x)).double().numpy(), rcond=None)
+    np.testing.assert_allclose(small(torch.from_numpy(x)).numpy(), inputs @ solution, rtol=1e-3, atol=1e-3)
 
 
 @pytest.mark.parametrize(("name", "with_norm"), NETWORKS)
