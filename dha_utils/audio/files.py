@@ -1,16 +1,20 @@
 """Sound files, read as a whole or in pieces, and what can be wrong with them.
 
-Conventions: samples are float32, full scale is 1; rates are in Hz, times in seconds of the file.
+Conventions: samples are float32, full scale is 1; rates are in Hz, times in seconds of the file. What lies where in a file is found
+by `dha_utils.audio.containers`, not believed of its header; what is there is decoded by libsndfile.
 """
 
 import math
-import re
+import os
 from collections.abc import Iterator, Sequence
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 import soundfile
 
+from dha_utils.audio.containers import find_streams, name_other
+from dha_utils.audio.source import Assembled, Source, Stream
 from dha_utils.core.errors import AudioError
 
 CHANNELS = ("mean", "left", "right")
@@ -19,25 +23,174 @@ CHANNELS = ("mean", "left", "right")
 FRAMES = 2**20
 """Frames read at a time, 24 s at 44 100 Hz: enough for the deepest layers to have whole matrices to multiply."""
 
-WHOLE = 2**62
-"""More frames than any file has: read in one go."""
+RATES = (100, 10_000_000)
+"""Hz between which a rate is believed: infrasound, and ultrasound of acoustic emission."""
 
 Cut = Sequence[tuple[float, float]]
 """Seconds of a file that are left out: (start, end) pairs."""
 
 
-def check_sound(path: Path) -> int:
-    """Return the rate of a sound file after a look at all its samples, in constant memory; errors as `mono_pieces`."""
-    with open_sound(path) as file:
-        for _piece in mono_pieces(path, file):
-            pass
-        return file.samplerate
+class Heard(NamedTuple):
+    """What was found in a sound file that can be used: its rate in Hz, its seconds less those cut, and what is worth knowing."""
+
+    rate: int
+    seconds: float
+    notes: list[str]
+
+
+def check_sound(path: Path, cut: Cut = ()) -> Heard:
+    """Look at all samples of a sound file, in constant memory; errors as `mono_pieces`."""
+    with open_sound(path) as sound:
+        n_kept = sum(len(piece) for piece in mono_pieces(sound, cut=cut))
+        return Heard(sound.rate, n_kept / sound.rate, sound.notes)
+
+
+class _Decoder(soundfile.SoundFile):
+    """Reads from the beginning on: soundfile would seek after every piece, and decoders of MP3 and FLAC start anew there."""
+
+    def seekable(self):
+        return False
+
+
+class Sound:
+    """A sound file that is open; its streams are read one after another.
+
+    Attributes
+    ----------
+    path : Path
+    rate : int
+        Hz.
+    notes : list of str
+        What is worth knowing of it and no fault.
+    """
+
+    def __init__(self, source: Source, streams: Sequence[Stream]):
+        self.path, self.notes = source.path, source.notes
+        self._source, self._coming = source, iter(streams)
+        self.rate = 0
+        self._open_next()
+        self.rate = self._decoder.samplerate
+        if not RATES[0] <= self.rate <= RATES[1]:
+            self.close()
+            raise source.fault(
+                f"is said by its header to have {self.rate} samples per second, expected {RATES[0]} to {RATES[1]}: mend the header"
+            )
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *error):
+        self.close()
+
+    def close(self) -> None:
+        """Close the file."""
+        if self._decoder:
+            self._decoder.close()
+        self._source.file.close()
+
+    def _open_next(self) -> None:
+        """Open the next stream, if there is one."""
+        self._decoder, stream = None, next(self._coming, None)
+        if stream is None:
+            return
+        plain = stream == Stream((range(os.fstat(self._source.file.fileno()).st_size),))
+        content = (
+            os.fsencode(self.path)
+            if plain
+            else Assembled(self._source.file, stream.pieces, open_ended=stream.open_ended)
+        )
+        try:
+            self._decoder = _Decoder(content)
+        except (soundfile.LibsndfileError, TypeError) as error:  # TypeError: a .raw file, which has no header
+            reason = getattr(error, "error_string", error)
+            reason = (
+                name_other(self._source)
+                or f"{str(reason).rstrip('.')}: get it again, or convert it to WAV or FLAC"
+            )
+            raise self._source.fault(f"is not a sound file that can be read ({reason})") from error
+        self._promised = self._decoder.frames if stream.frames is None else stream.frames
+        self._n_read = 0
+        if self.rate and self._decoder.samplerate != self.rate:
+            raise self._source.fault(
+                f"holds sounds of {self.rate} and {self._decoder.samplerate} Hz end to end; part them"
+            )
+
+    def read(self, n: int) -> np.ndarray:
+        """Return at most `n` frames from where reading stopped, shape (n,) or (channels, n), float32; none at the end.
+
+        Raises
+        ------
+        AudioError
+            They are not there, cannot be decoded, or some are NaN or infinite.
+        """
+        while self._decoder:
+            samples = self._decode(min(n, self._promised - self._n_read))
+            self._n_read += samples.shape[-1]
+            if samples.shape[-1]:
+                return samples
+            self._decoder.close()
+            self._open_next()
+        return np.empty(0, np.float32)
+
+    def _decode(self, n: int) -> np.ndarray:
+        n = (
+            max(1, n // max(1, self._decoder.channels // 2)) if n else 0
+        )  # of many channels, fewer frames at a time
+        try:
+            if (
+                self._decoder.subtype == "PCM_16"
+            ):  # the numbers that libsndfile makes of them, in a third of the time
+                samples = self._decoder.read(n, dtype="int16").T * np.float32(2.0**-15)
+            else:
+                samples = self._decoder.read(n, dtype="float32").T
+        except soundfile.LibsndfileError as error:
+            raise self._source.fault(
+                f"is truncated or damaged ({error.error_string}); get it again"
+            ) from error
+        n_read = self._n_read + samples.shape[-1]
+        if samples.shape[-1] < n and self._promised < UNKNOWN:
+            raise self._source.fault(
+                f"is truncated: {n_read} of the {self._promised} frames that its header promises are there; get the file again"
+            )
+        if not np.isfinite(samples).all():
+            bad = np.count_nonzero(~np.isfinite(samples))
+            raise self._source.fault(
+                f"{bad} of {samples.size} samples are NaN or infinite; repair or drop the file"
+            )
+        return samples
+
+
+UNKNOWN = 2**62
+"""From here on, libsndfile does not know how many frames there are."""
+
+
+def open_sound(path: Path) -> Sound:
+    """Return a sound file, opened, or say why it cannot be; that its end is missing shows here, before hours of work."""
+    try:
+        if path.is_dir():
+            raise AudioError(f"{path}: is a folder, not a sound file")
+        if path.stat().st_size == 0:
+            raise AudioError(f"{path}: is empty (0 bytes); get the file again")
+        file = path.open("rb")
+    except FileNotFoundError as error:
+        raise AudioError(f"{path}: no such file") from error
+    except OSError as error:
+        raise AudioError(f"{path}: cannot be read ({error.strerror})") from error
+    try:
+        source = Source(path, file)
+        return Sound(source, find_streams(source))
+    except OSError as error:
+        file.close()
+        raise AudioError(f"{path}: cannot be read ({error.strerror})") from error
+    except AudioError:
+        file.close()
+        raise
 
 
 def mono_pieces(
-    path: Path, file: soundfile.SoundFile, frames: int = FRAMES, channel: str = "mean", cut: Cut = ()
+    sound: Sound, frames: int = FRAMES, channel: str = "mean", cut: Cut = ()
 ) -> Iterator[np.ndarray]:
-    """Yield the mono samples of an open file, less those in `cut`, from so many frames at a time.
+    """Yield the mono samples of an open file, less those in `cut`, from at most so many frames at a time.
 
     Raises
     ------
@@ -45,20 +198,16 @@ def mono_pieces(
         Says what is wrong with the file, when the fault is reached.
     """
     n_read = n_kept = 0
-    while (samples := read_frames(path, file, frames)).size:
+    while (samples := sound.read(frames)).size:
         first, n_read = n_read, n_read + samples.shape[-1]
-        if samples.shape[-1] < frames and n_read < file.frames:
-            break  # nothing is made of what is left of a truncated file
-        piece = _less_cut(_to_mono(samples, channel), first, file.samplerate, cut)
+        piece = _less_cut(_to_mono(samples, channel), first, sound.rate, cut)
         n_kept += len(piece)
         if len(piece):
             yield piece
-    if n_read < file.frames:
-        raise AudioError(_truncated(path, n_read))
     if not n_read:
-        raise AudioError(f"{path}: holds no samples")
+        raise AudioError(f"{sound.path}: holds no samples")
     if not n_kept:
-        raise AudioError(f"{path}: all of it is marked as erroneous; leave the clip out")
+        raise AudioError(f"{sound.path}: all of it is marked as erroneous; leave the clip out")
 
 
 def _to_mono(samples: np.ndarray, channel: str) -> np.ndarray:
@@ -79,53 +228,6 @@ def _less_cut(piece: np.ndarray, first: int, rate: int, cut: Cut) -> np.ndarray:
     return piece[kept]
 
 
-def open_sound(path: Path) -> soundfile.SoundFile:
-    """Return a sound file, opened, or say why it cannot be; that its end is missing shows here, before hours of work."""
-    if path.is_dir():
-        raise AudioError(f"{path}: is a folder, not a sound file")
-    if not path.exists():
-        raise AudioError(f"{path}: no such file")
-    if path.stat().st_size == 0:
-        raise AudioError(f"{path}: is empty (0 bytes); get the file again")
-    try:
-        file = soundfile.SoundFile(path)
-    except (soundfile.LibsndfileError, TypeError) as error:  # TypeError: a .raw file, which has no header
-        reason = getattr(error, "error_string", error)
-        raise AudioError(f"{path}: is not a sound file that can be read ({reason})") from error
-    if _is_cut_short(path, file):
-        file.close()
-        raise AudioError(_truncated(path, file.frames))
-    return file
-
-
-def read_frames(path: Path, file: soundfile.SoundFile, n: int) -> np.ndarray:
-    """Return the next `n` frames, shape (n,) or (channels, n), float32; fewer at the end.
-
-    Raises
-    ------
-    AudioError
-        They cannot be decoded, or some are NaN or infinite.
-    """
-    try:
-        if file.subtype == "PCM_16":  # the numbers that libsndfile makes of them, in a third of the time
-            return file.read(n, dtype="int16").T * np.float32(2.0**-15)
-        samples = file.read(n, dtype="float32").T
-    except soundfile.LibsndfileError as error:
-        raise AudioError(f"{path}: is truncated or damaged ({error.error_string}); get it again") from error
-    if not np.isfinite(samples).all():
-        bad = np.count_nonzero(~np.isfinite(samples))
-        raise AudioError(
-            f"{path}: {bad} of {samples.size} samples are NaN or infinite; repair or drop the file"
-        )
-    return samples
-
-
-def _truncated(path: Path, n_frames: int) -> str:
-    return (
-        f"{path}: is truncated: {n_frames} frames are there and its header promises more; get the file again"
-    )
-
-
 def check_request(path: Path, rate: float, duration: float | None, channel: str) -> None:
     """Raise an AudioError unless rate (Hz), duration (s, or None) and channel are possible."""
     if not 0 < rate < math.inf:
@@ -137,31 +239,3 @@ def check_request(path: Path, rate: float, duration: float | None, channel: str)
         )
     if channel not in CHANNELS:
         raise AudioError(f"{path}: there is no channel {channel!r}; choose one of {', '.join(CHANNELS)}")
-
-
-def _is_cut_short(path: Path, file: soundfile.SoundFile) -> bool:
-    """Return whether a file ends before its header says; libsndfile reads what is left as if it were all.
-
-    WAV, AIFF, AU and W64 promise a number of bytes, which libsndfile compares with the file in its log. An
-    Ogg stream promises nothing, but its last page carries a mark (RFC 3533, section 6: header type 4).
-    """
-    if file.format == "OGG":
-        return not _ends_with_last_page(path)
-    # Not "RIFF", the size of the whole file: many programs get it a little wrong, and no sample hangs on it.
-    promises = r"^ *(?:data|SSND|Data Size|riff) *: (\d+) \(should be (\d+)\)"
-    sizes = re.findall(promises, file.extra_info, re.MULTILINE)
-    # A program that writes to a pipe cannot know the size: it leaves the largest number there is.
-    return any(int(actual) < int(promised) < 0x7FFF0000 for promised, actual in sizes)
-
-
-def _ends_with_last_page(path: Path) -> bool:
-    """Return whether the last Ogg page of a file is marked as the stream's last and is all there."""
-    longest_page = 27 + 255 + 255 * 255
-    with path.open("rb") as file:
-        file.seek(max(0, path.stat().st_size - longest_page))
-        tail = file.read()
-    page = tail[tail.rfind(b"OggS") :]
-    if len(page) < 27 or not page[5] & 0x04:
-        return False
-    n_segments = page[26]
-    return len(page) >= 27 + n_segments + sum(page[27 : 27 + n_segments])

@@ -14,11 +14,14 @@ import librosa
 import numpy as np
 import soxr
 
-from dha_utils.audio.files import FRAMES, WHOLE, Cut, check_request, mono_pieces, open_sound
+from dha_utils.audio.files import FRAMES, Cut, check_request, mono_pieces, open_sound
 from dha_utils.datasets.clips import Clips
 
 RESAMPLER = "soxr_hq"
 """The resampler that every waveform goes through; named, so that no new default changes results."""
+
+LARGEST_FACTOR = 8
+"""By which a piece may grow when it is resampled; of lower rates, fewer frames are read at a time."""
 
 
 def load_audio(
@@ -59,8 +62,7 @@ def load_audio(
         The file is missing, a folder, empty, not audio, truncated, without samples, or holds NaN or infinite
         samples, or none outside `cut`; or rate or duration is not a positive number, or the channel unknown.
     """
-    # In one go: the decoder of MP3 rounds anew where reading starts anew.
-    return np.concatenate(list(stream_audio(path, rate, duration, WHOLE, channel=channel, cut=cut)))
+    return np.concatenate(list(stream_audio(path, rate, duration, channel=channel, cut=cut)))
 
 
 def clip_waveforms(
@@ -80,7 +82,7 @@ def stream_audio(
     channel: str = "mean",
     cut: Cut = (),
 ) -> Iterator[np.ndarray]:
-    """Yield piece by piece what `load_audio` returns as a whole; from MP3, up to rounding.
+    """Yield piece by piece what `load_audio` returns as a whole.
 
     Parameters
     ----------
@@ -101,9 +103,10 @@ def stream_audio(
     """
     path = Path(path)
     check_request(path, rate, duration, channel)
-    with open_sound(path) as file:
-        own_rate = file.samplerate
-        pieces = mono_pieces(path, file, frames, channel, cut)
+    with open_sound(path) as sound:
+        own_rate = sound.rate
+        frames = max(1, min(frames, int(frames * LARGEST_FACTOR * own_rate / rate)))
+        pieces = mono_pieces(sound, frames, channel, cut)
         if duration is not None:
             pieces = _fit_pieces(pieces, max(1, round(duration * own_rate)), frames)
         if own_rate != rate:

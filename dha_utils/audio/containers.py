@@ -1,0 +1,102 @@
+"""What lies where in a sound file: one sound, or several end to end, and whether all is there that its headers promise."""
+
+import math
+import re
+import struct
+
+from dha_utils.audio.chunks import UNKNOWN, chunk_streams, find_kind
+from dha_utils.audio.flac import flac_streams
+from dha_utils.audio.mpeg import mpeg_streams, parse_frame
+from dha_utils.audio.ogg import ogg_streams
+from dha_utils.audio.source import Source, Stream
+
+MPEG_ENDINGS = (".mp1", ".mp2", ".mp3", ".mpga")
+"""Of files in which MPEG audio is looked for where other content stands before it."""
+
+OTHERS = {
+    rb"....ftyp": "MPEG-4 audio",
+    rb"\x1aE\xdf\xa3": "Matroska or WebM",
+    rb"0&\xb2u": "Windows Media",
+    rb"wvpk": "WavPack",
+    rb"TTA1": "True Audio",
+    rb"MAC ": "Monkey's Audio",
+    rb"#!AMR": "AMR",
+    rb"\xff[\xf0\xf1\xf8\xf9]": "AAC",
+    rb"\x0bw": "AC-3",
+    rb"OggS.{24,40}\x7fFLAC": "FLAC in Ogg",
+    rb"OggS.{24,40}Speex": "Speex",
+}
+"""How files of formats begin that libsndfile does not read -> their name."""
+
+NO_SOUND = {
+    rb"version https://git-lfs": "a pointer of Git LFS: `git lfs pull` gets the file",
+    rb"\s*<(?:!DOCTYPE|html|HTML|\?xml)": "a web page: get the file again",
+}
+
+
+def find_streams(source: Source) -> list[Stream]:
+    """Return the sounds of a file, one after another.
+
+    Raises
+    ------
+    AudioError
+        Some of what it promises is missing.
+    """
+    start = source.behind_tags(0)
+    mark = source.at(start, 4)
+    if find_kind(source, start):
+        streams = chunk_streams(source, start)
+    elif mark == b"OggS":
+        streams = ogg_streams(source, start)
+    elif mark == b"fLaC":
+        streams = flac_streams(source, start)
+    elif start or parse_frame(mark) or source.path.suffix.lower() in MPEG_ENDINGS:
+        streams = mpeg_streams(source, start, source.end)
+    else:
+        streams = _plain_streams(source, start)
+    if len(streams) > 1:
+        source.notes.append(f"holds {len(streams)} sounds end to end, which were read as one")
+    return streams or [Stream((range(start, source.end),))]
+
+
+def name_other(source: Source) -> str:
+    """Return what a file is that libsndfile does not read, and what to do; empty where that is not known."""
+    head = source.at(0, 64)
+    for pattern, name in OTHERS.items():
+        if re.match(pattern, head, re.DOTALL):
+            return f"{name}: convert it to WAV or FLAC, with ffmpeg, for example"
+    return next((name for pattern, name in NO_SOUND.items() if re.match(pattern, head)), "")
+
+
+def _plain_streams(source: Source, start: int) -> list[Stream]:
+    """Return the sounds of a format of which only the promise is looked at; none if it promises nothing."""
+    streams = []
+    while (end := _promised_end(source, start)) is not None:
+        if end > source.end:
+            raise source.fault(
+                f"is truncated: it has {source.end} of the {end} bytes that its header promises; get the file again"
+            )
+        streams.append(Stream((range(start, end),)))
+        start = end
+    if streams and source.at(start, 2**16).strip(b"\0"):
+        source.notes.append(f"has {source.end - start} bytes behind its end, which were not read")
+    return streams
+
+
+def _promised_end(source: Source, start: int) -> int | None:
+    """Return where a file of AU, NIST or VOC that begins at an offset ends by its header, or None if that does not say."""
+    head = source.at(start, 1024)
+    if head[:4] in (b".snd", b"dns.") and len(head) >= 24:
+        offset, size = struct.unpack_from(">II" if head[:4] == b".snd" else "<II", head, 4)
+        return start + offset + size if size < UNKNOWN else None
+    if head[:7] == b"NIST_1A":
+        given = {name: int(n) for name, n in re.findall(rb"(\w+) -i (\d+)", head)}
+        sizes = [given.get(name, 0) for name in (b"sample_count", b"channel_count", b"sample_n_bytes")]
+        offset = re.match(rb"NIST_1A\s+(\d+)", head)
+        return start + int(offset[1]) + math.prod(sizes) if offset and all(sizes) else None
+    if head[:20] == b"Creative Voice File\x1a":
+        end = start + int.from_bytes(head[20:22], "little")
+        while (block := source.at(end, 4)) and block[0]:
+            end += 4 + int.from_bytes(block[1:], "little")
+        return end + 1 if block else end
+    return None
