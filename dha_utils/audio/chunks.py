@@ -1,9 +1,8 @@
 """Files of chunks: WAV (RIFF, RIFX, RF64), W64, AIFF, 8SVX, CAF, AU; the sizes that they give are compared with what is there.
 
-Such a file is a row of chunks, each a name, a size and a body, of which one holds the samples. Its size is a promise that may be
-broken: a recorder that lost power leaves 0, one that wrote to a pipe the largest number there is, and a few programs the size of the
-whole file; or the file is cut off, and then samples are missing. libsndfile reads what is left as if it were all, and in a few cases
-nothing.
+Such a file is a row of chunks, each a name, a size and a body, of which one holds the samples. Its size is a promise that may
+be broken: a recorder that lost power leaves 0, a program that writes to a pipe the largest number there is, and a few the size
+of the whole file; or the file is cut off, and then samples are missing. libsndfile reads what is left as if it were all.
 """
 
 import struct
@@ -91,7 +90,7 @@ def chunk_streams(source: Source, start: int) -> list[Stream]:
         more, start = _read_chunks(source, start, kind)
         streams += more
     if source.at(start, 2**16).strip(b"\0"):
-        source.notes.append(f"has {source.end - start} bytes behind its end, which were not read")
+        source.odd["behind"] = f"{source.end - start} bytes"
     return streams
 
 

@@ -55,7 +55,7 @@ def find_streams(source: Source) -> list[Stream]:
     else:
         streams = _plain_streams(source, start)
     if len(streams) > 1:
-        source.notes.append(f"holds {len(streams)} sounds end to end, which were read as one")
+        source.odd["several"] = str(len(streams))
     return streams or [Stream((range(start, source.end),))]
 
 
@@ -79,7 +79,7 @@ def _plain_streams(source: Source, start: int) -> list[Stream]:
         streams.append(Stream((range(start, end),)))
         start = end
     if streams and source.at(start, 2**16).strip(b"\0"):
-        source.notes.append(f"has {source.end - start} bytes behind its end, which were not read")
+        source.odd["behind"] = f"{source.end - start} bytes"
     return streams
 
 

@@ -1,14 +1,13 @@
 """Sound files, read as a whole or in pieces, and what can be wrong with them.
 
-Conventions: samples are float32, full scale is 1; rates are in Hz, times in seconds of the file. What lies where in a file is found
-by `dha_utils.audio.containers`, not believed of its header; what is there is decoded by libsndfile.
+Conventions: samples are float32, full scale is 1; rates are in Hz, times in seconds of the file. What lies where in a file is
+found by `dha_utils.audio.containers`, not believed of its header; what is there is decoded by libsndfile.
 """
 
 import math
 import os
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import NamedTuple
 
 import numpy as np
 import soundfile
@@ -30,21 +29,6 @@ Cut = Sequence[tuple[float, float]]
 """Seconds of a file that are left out: (start, end) pairs."""
 
 
-class Heard(NamedTuple):
-    """What was found in a sound file that can be used: its rate in Hz, its seconds less those cut, and what is worth knowing."""
-
-    rate: int
-    seconds: float
-    notes: list[str]
-
-
-def check_sound(path: Path, cut: Cut = ()) -> Heard:
-    """Look at all samples of a sound file, in constant memory; errors as `mono_pieces`."""
-    with open_sound(path) as sound:
-        n_kept = sum(len(piece) for piece in mono_pieces(sound, cut=cut))
-        return Heard(sound.rate, n_kept / sound.rate, sound.notes)
-
-
 class _Decoder(soundfile.SoundFile):
     """Reads from the beginning on: soundfile would seek after every piece, and decoders of MP3 and FLAC start anew there."""
 
@@ -60,20 +44,22 @@ class Sound:
     path : Path
     rate : int
         Hz.
-    notes : list of str
-        What is worth knowing of it and no fault.
+    channels : int
+        Of its first stream.
+    odd : dict of str to str
+        What looks wrong and is no fault, see `dha_utils.audio.oddities.KINDS`.
     """
 
     def __init__(self, source: Source, streams: Sequence[Stream]):
-        self.path, self.notes = source.path, source.notes
+        self.path, self.odd = source.path, source.odd
         self._source, self._coming = source, iter(streams)
         self.rate = 0
         self._open_next()
-        self.rate = self._decoder.samplerate
+        self.rate, self.channels = self._decoder.samplerate, self._decoder.channels
         if not RATES[0] <= self.rate <= RATES[1]:
             self.close()
             raise source.fault(
-                f"is said by its header to have {self.rate} samples per second, expected {RATES[0]} to {RATES[1]}: mend the header"
+                f"its header says {self.rate} samples per second, expected {RATES[0]} to {RATES[1]}: mend the header"
             )
 
     def __enter__(self):

@@ -5,7 +5,7 @@ import re
 from dha_utils.audio.source import Source, Stream
 
 HEAD = re.compile(rb"fLaC[\x00\x80]\x00\x00\x22")
-"""How a FLAC stream begins: its mark, and the head of its first metadata block, which is the last or not (RFC 9639, section 8)."""
+"""How FLAC begins: its mark, and the head of its first metadata block, which is the last or not (RFC 9639, section 8)."""
 
 
 def flac_streams(source: Source, start: int) -> list[Stream]:

@@ -12,9 +12,7 @@ from functools import partial
 from pathlib import Path
 from typing import NamedTuple
 
-import soundfile
-
-from dha_utils.audio.files import mono_pieces, open_sound
+from dha_utils.audio.files import Cut, mono_pieces, open_sound
 from dha_utils.audio.oddities import CANCELLED, QUIET, Listener, describe_oddities
 from dha_utils.core.errors import AudioError, DataError
 from dha_utils.core.work import progress_bar, run_items
@@ -55,15 +53,15 @@ class Report:
         ]
 
 
-Reader = Callable[[str], tuple]
-"""Path of a file -> what is wrong with it, its rate and what tells its sound from any other."""
+Reader = Callable[[tuple[str, Cut]], tuple]
+"""Path of a file and what is cut from it -> what was found."""
 
 FILES_AT_ONCE = 100
 """Files that another process is given at a time."""
 
 
 def inspect_clips(clips: Clips, *, shortest: float = 0.0) -> Report:
-    """Read every file of a set of clips once and report what cannot be used.
+    """Read every file of a set of clips once, as whoever uses it does, and report what cannot be used.
 
     Of files with the same content one is kept, the first by clip id; where their labels differ, none. In a published data
     set they are only noted: it is what others have measured on.
@@ -171,16 +169,16 @@ def identify(clips: Clips) -> Clips:
 
 def _read_all(clips: Clips, read: Reader) -> list[tuple]:
     """Return what `read` says of every file, in order."""
-    paths = clips.table["path"].tolist()
+    files = list(zip(clips.table["path"], clips.cuts, strict=True))
     found: dict[int, tuple] = {}
-    with progress_bar(len(paths), "file", "inspect") as bar:
-        for number, one in run_items(read, paths, together=FILES_AT_ONCE):
+    with progress_bar(len(files), "file", "inspect") as bar:
+        for number, one in run_items(read, files, together=FILES_AT_ONCE):
             found[number] = one
             bar.update()
-    return [found[number] for number in range(len(paths))]
+    return [found[number] for number in range(len(files))]
 
 
-class _Heard(NamedTuple):
+class _Found(NamedTuple):
     """What was found in a file: what is wrong with it (empty: nothing), its rate in Hz, what tells its sound, what is odd."""
 
     fault: str
@@ -189,43 +187,63 @@ class _Heard(NamedTuple):
     odd: Mapping[str, str] = {}
 
 
-def _read_one(path: str, shortest: float) -> _Heard:
+def _read_one(file: tuple[str, Cut], shortest: float) -> _Found:
+    path, cut = file
     try:
-        rate, odd = _listen(Path(path))
-        if shortest and (seconds := soundfile.info(path).duration) < shortest:
-            return _Heard(
-                f"lasts {seconds:.3f} s, too short for the network: it needs {shortest:.3f}, or a duration to pad to"
-            )
+        rate, seconds, odd = check_sound(Path(path), cut)
     except AudioError as error:
-        return _Heard(str(error).removeprefix(f"{path}: "))
-    except OSError as error:
-        return _Heard(f"cannot be read ({error.strerror})")
-    fault, sound = _hash_one(path)
-    return _Heard(fault) if fault else _Heard("", rate, sound, odd)
+        return _Found(str(error).removeprefix(f"{path}: "))
+    if seconds < shortest:
+        return _Found(
+            f"lasts {seconds:.3f} s, too short for the network: it needs {shortest:.3f}, or a duration to pad to"
+        )
+    fault, sound = _hash_one(file)
+    return _Found(fault) if fault else _Found("", rate, sound, odd)
 
 
-def _listen(path: Path) -> tuple[int, dict[str, str]]:
-    """Return the rate of a sound file and what is odd about it, after a look at all its samples, in constant memory."""
+class Heard(NamedTuple):
+    """What was found in a sound that can be used: its rate in Hz, its seconds less those cut, and what is odd about it."""
+
+    rate: int
+    seconds: float
+    odd: dict[str, str]
+
+
+def check_sound(path: Path, cut: Cut = ()) -> Heard:
+    """Look at all samples of a sound file, in constant memory.
+
+    Parameters
+    ----------
+    path : Path
+    cut : sequence of (start, end)
+        Seconds of the file that are left out.
+
+    Raises
+    ------
+    AudioError
+        It cannot be used; as `dha_utils.audio.waveforms.load_audio`.
+    """
+    heard, rate, channels, odd = _listen(path, cut, "mean")
+    odd = odd | heard.oddities(rate)
+    if channels > 1 and heard.rms < QUIET:
+        one = _listen(path, cut, "left")[0]
+        if one.rms > CANCELLED * heard.rms and "silent" not in one.oddities(rate):
+            odd = {name: odd[name] for name in odd if name not in ("silent", "zeros")} | {"cancelled": ""}
+    return Heard(rate, heard.count / rate, odd)
+
+
+def _listen(path: Path, cut: Cut, channel: str) -> tuple[Listener, int, int, dict[str, str]]:
     listener = Listener()
-    with open_sound(path) as file:
-        for _ in listener.through(mono_pieces(path, file)):
+    with open_sound(path) as sound:
+        for _ in listener.through(mono_pieces(sound, channel=channel, cut=cut)):
             pass
-        rate, channels = file.samplerate, file.channels
-    odd = listener.oddities(rate)
-    if channels > 1 and listener.rms < QUIET:
-        one = Listener()
-        with open_sound(path) as file:
-            for _ in one.through(mono_pieces(path, file, channel="left")):
-                pass
-        if one.rms > CANCELLED * listener.rms and "silent" not in one.oddities(rate):
-            odd = {"cancelled": ""}
-    return rate, odd
+        return listener, sound.rate, sound.channels, sound.odd
 
 
-def _hash_one(path: str) -> tuple[str, str]:
+def _hash_one(file: tuple[str, Cut]) -> tuple[str, str]:
     """Return what is wrong with a file (empty: nothing) and what tells its sound from any other."""
     try:
-        return "", hash_sound(path)
+        return "", hash_sound(file[0])
     except FileNotFoundError:
         return "no such file", ""
     except OSError as error:

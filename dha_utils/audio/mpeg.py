@@ -1,8 +1,9 @@
 """MPEG audio (MP3): its frames are counted, for its header may not say how many there are, or say it wrongly.
 
-A file of MPEG audio is a row of frames, each with a head of four bytes that gives its length (ISO/IEC 11172-3, 2.4.1; 13818-3 for
-the lower rates). What encoders put before them, a first frame that holds no sound but a count ("Xing", "Info" or "VBRI"), may be missing,
-be that of the first of several files put end to end, or be out of date. Decoders then guess from the first frames and the file's size.
+A file of MPEG audio is a row of frames, each with a head of four bytes that gives its length (ISO/IEC 11172-3, 2.4.1; 13818-3
+for the lower rates). What encoders put before them, a first frame that holds no sound but a count ("Xing", "Info" or "VBRI"),
+may be missing, be that of the first of several files put end to end, or be out of date. Decoders then guess from the first
+frames and the file's size.
 """
 
 import re
@@ -12,7 +13,7 @@ from typing import NamedTuple
 from dha_utils.audio.source import Source, Stream
 
 _LOW = {3: [32, 48, 56, 64, 80, 96, 112, 128, 144, 160, 176, 192, 224, 256]}
-_LOW |= dict.fromkeys((1, 2), [8, 16, 24, 32, 40, 48, 56, 64, 80, 96, 112, 128, 144, 160])
+_LOW[2] = _LOW[1] = [8, 16, 24, 32, 40, 48, 56, 64, 80, 96, 112, 128, 144, 160]
 _FULL = {
     3: [32 * i for i in range(1, 15)],
     2: [32, 48, 56, 64, 80, 96, 112, 128, 160, 192, 224, 256, 320, 384],
@@ -57,7 +58,7 @@ def parse_frame(head: bytes) -> Frame | None:
 
 
 class Run(NamedTuple):
-    """Frames of one kind in a row: where they lie, how many, the bytes that are missing of the last, and where the first says a count."""
+    """Frames of one kind in a row: where they lie, how many, the bytes that one more lacks, and where the first says a count."""
 
     where: range
     count: int
@@ -89,7 +90,7 @@ def _stream(source: Source, runs: list[Run]) -> Stream:
     first, missing = runs[0], runs[-1].missing
     lost = sum(b.where.start - source.behind_tags(a.where.stop) for a, b in pairwise(runs))
     if lost:
-        source.notes.append(f"has {lost} bytes among its MPEG frames that are none; they were passed over")
+        source.odd["between"] = f"{lost} bytes"
     n, ranges = sum(run.count for run in runs), [run.where for run in runs]
     if first.count_at is None:
         if missing:

@@ -1,4 +1,4 @@
-"""What looks wrong in a sound that can be read, and may be meant: heard while it is inspected, said, and left as it is."""
+"""What looks wrong in a sound that can be read, and may be meant: found while it is inspected, said, and left as it is."""
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 
@@ -23,6 +23,10 @@ KINDS: Mapping[str, str] = {
     "loud": "samples beyond full scale ({}): floats on the scale of integers? Divide them",
     "cancelled": "channels that cancel each other ({}), their mean is nearly silence: --channel left or right takes one",
     "silent": "silent or constant ({})",
+    "several": "several sounds end to end, read as one ({})",
+    "behind": "bytes behind the end of the sound, not read ({})",
+    "between": "bytes among MPEG frames that are none, passed over ({})",
+    "unmarked": "Ogg without a mark of its end, as recorders leave it that are switched off: is all there? ({})",
     "zeros": f"zeros for {ZEROS} s or longer ({{}})",
 }
 """What an oddity is called -> the note on the files that have it."""

@@ -1,6 +1,6 @@
 """Ogg (Vorbis, Opus): its pages are walked, for it may hold several streams end to end, of which decoders take the first.
 
-An Ogg stream is a row of pages, each with its size at its head, of which the first and the last carry marks (RFC 3533, section 6).
+An Ogg stream is a row of pages, each with its size at its head; the first and the last carry marks (RFC 3533, section 6).
 It promises no length: that its end is missing shows where a page, or a packet that goes on in the next page, is not whole.
 """
 
@@ -45,7 +45,5 @@ def ogg_streams(source: Source, start: int) -> list[Stream]:
     if not mark & ENDS and goes_on:
         raise source.fault("is truncated: its last Ogg page ends within a packet; get the file again")
     if unmarked or not mark & ENDS:
-        source.notes.append(
-            "is not marked as ended, as recorders leave Ogg that are switched off; whether sound is missing cannot be told"
-        )
+        source.odd["unmarked"] = ""
     return [Stream((range(a, b),)) for a, b in zip(starts, [*starts[1:], end], strict=True)]

@@ -45,14 +45,14 @@ class Source:
     file : binary file
     end : int
         Where its sound ends at the latest: its size, less a tag of ID3v1.
-    notes : list of str
-        What is worth knowing of it and no fault, each a sentence without a subject: "holds 2 sounds".
+    odd : dict of str to str
+        What looks wrong and is no fault: kind, one of `dha_utils.audio.oddities.KINDS`, and how much.
     """
 
     path: Path
     file: BinaryIO
     end: int = 0
-    notes: list[str] = field(default_factory=list)
+    odd: dict[str, str] = field(default_factory=dict)
 
     def __post_init__(self):
         self.end = self.file.seek(0, io.SEEK_END)

@@ -153,13 +153,6 @@ def test_what_is_missing_behind_the_duration_is_an_error_of_the_whole(tmp_path):
     fails(path, "is truncated", duration=0.1)
 
 
-def test_an_ogg_file_without_its_last_page(tmp_path):
-    path = write(tmp_path / "a.ogg", noise(88200))
-    content = path.read_bytes()
-    path.write_bytes(content[: content.rfind(b"OggS")])
-    fails(path, "is truncated")
-
-
 def test_a_size_that_was_never_known_is_no_promise(tmp_path):
     path = write(tmp_path / "a.wav", noise(1000), subtype="PCM_16")
     content = bytearray(path.read_bytes())
@@ -245,8 +238,7 @@ def test_compressed_formats(tmp_path, suffix):
     path = tmp_path / f"a.{suffix}"
     soundfile.write(path, 0.1 * noise(100_000), 44_100)
     pieces = np.concatenate(list(stream_audio(path, 22_050, frames=9973)))
-    # The decoder of MP3 rounds anew where reading starts anew.
-    np.testing.assert_allclose(pieces, load_audio(path, 22_050), rtol=0, atol=1e-7)
+    np.testing.assert_array_equal(pieces, load_audio(path, 22_050))
 
 
 @pytest.mark.parametrize("suffix", ["wav", "flac", "ogg", "mp3"])
