@@ -84,7 +84,8 @@ def _fingerprint(root: Path, executed: list[Path]) -> str:
     quoted = [path for name in ("data", "results/reference") for path in (root / name).rglob("*.json")]
     notebooks = [path for folder in executed for path in folder.glob("*.ipynb")]
     files = [*pages, *notebooks, *quoted, *(root / "dha_utils").rglob("*.py")]
-    return hash_json(hash_files([*files, root / "_config.yml", root / "requirements.lock"], root))
+    named = [root / name for name in ("_config.yml", "requirements.lock", "CITATION.cff", "LICENSE")]
+    return hash_json(hash_files([*files, *named], root))
 
 
 def build(root: Path, executed: Path, names: Sequence[str], output: Path) -> None:
@@ -121,7 +122,7 @@ def build(root: Path, executed: Path, names: Sequence[str], output: Path) -> Non
         expanded = expand_contents(yaml.safe_load(contents.read_text("utf-8")), names)
         contents.write_text(yaml.safe_dump(expanded, sort_keys=False), "utf-8")
         shutil.copy(root / "_config.yml", sources)
-        for name in ("results", "data"):
+        for name in ("results", "data", "CITATION.cff", "LICENSE"):
             (sources / name).symlink_to(root / name)
         done = subprocess.run(
             [*JUPYTER_BOOK, *BUILD, str(output)],

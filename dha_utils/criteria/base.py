@@ -76,6 +76,7 @@ class Criterion:
 
 
 CRITERIA: dict[str, Criterion] = {}
+"""All criteria by name."""
 
 
 def criterion(

@@ -3,6 +3,7 @@
 import json
 import os
 import re
+import shutil
 import subprocess
 import sys
 from html.parser import HTMLParser
@@ -13,6 +14,7 @@ import pytest
 import yaml
 from miniatures import write_clip
 
+import dha_utils as dha
 from dha_utils.book.parameters import PARAMETERS
 from dha_utils.core.paths import repository
 from dha_utils.datasets import load_clips
@@ -232,6 +234,22 @@ def test_a_first_page_without_results_fails_the_build(tmp_path):
     code, _, errors = build(source)
     assert code == 1
     assert "no data set has results" in errors
+
+
+def test_public_names_criteria_and_citation_have_their_pages(tmp_path):
+    pages = {"api": "% names", "list": "```{criteria-table}\n```", "cite": "```{citation}\n```"}
+    source = make_project(tmp_path, pages, "mine")
+    shutil.copy(repository() / "CITATION.cff", tmp_path)
+    code, _, errors = build(source)
+    assert code == 0, errors
+    api = (tmp_path / "html" / "api.html").read_text("utf-8")
+    assert [name for name in dha.__all__ if f'id="dha_utils.{name}"' not in api] == []
+    criteria = text_of(tmp_path / "html" / "list.html")
+    assert [name for name in dha.CRITERIA if f"{name}, {dha.CRITERIA[name].family}" not in criteria] == []
+    assert "@inproceedings{singh2019dha, title = {Deep Hidden Analysis" in text_of(
+        tmp_path / "html" / "cite.html"
+    )
+    assert "Version 0.1.0" in criteria  # under every page
 
 
 def test_whatever_cannot_be_shown_fails_the_build(tmp_path):
