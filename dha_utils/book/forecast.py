@@ -22,7 +22,7 @@ from dha_utils.criteria.selection import find_criterion, n_to_keep
 from dha_utils.datasets import default_duration
 from dha_utils.datasets.clips import Clips
 from dha_utils.evaluation.ensemble import Layer, evaluate_fold
-from dha_utils.networks.registry import load_network
+from dha_utils.networks.registry import DEFAULT, load_network
 from dha_utils.paper import KEEP
 from dha_utils.responses.pooling import pool_maps
 from dha_utils.studies import trials
@@ -74,7 +74,7 @@ def measure(sounds: Sounds, told: Mapping[str, object]) -> Machine:
     with timed() as start:
         subprocess.run([sys.executable, "-c", "import dha_utils.book.study"], check=True)
     rng = np.random.default_rng(0)
-    network = load_network()
+    network = load_network(told.get("network") or DEFAULT)
     n_samples = round(network.rate * (told.get("duration") or default_duration(told["dataset"])))
     noise = rng.normal(0, 0.1, (SAMPLE, 1, n_samples)).astype(np.float32)
     taps = network.fast()

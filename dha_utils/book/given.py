@@ -39,19 +39,21 @@ as few draws as anything is compared with, every other fraction of the protocol,
 claim, at the size at which compensations are compared and at half of that."""
 
 
-def given(dataset: str, notebook: str, thorough: bool = False) -> dict[str, object]:
+def given(
+    dataset: str, notebook: str, thorough: bool = False, network: str | None = None
+) -> dict[str, object]:
     """Return the parameters that a notebook, by its number, is given on a data set; some it may not take.
 
-    Sounds of one's own are given none if the run is to be thorough.
+    Sounds of one's own, and others with a network of one's own, are given none if the run is to be thorough.
     """
-    own = OWN if is_own(dataset) and not thorough else dataset
+    own = OWN if is_own(dataset, network) and not thorough else dataset
     of = GIVEN.get(own, {})
     return {**of.get("", {}), **of.get(notebook, {})}
 
 
-def is_own(dataset: str) -> bool:
-    """Return whether nothing is bundled of a data set, so that all is computed from its audio."""
-    return not (dataset in DATASETS and bundled(dataset).is_dir())
+def is_own(dataset: str, network: str | None = None) -> bool:
+    """Return whether nothing is bundled of a data set, with a network, so that all is computed from its audio."""
+    return bool(network) or not (dataset in DATASETS and bundled(dataset).is_dir())
 
 
 def in_words(explicit: Mapping[str, object], thorough: bool) -> str:

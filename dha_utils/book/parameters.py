@@ -59,11 +59,21 @@ BOOK = ("esc50", "esc10")
 """The data sets of the book, in its order: each has a part of its own, and prose quotes their committed results. What notebooks
 declare is the smallest, so that one that is opened by hand is quick."""
 
+ABOUT_SOUNDNET = (
+    "05_released", "08_maps", "10_computation", "11_compensation", "12_frontier", "15_silence", "16_sensitivity",
+)  # fmt: skip
+"""Notebooks that ask of SoundNet's own layers, filters and protocols, and have nothing to say of another network."""
+
 WITHOUT: Mapping[str, Sequence[str]] = {
     "esc50": ("11_compensation", "12_frontier", "13_recordings", "15_silence")
 }
 """Data set -> notebooks that the book has not for it: on ESC-50 smaller networks, each recording left out in turn, and clips
 without their silence are not evaluated yet."""
+
+
+def without(dataset: str, network: str | None) -> Sequence[str]:
+    """Return the notebooks that are not run on a data set, with a network (None: SoundNet-8)."""
+    return ABOUT_SOUNDNET if network else WITHOUT.get(dataset, ())
 
 
 def in_book() -> list[str]:
@@ -84,6 +94,12 @@ PARAMETERS: Mapping[str, Parameter] = {
         _none_or_text,
         "a folder or None",
         "Folder that holds the audio; None: $DHA_DATA, and without it the bundled artifacts",
+    ),
+    "network": Parameter(
+        (str, NoneType),
+        _none_or_text,
+        "the name of a network, a function that makes one, such as 'my_network.py:build', or None",
+        "Network: a name, or a function that makes one, my_network.py:build; None: SoundNet-8",
     ),
     "rate": Parameter(
         (int,), _is_rate, "a whole number in [8000, 192000]", "Sampling rate in Hz (SoundNet's own is 22050)"

@@ -25,13 +25,14 @@ from dha_utils.book.forecast import declared, look_ahead
 from dha_utils.book.given import given, in_words, is_own
 from dha_utils.book.kernels import StoppedError, at_once, execute, failure, is_complete
 from dha_utils.book.lines import Lines, WholeLines
-from dha_utils.book.parameters import WITHOUT, check_value, in_book
+from dha_utils.book.parameters import check_value, in_book, without
 from dha_utils.core.announcements import duration
 from dha_utils.core.errors import DhaError, ParameterError, choose
 from dha_utils.core.hashing import hash_files, hash_json
 from dha_utils.core.paths import STORE, repository
 from dha_utils.datasets.clips import Clips, check_folds
 from dha_utils.datasets.given import clips_at_hand, name_of
+from dha_utils.networks.registry import is_code, load_network, weights_sha256
 
 # papermill logs what the errors below say; without a handler Python would print it on stderr as well.
 logging.getLogger("papermill").addHandler(logging.NullHandler())
@@ -86,11 +87,14 @@ def run_notebooks(
     chosen = _choose(sources, only)
     takes = {source: papermill.inspect_notebook(str(source)) for source in sources}
     for name, value in parameters.items():
-        _check_taken(name, chosen, takes)
+        if name != "network":  # which the first notebook takes, and hands on with its responses
+            _check_taken(name, chosen, takes)
         check_value(name, value)
+    executed = executed or repository() / "book" / "executed"
+    if parameters.get("network"):
+        parameters, executed = _with_network(parameters, executed)
     datasets = [parameters["dataset"]] if "dataset" in parameters else datasets or in_book()
     clips = {name: _check_clips(name, parameters) for name in datasets if "dataset" in takes[sources[0]]}
-    executed = executed or repository() / "book" / "executed"
     how = {"chosen": chosen, "takes": takes, "force": force, "thorough": thorough}
     runs = [
         partial(
@@ -114,6 +118,18 @@ def run_notebooks(
     return [path for part in paths for path in part]
 
 
+def _with_network(parameters: dict, executed: Path) -> tuple[dict, Path]:
+    """Return parameters, and the folder of executed notebooks, for a network of one's own: apart from SoundNet's results."""
+    network = load_network(parameters["network"])
+    if network.rate is None:
+        raise ParameterError(
+            f"network {network.name} takes arrays, not sounds: give Network.wrap a rate, or use dha.responses_of"
+        )
+    own = Path("networks", Path(network.name.rpartition(":")[0]).stem if is_code(network.name) else network.name)
+    usual = {"rate": network.rate, "rates": [network.rate], "results": str(repository() / "results" / own)}
+    return {**usual, **parameters, "network": network.name}, executed / own
+
+
 def _check_clips(dataset: str, parameters: dict) -> Clips | None:
     """Return the clips if there is audio; raise where it cannot be used."""
     clips = clips_at_hand(dataset, parameters.get("root"), allow_missing=parameters.get("skip_bad", False))
@@ -134,12 +150,13 @@ def _run_dataset(
     thorough: bool,
 ) -> list[Path]:
     """Run the chosen notebooks on one data set; `takes` are the parameters of all there are, in order."""
-    dataset = parameters["dataset"]
-    absent = [source.stem for source in takes if source.stem in WITHOUT.get(dataset, ())]
+    dataset, network = parameters["dataset"], parameters.get("network")
+    absent = [source.stem for source in takes if source.stem in without(dataset, network)]
     sources = [source for source in takes if source.stem not in absent]
     chosen = [source for source in chosen if source in sources]
     if absent:
-        lines.say(f"{dataset} is without {', '.join(absent)}")
+        why = ", which ask of SoundNet itself" if network else ""
+        lines.say(f"{dataset} is without {', '.join(absent)}{why}")
     results = Path(parameters.get("results") or repository() / "results").resolve()
     with _alone(executed):
         first = sources[0]
@@ -147,10 +164,15 @@ def _run_dataset(
             # What the first one was told holds for those that start from what it left.
             parameters = _parameters_of(executed / first.name, parameters) | parameters
         inputs = fingerprint_inputs(parameters)
+        if network:
+            inputs = hash_json([inputs, weights_sha256(load_network(network))])
         told = {
             source: {
                 name: value
-                for name, value in {**given(dataset, source.stem[:2], thorough), **parameters}.items()
+                for name, value in {
+                    **given(dataset, source.stem[:2], thorough, network),
+                    **parameters,
+                }.items()
                 if name in names
             }
             for source, names in takes.items()
@@ -169,7 +191,7 @@ def _run_dataset(
             chosen = [first, *chosen]
         due = chosen if force else _due(sources, chosen, executed, fingerprint, results)
         ahead = None
-        if clips is not None and is_own(dataset) and due:
+        if clips is not None and is_own(dataset, network) and due:
             lines.say(f"{executed.name} is given {in_words(parameters, thorough)}")
             ahead = look_ahead({source.stem: declared(takes[source]) | told[source] for source in due}, clips)
             lines.say(f"{len(due)} notebooks on {len(clips)} clips: about {duration(ahead.left())}")

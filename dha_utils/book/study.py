@@ -18,7 +18,7 @@ from IPython import get_ipython
 from IPython.display import HTML, Markdown, display
 from matplotlib.figure import Figure
 
-from dha_utils.book.parameters import WITHOUT, check_parameters
+from dha_utils.book.parameters import check_parameters, without
 from dha_utils.book.prose import say
 from dha_utils.core.paths import repository
 from dha_utils.core.work import workers
@@ -31,14 +31,15 @@ from dha_utils.evaluation.crossvalidation import (
 from dha_utils.figures.maps import set_style
 from dha_utils.findings.accuracy import results_table
 from dha_utils.findings.random_maps import random_table, random_tables
-from dha_utils.networks.registry import outline
+from dha_utils.networks.base import Network
+from dha_utils.networks.registry import network_behind, outline
 from dha_utils.pruning.compressor import Trial
 from dha_utils.responses.table import Responses
 from dha_utils.studies.inputs import Inputs, load_inputs, start_from
 from dha_utils.studies.results import Results
 from dha_utils.studies.runs import kept_runs
 from dha_utils.studies.scores import FoldScores, load_fold_scores
-from dha_utils.studies.sweeps import Cell, cells, sweep
+from dha_utils.studies.sweeps import Cell, cells, named_criteria, sweep
 from dha_utils.studies.trials import CompressionStudy, claimed, has_audio, load_study, run_trials
 
 _BEGUN = ExitStack()
@@ -230,9 +231,22 @@ class Study:
         return random_table(records, self.recordings, fusion, **options)
 
     @property
+    def network(self) -> Network:
+        """What there is to know of the network behind the responses."""
+        return network_behind(self.responses.provenance)
+
+    @property
+    def criteria(self) -> list[str]:
+        """The criteria that cells can have, but for random maps, and that there is something to compute from."""
+        scored = {name for name, _ in self.scores.scores}
+        return [
+            name for name in named_criteria() if find_criterion(name).needs == "responses" or name in scored
+        ]
+
+    @property
     def without(self) -> Sequence[str]:
         """The notebooks that are not run on the data set."""
-        return WITHOUT.get(self.dataset, ())
+        return without(self.dataset, self.read("responses").get("network"))
 
     @cached_property
     def compression(self) -> CompressionStudy:

@@ -15,6 +15,7 @@ from dha_utils.cli.grid import grid
 from dha_utils.cli.options import (
     Dataset,
     Force,
+    OwnNetwork,
     Pairs,
     Root,
     Scheduler,
@@ -102,7 +103,7 @@ def before(
         typer.Option("--version", callback=_say_version, is_eager=True, help="Say which this is, and stop."),
     ] = False,
 ) -> None:
-    """Companion to Deep Hidden Analysis: which feature maps of SoundNet are redundant?"""
+    """Companion to Deep Hidden Analysis: find feature maps that are redundant, and do without them."""
 
 
 app.command(no_args_is_help=True)(fetch)
@@ -113,6 +114,7 @@ for command in (extract, inspect, bundle, grid, prune, predict):
 @app.command(cls=PairedParameters)
 def run(
     dataset: Dataset = None,
+    network: OwnNetwork = None,
     root: Root = None,
     skip_bad: SkipBad = False,
     pairs: Pairs = None,
@@ -128,20 +130,22 @@ def run(
     """Run the notebooks that are out of date.
 
     In order, through papermill, into book/executed/DATASET; they write to results. If no data set is named, on those of the
-    book.
+    book. With a network of your own those that can be asked of it, into networks/FILE of both folders.
     """
     from dha_utils.book.runner import run_notebooks
 
     given = collect_parameters(
         pairs,
         dataset=dataset,
+        network=network,
         root=root,
         skip_bad=skip_bad or None,
         workers=workers,
         scheduler=scheduler,
         full=full or None,
     )
-    provide_weights(given)
+    if not given.get("network"):
+        provide_weights(given)
     run_notebooks(given, only=only or (), force=force, thorough=thorough)
 
 

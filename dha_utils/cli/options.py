@@ -23,6 +23,10 @@ Pairs = Annotated[
     typer.Option("-p", metavar="NAME VALUE", help=f"Set a notebook parameter: {', '.join(PARAMETERS)}."),
 ]
 Workers = Annotated[int | None, typer.Option(help=PARAMETERS["workers"].help + ".")]
+OwnNetwork = Annotated[
+    str | None,
+    typer.Option("--network", metavar="NAME", help=PARAMETERS["network"].help + "."),
+]
 Scheduler = Annotated[str | None, typer.Option(metavar="ADDRESS", help=PARAMETERS["scheduler"].help + ".")]
 Thorough = Annotated[
     bool,

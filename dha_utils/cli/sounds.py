@@ -9,7 +9,7 @@ from typing import Annotated
 import typer
 
 from dha_utils.book.parameters import check_value
-from dha_utils.cli.options import Channel, DataArgument, Rate, Root, SkipBad, parse_duration
+from dha_utils.cli.options import Channel, DataArgument, OwnNetwork, Root, SkipBad, parse_duration
 from dha_utils.core.errors import DataError
 from dha_utils.datasets import DATASETS, default_duration
 
@@ -60,7 +60,10 @@ def extract(
         ),
     ],
     root: Root = None,
-    rate: Rate = 22050,
+    network: OwnNetwork = None,
+    rate: Annotated[
+        int | None, typer.Option(help="Sampling rate in Hz; default the network's, of SoundNet 22050.")
+    ] = None,
     duration: Annotated[
         str | None,
         typer.Option(
@@ -96,14 +99,13 @@ def extract(
     At all taps of the network. A run that was killed goes on where it stopped. Long recordings take no
     more memory than short ones.
     """
-    check_value("rate", rate)
     check_value("channel", channel)
     seconds = default_duration(dataset) if duration is None else parse_duration(duration)
     from dha_utils.audio.inspection import usable_clips
     from dha_utils.core.hardware import choose_device, choose_precision
     from dha_utils.core.work import workers as who_works
     from dha_utils.datasets import load_clips
-    from dha_utils.networks.registry import outline
+    from dha_utils.networks.registry import load_network, outline
     from dha_utils.responses.extraction import extract_responses, extract_to_store
     from dha_utils.responses.outputs import probe_file
     from dha_utils.responses.store import claim_folder
@@ -113,14 +115,17 @@ def extract(
         raise DataError(f"{output}: lies among the sounds of {dataset}; choose a place outside")
     place = choose_device(device)
     choose_precision(precision)
-    shortest = outline(padding=padding).check_duration(seconds, rate)
+    model = load_network(network) if network else None
+    known = model or outline(padding=padding)
+    rate = check_value("rate", rate or known.rate)
+    shortest = known.check_duration(seconds, rate)
     is_store = output.endswith("/") or Path(output).is_dir()
     (claim_folder if is_store else probe_file)(Path(output))
     if scheduler is None and is_store and place.type == "cpu":
         scheduler = "local"
     options = {
         "rate": rate, "duration": seconds, "channel": channel, "batch_size": batch_size, "device": device,
-        "precision": precision, "padding": padding, "pooling": pooling,
+        "precision": precision, "padding": None if model else padding, "pooling": pooling, "model": model,
     }  # fmt: skip
     with who_works(scheduler, workers):
         clips = load_clips(dataset, root, allow_missing=skip_bad)

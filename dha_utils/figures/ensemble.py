@@ -168,6 +168,14 @@ def curves(table: pd.DataFrame, full: float) -> Figure:
     return figure
 
 
+def _panels(figure: Figure, count: int) -> list[Axes]:
+    """Return a panel for each tap, five in a row."""
+    axes = list(figure.subplots(-(-count // 5), 5, sharex=True, sharey=True, squeeze=False).flat)
+    for axis in axes[count:]:
+        axis.set_visible(False)
+    return axes[:count]
+
+
 def tap_curves(table: pd.DataFrame, full: Mapping[str, float]) -> Figure:
     """Draw the accuracy of each tap alone against the fraction kept.
 
@@ -180,8 +188,7 @@ def tap_curves(table: pd.DataFrame, full: Mapping[str, float]) -> Figure:
     """
     means = table.groupby(["tap", "criterion", "keep"], sort=False)["accuracy"].mean().reset_index()
     figure = Figure(figsize=(10, 6.5), layout="constrained")
-    axes = figure.subplots(3, 5, sharex=True, sharey=True).flat
-    for axis, (tap, accuracy) in zip(axes, full.items(), strict=True):
+    for axis, (tap, accuracy) in zip(_panels(figure, len(full)), full.items(), strict=True):
         axis.axhline(accuracy, color=COLOURS[2], lw=1.3, label="all maps")
         for colour, (name, rows) in zip(
             (COLOURS[0], "0.5"), means[means["tap"] == tap].groupby("criterion"), strict=False
@@ -210,8 +217,7 @@ def tap_differences(table: pd.DataFrame) -> Figure:
     shades = {"better": COLOURS[0], "worse": COLOURS[3]}
     figure = Figure(figsize=(10, 7), layout="constrained")
     taps = list(dict.fromkeys(table["tap"]))
-    axes = list(figure.subplots(-(-len(taps) // 5), 5, sharex=True, sharey=True, squeeze=False).flat)
-    for axis, tap in zip(axes, taps, strict=False):
+    for axis, tap in zip(_panels(figure, len(taps)), taps, strict=True):
         rows = table[table["tap"] == tap].sort_values("keep")
         axis.axhline(0, color="0.4", lw=1)
         for place, row in enumerate(rows.itertuples()):
@@ -220,8 +226,6 @@ def tap_differences(table: pd.DataFrame) -> Figure:
             axis.plot([place], [100 * row.difference], "o", ms=4.5, color=colour)
         axis.set_title(tap, fontsize=11)
         axis.set_xticks(range(len(rows)), [f"{100 * keep:g}" for keep in rows["keep"]], fontsize=9)
-    for axis in axes[len(taps) :]:
-        axis.set_visible(False)
     figure.supxlabel("maps kept, %", fontsize=12)
     figure.supylabel("accuracy minus that of random maps, points", fontsize=12)
     return figure

@@ -4,6 +4,7 @@ A network of one's own is used by handing it over; to be known by name, in all t
 in `NETWORKS`.
 """
 
+import importlib.util
 import json
 from collections.abc import Callable, Mapping
 from functools import cache, partial
@@ -15,7 +16,8 @@ import torch
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 
-from dha_utils.core.errors import DataError, choose
+from dha_utils.core.errors import DataError, ParameterError, choose
+from dha_utils.core.hashing import hash_arrays
 from dha_utils.core.paths import atomic_write
 from dha_utils.networks.base import Network
 from dha_utils.networks.crepe import Crepe, load_crepe
@@ -46,7 +48,8 @@ def load_network(source: str | Path | Network = DEFAULT, **settings) -> Network:
     Parameters
     ----------
     source : str, path or Network
-        A name in `NETWORKS`, a file made by ``dha prune``, or a network, which is given back.
+        A name in `NETWORKS`, a file made by ``dha prune``, a function that makes a network (``my_network.py:build``), or a
+        network, which is given back.
     **settings
         Of the network, where it is named, such as ``padding``.
 
@@ -61,6 +64,8 @@ def load_network(source: str | Path | Network = DEFAULT, **settings) -> Network:
         return source
     if str(source).endswith(".safetensors"):
         return read_network(source)[0]
+    if is_code(str(source)):
+        return build_network(str(source))
     return _entry(str(source)).load(**settings).eval().requires_grad_(False)
 
 
@@ -78,14 +83,83 @@ def _outline(entry: Entry, **settings) -> Network:
 def network_behind(provenance: Mapping) -> Network | None:
     """Return the outline of the network that responses of this provenance come from; None where it is not known by name."""
     name = provenance.get("network", DEFAULT)
+    if is_code(name):
+        return build_network(name)
     return outline(name) if name in NETWORKS else None
 
 
 def load_behind(provenance: Mapping) -> Network:
-    """Return the network that responses of this provenance come from, with its weights."""
+    """Return the network that responses of this provenance come from, with its weights.
+
+    Raises
+    ------
+    DataError
+        If it is made by somebody's code, and has other weights than it had.
+    """
     name, parameters = provenance.get("network", DEFAULT), provenance["parameters"]
+    if is_code(name):
+        network = build_network(name)
+        if weights_sha256(network) != provenance["weights_sha256"]:
+            raise DataError(
+                f"{name}: has other weights than the network of the responses; let it load the same weights each time, and run "
+                "notebook 01 again"
+            )
+        return network
     settings = {key: parameters.get(key, usual) for key, usual in outline(name).settings.items()}
     return load_network(name, **settings)
+
+
+def is_code(source: str) -> bool:
+    """Return whether a text says which function makes a network: ``my_network.py:build``."""
+    return ".py:" in source
+
+
+def build_network(source: str) -> Network:
+    """Return the network that a function of somebody's file makes, ready for use, under the name of its file and function.
+
+    Parameters
+    ----------
+    source : str
+        ``PATH.py:FUNCTION``; the function takes nothing and returns a `Network`, such as `Network.wrap` gives.
+
+    Raises
+    ------
+    DataError
+        If there is no such file.
+    ParameterError
+        If it has no such function, that fails, or returns something else.
+    """
+    path, _, function = source.rpartition(":")
+    file = Path(path).expanduser().resolve()
+    if not file.is_file():
+        raise DataError(
+            f"{file}: no such file; expected a function that makes a network, as my_network.py:build"
+        )
+    return _built(file, function, file.stat().st_mtime_ns)
+
+
+@cache
+def _built(file: Path, function: str, _changed: int) -> Network:
+    spec = importlib.util.spec_from_file_location(file.stem, file)
+    module = importlib.util.module_from_spec(spec)
+    try:
+        spec.loader.exec_module(module)
+        network = getattr(module, function)()
+    except Exception as error:  # whatever somebody's code raises
+        raise ParameterError(f"{file}:{function}: {type(error).__name__}: {error}") from error
+    if not isinstance(network, Network):
+        raise ParameterError(
+            f"{file}:{function} returns a {type(network).__name__}: return dha.Network.wrap(module, shape, ...)"
+        )
+    network.name = f"{file}:{function}"
+    return network.eval().requires_grad_(False)
+
+
+def weights_sha256(network: Network) -> str:
+    """Return the sha256 over the parameters and buffers of a network, in the order of their names."""
+    return hash_arrays(
+        (name, tensor.numpy(force=True)) for name, tensor in sorted(network.state_dict().items())
+    )
 
 
 def save_network(path: str | Path, network: Network, metadata: Mapping) -> None:

@@ -6,6 +6,7 @@ are read as submodules are called; cutting them takes Torch-Pruning (`dha_utils.
 """
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import suppress
 from copy import deepcopy
 from functools import cached_property
 from math import prod
@@ -25,6 +26,10 @@ from dha_utils.networks.tracing import (
     reached_past,
     watched,
 )
+
+
+class _Enough(Exception):
+    """All that is asked for is there."""
 
 
 class Wrapped(Network):
@@ -79,7 +84,8 @@ class Wrapped(Network):
             raise ParameterError(
                 f"shape is {self.shape}, expected the number of samples alone, (samples,), where a rate is given"
             )
-        self.module = deepcopy(module).eval().requires_grad_(False)
+        whole = module if [*module.children()] else nn.Sequential(module)  # parts have names
+        self.module = deepcopy(whole).eval().requires_grad_(False)
         for part in self.module.modules():
             if getattr(part, "inplace", False):  # maps that were read must stay what they were
                 part.inplace = False
@@ -292,8 +298,10 @@ class Wrapped(Network):
         def note(name: str, _: nn.Module, maps: Tensor) -> None:
             if name in names:
                 found[name] = maps
+            if len(found) == len(names):  # what comes behind may ask for inputs of one size
+                raise _Enough
 
-        with watched(self.module, note):
+        with suppress(_Enough), watched(self.module, note):
             self.module(self.given(waveforms))
         yield from found.items()
 

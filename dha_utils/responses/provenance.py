@@ -16,7 +16,7 @@ from dha_utils.core.hashing import hash_arrays, hash_names
 from dha_utils.datasets import DATASETS, load_clips
 from dha_utils.datasets.clips import Clips
 from dha_utils.networks.base import Network
-from dha_utils.networks.registry import NETWORKS, network_behind
+from dha_utils.networks.registry import NETWORKS, network_behind, weights_sha256
 from dha_utils.responses.table import Responses
 
 PACKAGES = ("librosa", "numpy", "scipy", "soundfile", "soxr", "torch")
@@ -28,13 +28,6 @@ def versions() -> dict[str, str]:
     return {package: version(package) for package in PACKAGES} | {
         "libsndfile": soundfile.__libsndfile_version__
     }
-
-
-def weights_sha256(model) -> str:
-    """Return the sha256 over the parameters and buffers of a network, in the order of their names."""
-    return hash_arrays(
-        (name, tensor.numpy(force=True)) for name, tensor in sorted(model.state_dict().items())
-    )
 
 
 def extraction_provenance(clips: Clips, parameters: dict, model=None, kind: str = "responses") -> dict:

@@ -22,7 +22,7 @@ from dha_utils.core.tensor_files import load_tensors, save_tensors
 from dha_utils.datasets import DATASETS, default_duration, default_rates
 from dha_utils.datasets.clips import Clips, check_folds
 from dha_utils.datasets.given import clips_at_hand
-from dha_utils.networks.registry import load_network, outline
+from dha_utils.networks.registry import DEFAULT, load_network, outline
 from dha_utils.responses.extraction import extract_mfcc, extract_responses
 from dha_utils.responses.provenance import key_of
 from dha_utils.responses.table import Responses
@@ -99,6 +99,7 @@ def load_inputs(
     channel: str = "mean",
     skip_bad: bool = False,
     folder: Path | None = None,
+    network: str | None = None,
 ) -> Inputs:
     """Compute the inputs from audio where it is at hand, else read the bundled ones.
 
@@ -117,6 +118,8 @@ def load_inputs(
         What clips of several channels are brought down to.
     skip_bad : bool
         Leave out clips that cannot be used, instead of stopping; what was left out is in the provenance.
+    network : str, optional
+        As for `dha_utils.load_network`; by default SoundNet-8. Of another one nothing is bundled.
     folder : Path, optional
         Where responses are kept, block by block while they are computed, so that a run that was killed goes on; what was
         extracted there from the same clips is not extracted again.
@@ -130,11 +133,14 @@ def load_inputs(
         If the duration is too short for the network.
     """
     duration, rates = duration or default_duration(dataset), rates or default_rates(dataset)
-    outline().check_duration(duration, min(rates))
+    model = load_network(network) if network else outline()
+    model.check_duration(duration, min(rates))
     clips = clips_at_hand(dataset, root, allow_missing=skip_bad)
     if clips is not None:
         clips = usable_clips(clips, skip_bad=skip_bad)
-        return compute_inputs(clips, rates, duration, channel, folder=folder)
+        return compute_inputs(clips, rates, duration, channel, folder=folder, network=network)
+    if network:
+        raise DataError(f"of {network} nothing is bundled: give the folder of the audio of {dataset} as root")
     inputs = _read_bundled(dataset, rates, "no audio was at hand")
     for responses in (*inputs.responses.values(), inputs.mfcc):
         responses.provenance["bundled"] = True  # so that a copy is not taken for an extraction made here
@@ -222,11 +228,12 @@ def compute_inputs(
     channel: str = "mean",
     *,
     folder: Path | None = None,
+    network: str | None = None,
 ) -> Inputs:
     """Compute the inputs from the audio of `clips`; arguments as in `load_inputs`."""
     check_folds(clips.table["label"], clips.folds)
     clips = identify(clips)
-    model = load_network()
+    model = load_network(network or DEFAULT)
     how = {"duration": duration, "channel": channel}
     responses = {
         rate: extract_responses(

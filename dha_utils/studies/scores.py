@@ -13,7 +13,7 @@ from pathlib import Path
 import numpy as np
 
 from dha_utils.core.artifacts import load_json, obtain, places
-from dha_utils.core.errors import DataError
+from dha_utils.core.errors import DataError, ParameterError
 from dha_utils.core.paths import write_json
 from dha_utils.core.tensor_files import load_tensors, save_tensors
 from dha_utils.core.work import progress_bar
@@ -117,9 +117,11 @@ def compute_scores(
     model = load_network() if model is None else model
     by_maps = [name for name, criterion in CRITERIA.items() if criterion.needs == "maps"]
     by_weights = [name for name, criterion in CRITERIA.items() if criterion.needs == "weights"]
-    weights = {tap: layer_weights(model, tap) for tap in model.taps}
+    weights = {}
+    with suppress(ParameterError):  # maps that are not those of one convolution have no filters
+        weights = {tap: layer_weights(model, tap) for tap in model.taps}
     scores: dict = {}
-    for name in by_weights:
+    for name in by_weights if weights else ():
         with suppress(DataError):
             scores[name, ALL_FOLDS] = score_maps(weights, name)
     folds = clips.test_folds

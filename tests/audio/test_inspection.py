@@ -75,7 +75,7 @@ def test_a_file_that_is_too_short_for_the_network_is_named(table):
 
 
 def test_what_was_left_out_is_in_the_results(table, random_network, monkeypatch):
-    monkeypatch.setattr(inputs, "load_network", lambda: random_network)
+    monkeypatch.setattr(inputs, "load_network", lambda *_: random_network)
     options = {"rates": [22_050], "duration": 0.4}
     with pytest.raises(DataError, match="1 of the 10 clips of mine are missing"):
         inputs.load_inputs(str(table), **options)

@@ -11,6 +11,7 @@ from dha_utils.evaluation.ensemble import CLASSIFIERS
 GOOD = {
     "dataset": ["esc10", "/some/folder"],
     "root": [None, "/some/folder"],
+    "network": [None, "crepe", "my_network.py:build"],
     "rate": [8000, 22050, 192_000],
     "rates": [[22050], [22050, 44100]],
     "full": [True, False],
@@ -33,6 +34,7 @@ GOOD = {
 BAD = {
     "dataset": [None, "", "  ", 10, ["esc10"]],
     "root": ["", 0, False],
+    "network": ["", " ", 1, False],
     "rate": [7999, 192_001, 22050.0, "22050", True, None, float("nan")],
     "full": [1, "True", None],
     "classifier": ["", "svm", None, 1],

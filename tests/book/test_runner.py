@@ -195,6 +195,27 @@ def test_every_data_set_has_its_own_pages_and_bad_sounds_are_reported_first(repo
     assert capsys.readouterr().out.endswith("unchanged\n")
 
 
+def test_a_network_of_ones_own_has_its_own_folders_and_the_notebooks_that_fit_it(repo, tmp_path, capsys):
+    code = "import torch, dha_utils as dha\ndef build():\n    torch.manual_seed(0)\n"
+    code += "    return dha.Network.wrap(torch.nn.Conv1d(1, 2, 5), ({}9,){})\n"
+    (tmp_path / "mine.py").write_text(code.format("", ", rate=8_000"))
+    (tmp_path / "still.py").write_text(code.format("1, ", ""))
+    taken = "dataset = 'esc10'\nnetwork = None\nrates = [22050]\nresults = None"
+    write_notebook(repo, "01_one", "print(network, rates, results)", parameters=taken)
+    write_notebook(repo, "02_two", "print(rate)", parameters="rate = 22050")
+    write_notebook(repo, "05_released", "1", parameters="rate = 22050")
+    source = f"{tmp_path}/mine.py:build"
+    first, second = run_notebooks({"network": source})
+    assert first == repo / "book" / "executed" / "networks" / "mine" / "esc10" / "01_one.ipynb"
+    said = [nbformat.read(path, 4).cells[-1].outputs[0]["text"].split() for path in (first, second)]
+    assert said == [[source, "[8000]", str(repo / "results" / "networks" / "mine")], ["8000"]]
+    assert "esc10 is without 05_released, which ask of SoundNet itself" in capsys.readouterr().out
+    with pytest.raises(
+        ParameterError, match=r"still.py:build takes arrays, not sounds: give Network.wrap a rate"
+    ):
+        run_notebooks({"network": f"{tmp_path}/still.py:build"})
+
+
 def test_no_such_notebook(repo):
     with pytest.raises(DhaError, match=r"no notebooks NN_\*.ipynb in .*notebooks"):
         run_notebooks({})

@@ -30,7 +30,7 @@ def sounds(tmp_path):
 def narrow(monkeypatch, random_network):
     counts = {"conv3": 16, "conv4": 12, "conv5": 12, "conv6": 12, "conv7": 10}
     model = prune_network(random_network, {layer: np.arange(n) for layer, n in counts.items()})
-    monkeypatch.setattr(product, "load_network", lambda: model)
+    monkeypatch.setattr(product, "load_network", lambda *_: model)
 
 
 def test_prune_then_predict(sounds, narrow, tmp_path):

@@ -188,5 +188,7 @@ def test_tap_curves():
             for k in (0.1, 0.5)
         ]
     )
+    few = figures.tap_curves(table, {"t0": 0.6, "t1": 0.7})
+    assert [axis.get_visible() for axis in few.axes] == [True, True, False, False, False]
     figure = figures.tap_curves(table, {f"t{i}": 0.6 for i in range(15)})
     assert {"t0", "t14", "ANOVA", "random", "all maps"} <= texts(figure)

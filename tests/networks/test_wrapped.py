@@ -10,6 +10,7 @@ from torch.utils.flop_counter import FlopCounterMode
 import dha_utils as dha
 from dha_utils.core.errors import DataError, ParameterError
 from dha_utils.networks.base import Network
+from dha_utils.networks.registry import load_behind, load_network, network_behind, weights_sha256
 from dha_utils.pruning.cost import count_macs
 from dha_utils.pruning.surgery import prune_network
 
@@ -173,6 +174,7 @@ def test_shapes_that_do_not_fit():
         ParameterError, match=r"'Plain' cannot take an input of shape \(1, 9, 9, 9\): give another shape"
     ):
         Network.wrap(Plain(), (1, 9, 9, 9))
+    assert Network.wrap(nn.Conv2d(1, 3, 3), (1, 8, 8)).taps == ("0",)
     with pytest.raises(ParameterError, match="'Linear' calls no Conv1d or Conv2d"):
         Network.wrap(nn.Linear(3, 3), (3,))
     with pytest.raises(
@@ -220,3 +222,54 @@ def test_threads_do_not_see_one_another():
     for one, other in zip(alone, together, strict=True):
         for tap, maps in one.items():
             torch.testing.assert_close(other[tap], maps)
+
+
+CODE = """
+import torch
+import dha_utils as dha
+
+def build():
+    torch.manual_seed({seed})
+    return dha.Network.wrap(torch.nn.Sequential(torch.nn.Conv1d(1, 3, 5), torch.nn.ReLU()), (50,), rate=8_000)
+
+def number():
+    return 3
+
+def broken():
+    return 1 / 0
+"""
+
+
+def test_a_function_of_a_file_makes_a_network(tmp_path, monkeypatch):
+    (tmp_path / "mine.py").write_text(CODE.format(seed=0))
+    monkeypatch.chdir(tmp_path)
+    network = load_network("mine.py:build")
+    assert network.name == f"{tmp_path}/mine.py:build"
+    assert load_network("mine.py:build") is network
+    provenance = {"network": network.name, "parameters": {}, "weights_sha256": weights_sha256(network)}
+    assert network_behind(provenance) is network
+    assert load_behind(provenance) is network
+    (tmp_path / "mine.py").write_text(CODE.format(seed=1))
+    with pytest.raises(
+        DataError, match=r"mine.py:build: has other weights than the network of the responses"
+    ):
+        load_behind(provenance)
+
+
+@pytest.mark.parametrize(
+    ("source", "error", "message"),
+    [
+        ("none.py:build", DataError, r"none.py: no such file; expected a function that makes a network"),
+        (
+            "mine.py:bild",
+            ParameterError,
+            r"mine.py:bild: AttributeError: module 'mine' has no attribute 'bild'",
+        ),
+        ("mine.py:number", ParameterError, r"mine.py:number returns a int: return dha.Network.wrap\(module"),
+        ("mine.py:broken", ParameterError, r"mine.py:broken: ZeroDivisionError: division by zero"),
+    ],
+)
+def test_a_file_that_makes_no_network_is_said(tmp_path, source, error, message):
+    (tmp_path / "mine.py").write_text(CODE.format(seed=0))
+    with pytest.raises(error, match=message):
+        load_network(f"{tmp_path}/{source}")

@@ -23,7 +23,7 @@ def sounds(tmp_path):
 
 
 def test_from_audio_and_back(sounds, random_network, tmp_path, monkeypatch):
-    monkeypatch.setattr(module, "load_network", lambda: random_network)
+    monkeypatch.setattr(module, "load_network", lambda *_: random_network)
     inputs = load_inputs(str(sounds), rates=[16_000], duration=0.5)
     assert inputs.source.startswith("These results start from the audio")
     assert list(inputs.spectrograms) == ["buzz", "hiss"]
@@ -82,7 +82,7 @@ def test_what_is_kept_is_extracted_once_and_a_copy_of_the_bundled_does_not_count
     sounds, random_network, tmp_path_factory, monkeypatch
 ):
     kept = tmp_path_factory.mktemp("kept")
-    monkeypatch.setattr(module, "load_network", lambda: random_network)
+    monkeypatch.setattr(module, "load_network", lambda *_: random_network)
     how = {"rates": [16_000], "duration": 0.5, "folder": kept}
     first = load_inputs(str(sounds), **how)
     monkeypatch.setattr(outputs, "run_blocks", None)
@@ -132,7 +132,7 @@ def test_a_notebook_opened_alone_starts_from_what_is_bundled_or_was_made_here(tm
 def test_a_notebook_opened_alone_on_sounds_of_ones_own_makes_its_responses(
     sounds, random_network, tmp_path_factory, monkeypatch
 ):
-    monkeypatch.setattr(module, "load_network", lambda: random_network)
+    monkeypatch.setattr(module, "load_network", lambda *_: random_network)
     folder = tmp_path_factory.mktemp("results") / sounds.name
     made = start_from(str(sounds), [16_000], None, folder)
     assert made.source.startswith("These results start from the audio of")
