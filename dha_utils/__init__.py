@@ -44,7 +44,7 @@ _PUBLIC = {
     "load_examples": "studies.examples",
     "load_fold_scores": "studies.scores",
     "load_inputs": "studies.inputs",
-    "load_network": "networks.registry",
+    "load_network": "pruning.opening",
     "load_soundnet": "networks.soundnet",
     "mean_jaccard": "criteria.selection",
     "mfcc_baseline": "evaluation.crossvalidation",

@@ -15,6 +15,7 @@ import numpy as np
 import soxr
 
 from dha_utils.audio.files import FRAMES, Cut, check_request, mono_pieces, open_sound
+from dha_utils.core.errors import AudioError
 from dha_utils.datasets.clips import Clips
 
 RESAMPLER = "soxr_hq"
@@ -106,14 +107,60 @@ def stream_audio(
     with open_sound(path) as sound:
         own_rate = sound.rate
         frames = max(1, min(frames, int(frames * LARGEST_FACTOR * own_rate / rate)))
-        pieces = mono_pieces(sound, frames, channel, cut)
-        if duration is not None:
-            pieces = _fit_pieces(pieces, max(1, round(duration * own_rate)), frames)
-        if own_rate != rate:
-            pieces = _resample_pieces(pieces, own_rate, rate)
-        if duration is not None:
-            pieces = _fit_pieces(pieces, round(duration * rate), frames)
-        yield from pieces
+        yield from _at_rate(mono_pieces(sound, frames, channel, cut), own_rate, rate, duration, frames)
+
+
+def fit_waveform(
+    samples: np.ndarray, own_rate: float, rate: float, duration: float | None = None, *, channel: str = "mean"
+) -> np.ndarray:
+    """Return samples that are at hand as `load_audio` returns those of a file.
+
+    Parameters
+    ----------
+    samples : ndarray, shape (n_samples,) or (n_samples, channels)
+        In [-1, 1].
+    own_rate : float
+        Their rate, Hz.
+    rate, duration, channel
+        As in `load_audio`.
+
+    Raises
+    ------
+    AudioError
+        If they have another shape, none are there, some are not finite, or they are whole numbers; or as in `load_audio`.
+
+    Examples
+    --------
+    >>> fit_waveform(np.full((8_000, 2), 0.5), 8_000, 16_000, 2.0).shape
+    (32000,)
+    """
+    samples = np.asarray(samples)
+    for at in (own_rate, rate):
+        check_request(Path("samples"), at, duration, channel)
+    if samples.ndim not in (1, 2) or not samples.size:
+        raise AudioError(f"samples have shape {samples.shape}, expected (samples,) or (samples, channels)")
+    if not np.issubdtype(samples.dtype, np.floating):
+        raise AudioError(
+            f"samples are {samples.dtype}, expected numbers in [-1, 1]: divide them by their full scale"
+        )
+    if not np.isfinite(samples).all():
+        raise AudioError("samples hold values that are not finite")
+    if samples.ndim == 2:
+        chosen = {"left": 0, "right": min(1, samples.shape[1] - 1)}
+        samples = samples.mean(axis=1) if channel == "mean" else samples[:, chosen[channel]]
+    pieces = [np.ascontiguousarray(samples, np.float32)]
+    return np.concatenate(list(_at_rate(pieces, own_rate, rate, duration, len(samples))))
+
+
+def _at_rate(
+    pieces: Iterable[np.ndarray], own_rate: float, rate: float, duration: float | None, frames: int
+) -> Iterable[np.ndarray]:
+    """Return pieces padded or cut to a duration, and resampled."""
+    if duration is not None:
+        pieces = _fit_pieces(pieces, max(1, round(duration * own_rate)), frames)
+    if own_rate != rate:
+        pieces = _resample_pieces(pieces, own_rate, rate)
+    return pieces if duration is None else _fit_pieces(pieces, round(duration * rate), frames)
 
 
 def _fit_pieces(pieces: Iterable[np.ndarray], n: int, frames: int) -> Iterator[np.ndarray]:

@@ -125,7 +125,9 @@ def _with_network(parameters: dict, executed: Path) -> tuple[dict, Path]:
         raise ParameterError(
             f"network {network.name} takes arrays, not sounds: give Network.wrap a rate, or use dha.responses_of"
         )
-    own = Path("networks", Path(network.name.rpartition(":")[0]).stem if is_code(network.name) else network.name)
+    own = Path(
+        "networks", Path(network.name.rpartition(":")[0]).stem if is_code(network.name) else network.name
+    )
     usual = {"rate": network.rate, "rates": [network.rate], "results": str(repository() / "results" / own)}
     return {**usual, **parameters, "network": network.name}, executed / own
 

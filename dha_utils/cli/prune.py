@@ -6,7 +6,7 @@ from typing import Annotated
 import typer
 
 from dha_utils.book.parameters import check_value
-from dha_utils.cli.options import Rate, Root
+from dha_utils.cli.options import OwnNetwork, Root
 
 
 def prune(
@@ -33,7 +33,8 @@ def prune(
         str, typer.Option(help="removed, recalibrated, merged or refitted.")
     ] = "refitted",
     root: Root = None,
-    rate: Rate = 22050,
+    network: OwnNetwork = None,
+    rate: Annotated[int | None, typer.Option(help="Sampling rate in Hz; default the network's.")] = None,
     seed: Annotated[int, typer.Option(help="Of criteria that draw.")] = 0,
     force: Annotated[bool, typer.Option("--force", help="Overwrite files that are there.")] = False,
 ) -> None:
@@ -43,12 +44,13 @@ def prune(
     the frontier. Writes NAME.safetensors (the network), and beside it its classifiers and the network in the formats of
     others; says of each file what it holds.
     """
-    check_value("rate", rate)
+    if rate is not None:
+        check_value("rate", rate)
     from dha_utils.pruning.compressor import Trial
     from dha_utils.studies.product import make_product
 
     trial = Trial(criterion, keep, compensation, seed)
-    lines = make_product(trial, dataset, output, root=root, rate=rate, force=force)
+    lines = make_product(trial, dataset, output, root=root, rate=rate, of=network, force=force)
     typer.echo("\n".join(lines))
 
 

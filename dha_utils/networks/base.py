@@ -7,7 +7,7 @@ positions for sounds, two for spectrograms. Waveforms are ``(clips, samples)``, 
 A network of one's own is a subclass, or an instance, of `Network`; all but `Network.prepare` has a default.
 """
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from copy import deepcopy
 from math import prod
 from typing import NamedTuple, Self
@@ -68,6 +68,9 @@ class Network(nn.Module):
 
     is_chain: bool = True
     """Whether the layers read one another's maps in turn; of a network with branches, layers are those that are called."""
+
+    reader: Callable | None = None
+    """What tells classes from its responses (`predict`)."""
 
     def __init__(
         self, chain: Mapping[str, nn.Module], taps: Sequence[str], *, name: str, rate: int, min_samples: int,
@@ -201,6 +204,36 @@ class Network(nn.Module):
         *_, (_, maps) = self.stages(waveforms)
         return tuple(self.get_submodule(head)(maps) for head in self.heads)
 
+    def predict(self, sound, rate: float | None = None):
+        """Say what is heard in a sound: for a network that was loaded from a file of ``dha prune``.
+
+        Parameters
+        ----------
+        sound : path or ndarray, shape (n_samples,) or (n_samples, channels)
+            A file, or samples in [-1, 1]. Padded or cut to what the network was made for, and resampled.
+        rate : float, optional
+            Of samples, Hz.
+
+        Returns
+        -------
+        dha_utils.pruning.export.Prediction
+            `label`, the `scores` of all classes, `seconds` of each step.
+
+        Raises
+        ------
+        ParameterError
+            If the network comes without classifiers, or samples without a rate.
+        AudioError
+            If the sound cannot be used.
+        """
+        if self.reader is None:
+            raise ParameterError(
+                f"network {self.name!r} has no classifiers: make a file with `dha prune`, and load it with dha.load_network"
+            )
+        if rate is None and isinstance(sound, np.ndarray):
+            raise ParameterError("rate is None: give that of the samples, in Hz")
+        return self.reader(self, sound, rate)
+
     def layer_output(self, name: str, x: Tensor) -> Tensor:
         """Return what a layer hands on for its input (clips, maps, *positions), a few clips at a time."""
         outputs = []
@@ -299,6 +332,14 @@ class Network(nn.Module):
         for head in small.heads:
             slice_channels(small.get_submodule(head), None, self.columns(head, below))
         return small
+
+    def headless(self) -> Self:
+        """Return a copy without heads, which play no part in the taps."""
+        bare = deepcopy(self)
+        for head in bare.heads:
+            delattr(bare, head)
+        bare.heads = ()
+        return bare
 
     def head_positions(self, last: Sequence[int]) -> dict[str, int]:
         """Return head -> at how many positions of last maps (maps, *positions) it is applied; 0: they are too small."""

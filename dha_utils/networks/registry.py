@@ -175,6 +175,7 @@ def save_network(path: str | Path, network: Network, metadata: Mapping) -> None:
     """
     header = {
         "network": network.name, "settings": network.settings, "widths": list(network.widths.values()),
+        "heads": list(network.heads),
         "metadata": dict(metadata),
     }  # fmt: skip
     tensors = {
@@ -184,8 +185,14 @@ def save_network(path: str | Path, network: Network, metadata: Mapping) -> None:
         save_file(tensors, temporary, metadata={"dha": json.dumps(header, ensure_ascii=False)})
 
 
-def read_network(path: str | Path) -> tuple[Network, dict]:
+def read_network(path: str | Path, whole: Network | None = None) -> tuple[Network, dict]:
     """Read a network written by `save_network`.
+
+    Parameters
+    ----------
+    path : path
+    whole : Network, optional
+        The network with all filters; by default that which the file names.
 
     Returns
     -------
@@ -205,11 +212,17 @@ def read_network(path: str | Path) -> tuple[Network, dict]:
         with safe_open(path, "pt") as file:
             header = json.loads(file.metadata()["dha"])
             tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 - no dict
-        if "network" in header:
+        if whole is not None:
+            full = whole
+        elif is_code(header.get("network", "")):
+            full = build_network(header["network"])
+        elif "network" in header:
             full = _entry(header["network"]).make(**header["settings"])
         else:  # made when there was one network only
             settings = {"input_scale": header["input_scale"], "padding": header.get("padding", "input")}
             full = _entry(DEFAULT).make(**settings)
+        if not header.get("heads", True):
+            full = full.headless()
         kept = {layer: np.arange(n) for layer, n in zip(full.widths, header["widths"], strict=True)}
         small = full.narrow(kept)
         counters = {name: t for name, t in small.state_dict().items() if not t.ndim}

@@ -316,6 +316,10 @@ class Wrapped(Network):
         """Return what the module makes of inputs (clips, *shape)."""
         return self.module(self.given(waveforms))
 
+    def headless(self) -> "Wrapped":
+        """Return it as it is: its heads are a part of the module."""
+        return self
+
     def head_positions(self, last: Sequence[int]) -> dict[str, int]:
         """Return head -> at how many positions it is applied to one input of the shape that was given."""
         shapes = {own: shape for own, _, shape in called(self.module, self.example)}

@@ -24,7 +24,7 @@ import torch
 from skops.io.exceptions import UntrustedTypesFoundException
 from torch import Tensor, nn
 
-from dha_utils.audio.waveforms import load_audio
+from dha_utils.audio.waveforms import fit_waveform, load_audio
 from dha_utils.core.errors import DataError
 from dha_utils.core.paths import atomic_write
 from dha_utils.evaluation.ensemble import Layer, LayerEnsemble
@@ -188,7 +188,10 @@ def _write_onnx(product: Product, path: Path) -> str:
 
 
 FORMATS = {
-    ".safetensors": Format("network", lambda it, path: save_network(path, it.network, it.metadata)),
+    ".safetensors": Format(
+        "network, without unused heads",
+        lambda it, path: save_network(path, it.network, it.metadata),
+    ),
     ".skops": Format("classifiers", lambda it, path: save_ensemble(path, it.ensemble)),
     ".pt2": Format("network, PyTorch", lambda it, path: export_torch(it.network, it.n_samples, path)),
     ".onnx": Format("network, ONNX", _write_onnx),
@@ -198,11 +201,26 @@ FORMATS = {
 
 @dataclass(frozen=True)
 class Prediction:
-    """What a model says of a file: the fused scores of all classes (their sum is 1), and seconds per step."""
+    """What a model says of a sound.
+
+    Attributes
+    ----------
+    path : str
+        Of the file; empty for samples.
+    scores : dict of str to float
+        Class -> fused score; their sum is 1.
+    seconds : dict of str to float
+        What decoding, the network and the classifiers took.
+    """
 
     path: str
     scores: dict[str, float]
     seconds: dict[str, float]
+
+    @property
+    def label(self) -> str:
+        """The class of the highest score."""
+        return self.top(1)[0][0]
 
     def top(self, count: int) -> list[tuple[str, float]]:
         """Return the classes of the highest scores, best first."""
@@ -210,26 +228,34 @@ class Prediction:
 
 
 def predict(
-    model: Network, metadata: Mapping, ensemble: LayerEnsemble, paths: Sequence[str | Path]
+    model: Network,
+    metadata: Mapping,
+    ensemble: LayerEnsemble,
+    sounds: Sequence[str | Path | tuple[np.ndarray, float]],
 ) -> Iterator[Prediction | DataError]:
-    """Classify sound files one by one; each is resampled, and padded or cut, to what the model was made for.
+    """Classify sounds one by one; each is resampled, and padded or cut, to what the model was made for.
 
     Parameters
     ----------
     model, metadata
         As `dha_utils.networks.registry.read_network` returns them.
     ensemble : LayerEnsemble
-    paths : sequence of path
+    sounds : sequence of path or (ndarray, float)
+        Files, or samples (n_samples,) or (n_samples, channels) in [-1, 1] with their rate in Hz.
 
     Yields
     ------
-    Prediction, or the AudioError of a file that cannot be used
+    Prediction, or the AudioError of a sound that cannot be used
     """
     taps = model.fast()
-    for path in paths:
+    how = metadata["rate"], metadata["duration"]
+    for sound in sounds:
         start = time.perf_counter()
         try:
-            waveform = load_audio(path, metadata["rate"], metadata["duration"], channel=metadata["channel"])
+            if isinstance(sound, tuple):
+                waveform = fit_waveform(*sound, *how, channel=metadata["channel"])
+            else:
+                waveform = load_audio(sound, *how, channel=metadata["channel"])
         except ValueError as error:
             yield error
             continue
@@ -242,4 +268,5 @@ def predict(
             "network": heard - decoded,
             "classifiers": time.perf_counter() - heard,
         }
-        yield Prediction(str(path), dict(zip(metadata["classes"], scores.tolist(), strict=True)), seconds)
+        path = "" if isinstance(sound, tuple) else str(sound)
+        yield Prediction(path, dict(zip(metadata["classes"], scores.tolist(), strict=True)), seconds)

@@ -11,7 +11,7 @@ from dha_utils.criteria.selection import find_filter_criterion
 from dha_utils.datasets import default_duration, load_clips
 from dha_utils.evaluation.crossvalidation import tap_layers
 from dha_utils.evaluation.ensemble import LayerEnsemble
-from dha_utils.networks.registry import load_network
+from dha_utils.networks.registry import DEFAULT, load_network, outline
 from dha_utils.pruning.compressor import Compressor, Trial, load_waveforms, network_responses, parse_size
 from dha_utils.pruning.cost import count_macs, saving
 from dha_utils.pruning.export import FORMATS, Product
@@ -25,7 +25,8 @@ def make_product(
     network: Path,
     *,
     root: str | None = None,
-    rate: int,
+    rate: int | None = None,
+    of: str | None = None,
     force: bool = False,
 ) -> list[str]:
     """Make a smaller network and its classifiers, and write them; says on stderr what is being done.
@@ -40,8 +41,10 @@ def make_product(
         File of the network, which ends in ``.safetensors``; beside it go the others of `dha_utils.pruning.export.FORMATS`.
     root : path, optional
         Folder of the audio.
-    rate : int
-        Hz.
+    rate : int, optional
+        Hz; by default that of the network.
+    of : str, optional
+        The whole network, as for `dha_utils.load_network`; by default SoundNet-8.
     force : bool
         Overwrite files that are there.
 
@@ -60,24 +63,29 @@ def make_product(
     files = {network.with_suffix(suffix): known for suffix, known in FORMATS.items()}
     _check_files(network, files, force)
     find_filter_criterion(trial.criterion)
-    parse_size(trial.size)
+    known = load_network(of) if of else outline()
+    known.check_prunable()
+    parse_size(trial.size, known)
+    rate = rate or known.rate
     say = partial(print, file=sys.stderr, flush=True)
     duration = default_duration(dataset)
     clips = usable_clips(load_clips(dataset, root))
     say(f"decoding {len(clips)} clips")
     waveforms = load_waveforms(clips, rate, duration)
-    model = load_network()
+    model = load_network(of or DEFAULT)
     say("running them through the full network")
     parameters = {"rate": rate, "duration": duration, "channel": "mean"}
     empty = Responses({}, clips.table.drop(columns="path"), extraction_provenance(clips, parameters, model))
     compressor = Compressor(model, waveforms, network_responses(model, waveforms, empty))
     say(f"removing filters ({trial.criterion}), then: {trial.compensation}")
-    small = compressor.small_network(trial)
+    small = compressor.small_network(trial).headless()
     say("training the classifiers")
     responses = network_responses(small, waveforms, empty)
     ensemble = LayerEnsemble(tap_layers(responses)).fit(responses.matrix(), responses.y)
     metadata = parameters | {
         "classes": responses.classes,
+        "taps": list(small.taps),
+        **small.settings,
         "trial": vars(trial),
         "keep": {layer: kept.tolist() for layer, kept in compressor.keep(trial).items()},
         "provenance": empty.provenance,

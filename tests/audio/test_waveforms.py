@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 import soundfile
 
-from dha_utils.audio.waveforms import load_audio, one_ahead, stream_audio
+from dha_utils.audio.waveforms import fit_waveform, load_audio, one_ahead, stream_audio
 from dha_utils.core.errors import AudioError
 from dha_utils.core.paths import data_dir
 from dha_utils.datasets import load_clips
@@ -298,3 +298,26 @@ def test_pieces_of_real_clips_are_the_whole():
     for path, rate, duration in product(paths, (16_000, 22_050, 44_100), (None, 2.3, 6.0)):
         pieces = np.concatenate(list(stream_audio(path, rate, duration, 10_007)))
         np.testing.assert_array_equal(pieces, load_audio(path, rate, duration), err_msg=str(path))
+
+
+@pytest.mark.parametrize("channel", ["mean", "left", "right"])
+@pytest.mark.parametrize("duration", [None, 0.5, 3.0])
+def test_samples_at_hand_become_what_a_file_of_them_becomes(tmp_path, channel, duration):
+    samples = np.stack([noise(44_100), tone(44_100).astype(np.float32)], axis=1)
+    path = write(tmp_path / "a.wav", samples, subtype="FLOAT")
+    expected = load_audio(path, 22_050, duration, channel=channel)
+    np.testing.assert_array_equal(fit_waveform(samples, 44_100, 22_050, duration, channel=channel), expected)
+
+
+@pytest.mark.parametrize(
+    ("samples", "fault"),
+    [
+        (np.zeros((2, 2, 2)), r"samples have shape \(2, 2, 2\), expected"),
+        (np.zeros(0), r"samples have shape \(0,\), expected"),
+        (np.zeros(5, np.int16), r"samples are int16, expected numbers in \[-1, 1\]: divide them"),
+        (np.full(5, np.nan), "samples hold values that are not finite"),
+    ],
+)
+def test_samples_that_cannot_be_used(samples, fault):
+    with pytest.raises(AudioError, match=fault):
+        fit_waveform(samples, 8_000, 8_000)

@@ -3,7 +3,9 @@ import pytest
 import soundfile
 from typer.testing import CliRunner
 
+import dha_utils as dha
 from dha_utils.cli.main import app
+from dha_utils.core.errors import AudioError, DataError, ParameterError
 from dha_utils.pruning import compressor as compression
 from dha_utils.pruning.export import FORMATS, Format
 from dha_utils.pruning.surgery import prune_network
@@ -57,6 +59,39 @@ def test_prune_then_predict(sounds, narrow, tmp_path):
     again = call("prune", sounds, "-o", out)
     assert again.exit_code == 1
     assert "is there already; choose another name, or --force" in again.output
+
+
+def test_a_network_of_ones_own_is_pruned_and_used_from_python(sounds, tmp_path):
+    code = "import torch, dha_utils as dha\nfrom torch import nn\ndef build():\n    torch.manual_seed(0)\n"
+    code += (
+        "    module = nn.Sequential(nn.Conv1d(1, 6, 16, 8), nn.ReLU(), nn.Conv1d(6, 4, 8, 4), nn.ReLU())\n"
+    )
+    code += "    return dha.Network.wrap(module, (400,), rate=8_000)\n"
+    (tmp_path / "mine.py").write_text(code)
+    out = tmp_path / "small.safetensors"
+    made = call("prune", sounds, "--network", f"{tmp_path}/mine.py:build", "--keep", "3-2", "-o", out)
+    assert made.exit_code == 0, made.output
+    network = dha.load_network(out)
+    assert network.widths == {"0": 3, "2": 2}
+    told = {name: network.metadata[name] for name in ("rate", "duration", "channel", "classes", "taps")}
+    assert told == {
+        "rate": 8_000, "duration": 5.0, "channel": "mean", "classes": ["loud", "soft"], "taps": ["1", "3"]
+    }  # fmt: skip
+    path = sounds / "loud" / "loud0.wav"
+    said, samples = network.predict(path), soundfile.read(path)
+    assert said.label == "loud"
+    assert network.predict(*samples).scores == pytest.approx(said.scores, abs=1e-4)
+    assert network.predict(np.stack([samples[0]] * 2, axis=1), 16_000).scores == pytest.approx(
+        said.scores, abs=1e-4
+    )
+    with pytest.raises(ParameterError, match="rate is None: give that of the samples"):
+        network.predict(samples[0])
+    with pytest.raises(AudioError, match=r"none.wav: no such file"):
+        network.predict(tmp_path / "none.wav")
+    (tmp_path / "mine.py").rename(tmp_path / "moved.py")
+    with pytest.raises(DataError, match=r"small.safetensors: not a network .* \(.*mine.py: no such file"):
+        dha.load_network(out)
+    assert dha.load_network(out, network=f"{tmp_path}/moved.py:build").widths == network.widths
 
 
 def test_a_further_format_is_one_entry(sounds, narrow, tmp_path, monkeypatch):

@@ -11,7 +11,7 @@ import torch
 from safetensors.torch import save_file
 from sklearn.linear_model import LinearRegression
 
-from dha_utils.core.errors import AudioError, DataError
+from dha_utils.core.errors import AudioError, DataError, ParameterError
 from dha_utils.evaluation.ensemble import Layer, LayerEnsemble
 from dha_utils.networks.registry import read_network, save_network
 from dha_utils.networks.soundnet import TAPS
@@ -24,6 +24,7 @@ from dha_utils.pruning.export import (
     predict,
     save_ensemble,
 )
+from dha_utils.pruning.opening import load_network
 from dha_utils.pruning.surgery import prune_network
 from dha_utils.responses.pooling import pool_maps
 
@@ -56,6 +57,22 @@ def test_network_comes_back_bit_for_bit(small, tmp_path):
     assert list(model.widths.values()) == [4, 6, 8, 8, 8, 8, 8]
     before = small.state_dict()
     assert all(torch.equal(tensor, before[name]) for name, tensor in model.state_dict().items())
+
+
+def test_heads_that_nobody_reads_are_left_out(small, tmp_path):
+    save_network(tmp_path / "a.safetensors", small.headless(), METADATA)
+    model = load_network(tmp_path / "a.safetensors")
+    assert model.heads == ()
+    assert {name.partition(".")[0] for name in model.state_dict()} == {*model.chain} - {
+        name for name in model.chain if name.startswith(("relu", "pool"))
+    }
+    assert small.heads == ("conv8_objects", "conv8_scenes")
+    for (_, maps), (_, expected) in zip(model.features(WAVEFORMS), small.features(WAVEFORMS), strict=True):
+        assert torch.equal(maps, expected)
+    with pytest.raises(
+        ParameterError, match="network 'soundnet8' has no classifiers: make a file with `dha prune`"
+    ):
+        small.predict("a.wav")
 
 
 def test_padding_comes_back(output_padded_network, tmp_path):
