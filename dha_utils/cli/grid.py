@@ -67,7 +67,7 @@ def grid(
     from dha_utils.datasets.given import clips_at_hand
     from dha_utils.studies.grid import grid_cells, run_grid
 
-    names = criterion or [name for name, c in CRITERIA.items() if c.needs != "activations"]
+    names = criterion or [name for name, c in CRITERIA.items() if c.scores_taps]
     cells = {}
     for dataset in datasets:
         own = is_own(dataset) and not thorough

@@ -10,6 +10,7 @@ from dha_utils.criteria import (
     permutation,
     redundancy,
     released,
+    removal,
     unpooled,
 )
 from dha_utils.criteria.base import CRITERIA, Criterion, MapScores
@@ -27,5 +28,6 @@ __all__ = [
     "permutation",
     "redundancy",
     "released",
+    "removal",
     "unpooled",
 ]

@@ -53,9 +53,11 @@ class Criterion:
         labels, groups (n,) recording per clip, rng a `numpy.random.Generator`;
         ``function(maps, y, rng) -> MapScores`` for ``needs == "maps"``: maps (n, C, T) full feature maps;
         ``function(weights) -> MapScores`` for ``needs == "weights"``: the tensors of the tap's layer;
-        ``function(statistics) -> MapScores`` for ``needs == "activations"``: of what a layer hands on, all its positions.
-    needs : {"responses", "maps", "weights", "activations"}
-        What it is computed from. Those of activations choose filters to be removed, layer by layer; they score no taps.
+        ``function(statistics) -> MapScores`` for ``needs == "activations"``: of what a layer hands on, all its positions;
+        ``function(around) -> MapScores`` for ``needs == "neighbourhood"``: the tensors of a layer and of what reads it;
+        ``function(x, y, groups, rng) -> MapScores`` for ``needs == "loss"``: as for responses.
+    needs : {"responses", "maps", "weights", "activations", "neighbourhood", "loss"}
+        What it is computed from. The last three choose filters to be removed, layer by layer (`scores_taps`).
     family : str
         Heading under which the book lists it.
     summary : str
@@ -73,6 +75,11 @@ class Criterion:
     summary: str
     reference: str
     is_order: bool = True
+
+    @property
+    def scores_taps(self) -> bool:
+        """Whether it says which maps to ignore at a tap, rather than which filters to remove from a layer."""
+        return self.needs in ("responses", "maps", "weights")
 
 
 CRITERIA: dict[str, Criterion] = {}

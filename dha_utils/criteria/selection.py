@@ -16,10 +16,14 @@ from dha_utils.core.errors import ParameterError, choose
 from dha_utils.criteria import CRITERIA, Criterion, MapScores
 from dha_utils.criteria.filters import layer_weights
 from dha_utils.criteria.multiplicity import adjust
+from dha_utils.criteria.removal import neighbourhoods
 from dha_utils.criteria.unpooled import LayerStatistics
 from dha_utils.networks.base import Network
 from dha_utils.responses.pooling import POOLINGS, pooling_of
 from dha_utils.responses.table import Responses
+
+OF_RESPONSES = ("responses", "loss")
+"""What criteria need that get pooled responses."""
 
 
 @dataclass(frozen=True)
@@ -142,11 +146,11 @@ def score_maps(
     """
     chosen = find_criterion(criterion)
     rng = np.random.default_rng(seed)
-    if (chosen.needs == "responses") != isinstance(data, Responses):
+    if (chosen.needs in OF_RESPONSES) != isinstance(data, Responses):
         raise ParameterError(
             f"criterion {criterion!r} is computed from {chosen.needs}, got {type(data).__name__}"
         )
-    if chosen.needs == "responses":
+    if chosen.needs in OF_RESPONSES:
         y, recordings, columns = data.y, data.recordings, len(POOLINGS[pooling_of(data)])
         return {
             tap: best_column(chosen.function(data[tap], y, recordings, rng), columns) for tap in data.taps
@@ -334,7 +338,7 @@ def order_filters(
         If there is no such criterion, or it is computed from full maps or from responses of a layer that has no tap.
     """
     chosen = find_filter_criterion(criterion)
-    if chosen.needs == "responses":
+    if chosen.needs in OF_RESPONSES:
         taps = network.last_taps
         without = [layer for layer in network.layers if layer not in taps]
         if without:
@@ -345,8 +349,11 @@ def order_filters(
         by_tap = score_maps(Responses(arrays, responses.table, responses.provenance), criterion, seed=seed)
         scores = {layer: by_tap[tap] for layer, tap in taps.items()}
     else:
-        weights = chosen.needs == "weights"
-        data = {layer: layer_weights(network, layer) for layer in network.layers} if weights else statistics
+        data: Mapping[str, object] = statistics
+        if chosen.needs == "weights":
+            data = {layer: layer_weights(network, layer) for layer in network.layers}
+        elif chosen.needs == "neighbourhood":
+            data = neighbourhoods(network)
         scores = score_maps(data, criterion, seed=seed)
     return {layer: order_by(found) for layer, found in scores.items()}
 

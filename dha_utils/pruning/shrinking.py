@@ -5,7 +5,7 @@ import pandas as pd
 import torch
 
 from dha_utils.core.errors import ParameterError
-from dha_utils.criteria.selection import find_filter_criterion
+from dha_utils.criteria.selection import OF_RESPONSES, find_filter_criterion
 from dha_utils.networks.base import Network
 from dha_utils.pruning.compressor import Compressor, Trial
 from dha_utils.responses.arrays import responses_of
@@ -54,9 +54,9 @@ def shrink_network(
     ParameterError
         If the network cannot be cut, a name is unknown, labels are needed, or the size cannot be had.
     """
-    if y is None and "responses" in {
-        find_filter_criterion(c).needs for c in (criterion, widths) if c != "own"
-    }:
+    if y is None and any(
+        find_filter_criterion(c).needs in OF_RESPONSES for c in (criterion, widths) if c != "own"
+    ):
         raise ParameterError(
             f"criterion {criterion!r}, or that of widths, is computed from responses: give y, the label of each"
         )

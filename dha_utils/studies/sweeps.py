@@ -223,8 +223,8 @@ def sample_cells(cells: Iterable[Cell], seed: int) -> list[Cell]:
 
 
 def named_criteria() -> list[str]:
-    """Return the criteria that cells can have, but for random maps: all that need no unpooled activations."""
-    return [name for name, known in CRITERIA.items() if name != "random" and known.needs != "activations"]
+    """Return the criteria that cells can have, but for random maps: all that score taps."""
+    return [name for name, known in CRITERIA.items() if name != "random" and known.scores_taps]
 
 
 def cells(
