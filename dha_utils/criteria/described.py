@@ -43,6 +43,10 @@ FORMULAS = {
     "rank_full_corrected": r"rank of $(z_{it})$",
     "explained_variance": rf"$\sum_j (r_j \cdot r)^2 / \|r\|^2$, $r$ {LEFT}",
     "pivoted_qr_unpooled": rf"$\|r\|$, $r$ {LEFT}",
+    "group_norm": r"mean of $\|w\|^2$, $\gamma^2$ and $\|v\|^2$, $v$ what the next layer reads the map with",
+    "filter_clusters": r"$1 - \cos(w, v)$ of two filters, mean over the pairs of two clusters",
+    "wanda": r"$\sum_{i, t} |v_{it}| \, \|z_t\|$, $v_i$ what filter $i$ of the next layer reads the map with",
+    "taylor": r"$\frac{1}{n} \sum_i \left(x_i \, \partial L_i / \partial x_i\right)^2$, $L$ the loss of a linear head",
     "next_layer": r"$\sum_j (q_j \cdot r)^2 / \|r\|^2$, $q_j$ what is left of output $j$ of the next layer",
 }
 """Criterion -> what is computed for one map; for those that choose map by map, what the next one has most of. MyST."""
@@ -51,8 +55,8 @@ FORMULAS = {
 def needs_of(criterion: Criterion) -> str:
     """Return what has to be known to compute a criterion, found by changing it: ``labels``, ``data`` or ``nothing``.
 
-    Those of weights need nothing but the network. Those of responses and full maps are computed on noise, with other labels and
-    with other noise: what changes the scores is needed. Those of activations are given no labels.
+    Those of weights alone need nothing but the network. Those of responses and full maps are computed on noise, with other labels
+    and with other noise: what changes the scores is needed. Those of activations are given no labels; a loss has them.
 
     Examples
     --------
@@ -60,8 +64,9 @@ def needs_of(criterion: Criterion) -> str:
     >>> [needs_of(CRITERIA[name]) for name in ("anova", "apoz", "anova_time_as_released", "l1", "random")]
     ['labels', 'data', 'data', 'nothing', 'nothing']
     """
-    if criterion.needs in ("weights", "activations"):
-        return {"weights": "nothing", "activations": "data"}[criterion.needs]
+    told = {"weights": "nothing", "neighbourhood": "nothing", "activations": "data", "loss": "labels"}
+    if criterion.needs in told:
+        return told[criterion.needs]
     rng = np.random.default_rng(0)
     y = np.repeat(np.arange(3), 8)
     shape = (len(y), 6) if criterion.needs == "responses" else (len(y), 6, 16)
