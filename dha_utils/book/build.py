@@ -21,7 +21,7 @@ import yaml
 from dha_utils.book.parameters import BOOK, WITHOUT, in_book
 from dha_utils.core.errors import DhaError
 from dha_utils.core.hashing import hash_files, hash_json
-from dha_utils.core.paths import repository
+from dha_utils.core.paths import out_dir, repository
 from dha_utils.datasets.given import name_of, title_of
 
 # Its console script may lie outside $PATH, and the package cannot be run with -m.
@@ -56,8 +56,8 @@ def build_book(dataset: str = "", force: bool = False) -> Path:
     root, names = repository(), [name_of(dataset)] if dataset else in_book()
     if find_spec("jupyter_book") is None:
         raise DhaError(f"Jupyter Book is not installed: run `pip install -e '.[book]'` in {root}")
-    executed = root / "book" / "executed"
-    output = root / "build" / "books" / names[0] if dataset else root / "build"
+    executed, built = out_dir() / "book" / "executed", out_dir() / "build"
+    output = built / "books" / names[0] if dataset else built
     index = output / "_build" / "html" / "index.html"
     stamp = output / ".fingerprint"
     fingerprint = _fingerprint(root, [executed / name for name in names])
@@ -83,9 +83,9 @@ def _fingerprint(root: Path, executed: list[Path]) -> str:
     pages = [path for path in (root / "book").rglob("*") if not {*LEFT_OUT} & {*path.parts}]
     quoted = [path for name in ("data", "results/reference") for path in (root / name).rglob("*.json")]
     notebooks = [path for folder in executed for path in folder.glob("*.ipynb")]
-    files = [*pages, *notebooks, *quoted, *(root / "dha_utils").rglob("*.py")]
+    files = [*pages, *quoted, *(root / "dha_utils").rglob("*.py")]
     named = [root / name for name in ("_config.yml", "requirements.lock", "CITATION.cff", "LICENSE")]
-    return hash_json(hash_files([*files, *named], root))
+    return hash_json([hash_files([*files, *named], root), hash_files(notebooks, out_dir())])
 
 
 def build(root: Path, executed: Path, names: Sequence[str], output: Path) -> None:

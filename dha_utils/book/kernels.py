@@ -18,6 +18,7 @@ from traitlets.config import Config
 
 from dha_utils.book.lines import Lines
 from dha_utils.core.errors import DhaError
+from dha_utils.core.surroundings import left_out, socket_folder
 
 
 class InterpreterKernel(AsyncKernelManager):
@@ -30,6 +31,11 @@ class InterpreterKernel(AsyncKernelManager):
         # With nowhere to look, "python3" is the running interpreter with its own ipykernel.
         super().__init__(kernel_spec_manager=KernelSpecManager(kernel_dirs=[]), **kwargs)
         self.made[self.connection_file] = self
+
+    async def _async_pre_start_kernel(self, **kwargs):
+        return await super()._async_pre_start_kernel(
+            **{**kwargs, "env": left_out(kwargs.get("env") or os.environ)}
+        )
 
     async def _async_interrupt_kernel(self) -> None:
         # Called before a shutdown only. An idle kernel may take the signal for an error, say so on stderr and
@@ -66,8 +72,8 @@ def execute(source: Path, output: Path, given: dict, lines: Lines) -> nbformat.N
     """
     if _STOPPING.is_set():
         raise StoppedError("ended with the run beside it")
-    # Not in $TMPDIR: a socket's path has at most 107 characters.
-    with tempfile.TemporaryDirectory(prefix="dha-", dir="/tmp", ignore_cleanup_errors=True) as folder:
+    place = socket_folder()
+    with tempfile.TemporaryDirectory(prefix="dha-", dir=place, ignore_cleanup_errors=True) as folder:
         connection = {"transport": "ipc", "ip": f"{folder}/k", "connection_file": f"{folder}/k.json"}
         try:
             return papermill.execute_notebook(
@@ -104,7 +110,9 @@ def failure(unfinished: Path, fault: str) -> DhaError:
     """Return the one line for a failed notebook; the cell is the last one that was started."""
     cells = _code_cells(nbformat.read(unfinished, as_version=4))
     number = sum(cell.metadata["papermill"]["start_time"] is not None for cell in cells)
-    line = next(iter(fault.strip().splitlines()), "")
+    # The reason may begin on a line of its own: "ValueError: " and then what is wrong.
+    line, *more = [line.strip() for line in fault.splitlines() if line.strip()]
+    line = f"{line} {more[0]}" if line.endswith(":") and more else line
     return DhaError(f"{unfinished.name}, cell In [{number}]: {line}; the failed notebook is {unfinished}")
 
 

@@ -29,7 +29,7 @@ from dha_utils.book.parameters import check_value, in_book, without
 from dha_utils.core.announcements import duration
 from dha_utils.core.errors import DhaError, ParameterError, choose
 from dha_utils.core.hashing import hash_files, hash_json
-from dha_utils.core.paths import STORE, repository
+from dha_utils.core.paths import STORE, out_dir, repository, require_writable
 from dha_utils.datasets.clips import Clips, check_folds
 from dha_utils.datasets.given import clips_at_hand, name_of
 from dha_utils.networks.registry import is_code, load_network, weights_sha256
@@ -64,7 +64,7 @@ def run_notebooks(
     thorough : bool
         Give sounds of one's own what the notebooks declare, which takes hours, not minutes (`dha_utils.book.given`).
     executed : Path, optional
-        Folder with one folder of executed notebooks per data set; default ``book/executed``.
+        Folder with one folder of executed notebooks per data set; default ``book/executed``, see `dha_utils.core.paths.out_dir`.
 
     Returns
     -------
@@ -90,7 +90,7 @@ def run_notebooks(
         if name != "network":  # which the first notebook takes, and hands on with its responses
             _check_taken(name, chosen, takes)
         check_value(name, value)
-    executed = executed or repository() / "book" / "executed"
+    executed = executed or out_dir() / "book" / "executed"
     if parameters.get("network"):
         parameters, executed = _with_network(parameters, executed)
     datasets = [parameters["dataset"]] if "dataset" in parameters else datasets or in_book()
@@ -128,7 +128,7 @@ def _with_network(parameters: dict, executed: Path) -> tuple[dict, Path]:
     own = Path(
         "networks", Path(network.name.rpartition(":")[0]).stem if is_code(network.name) else network.name
     )
-    usual = {"rate": network.rate, "rates": [network.rate], "results": str(repository() / "results" / own)}
+    usual = {"rate": network.rate, "rates": [network.rate], "results": str(out_dir() / "results" / own)}
     return {**usual, **parameters, "network": network.name}, executed / own
 
 
@@ -159,8 +159,9 @@ def _run_dataset(
     if absent:
         why = ", which ask of SoundNet itself" if network else ""
         lines.say(f"{dataset} is without {', '.join(absent)}{why}")
-    results = Path(parameters.get("results") or repository() / "results").resolve()
+    results = Path(parameters.get("results") or out_dir() / "results").resolve()
     with _alone(executed):
+        require_writable(results / executed.name)
         first = sources[0]
         if first not in chosen:
             # What the first one was told holds for those that start from what it left.
@@ -239,7 +240,7 @@ def _due(
 @contextmanager
 def _alone(executed: Path) -> Iterator[None]:
     """Hold the folder of executed notebooks: two runs at once would write over one another's results."""
-    executed.mkdir(parents=True, exist_ok=True)
+    require_writable(executed)
     with (executed / ".lock").open("w") as file:
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)

@@ -27,6 +27,7 @@ from dha_utils.cli.options import (
 from dha_utils.cli.prune import predict, prune
 from dha_utils.cli.sounds import bundle, extract, fetch, inspect
 from dha_utils.core.errors import DhaError, FetchError
+from dha_utils.core.surroundings import fault_of_machine
 
 UsageError = typer.BadParameter.__base__
 """Of a wrong command line; Typer has no name for it."""
@@ -50,6 +51,11 @@ class OneLineErrors(TyperGroup):
             self.explain(error)
         except DhaError as error:
             typer.echo(f"dha: {error}", err=True)
+            raise typer.Exit(1) from error
+        except (OSError, ImportError) as error:
+            if (said := fault_of_machine(error)) is None:
+                raise
+            typer.echo(f"dha: {said}", err=True)
             raise typer.Exit(1) from error
         except KeyboardInterrupt as error:
             typer.echo("\ndha: interrupted", err=True)  # ends the progress line that was interrupted
@@ -166,7 +172,9 @@ def book(
     """
     from dha_utils.book.build import build_book
     from dha_utils.book.runner import run_notebooks
+    from dha_utils.core.paths import out_dir, require_writable
 
+    require_writable(out_dir() / "build")
     given = collect_parameters(
         pairs, dataset=dataset, root=root, skip_bad=skip_bad or None, workers=workers, scheduler=scheduler
     )

@@ -76,7 +76,13 @@ def connect(scheduler: str, n: int | None = None) -> Iterator[Client]:
             dask.config.set({"distributed.nanny.pre-spawn-environ": ENVIRONMENT}),
             _children_ignore_interrupts(),
         ):
-            cluster = LocalCluster(**how, dashboard_address="127.0.0.1:0", silence_logs=logging.CRITICAL)
+            try:
+                cluster = LocalCluster(**how, dashboard_address="127.0.0.1:0", silence_logs=logging.CRITICAL)
+            except RuntimeError as error:
+                raise DhaError(
+                    f"processes of this machine do not start ({error}); a script that starts some has to keep its work under "
+                    "`if __name__ == '__main__':`"
+                ) from error
         with cluster, Client(cluster, set_as_default=False) as client:
             yield client
         return

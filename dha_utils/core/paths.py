@@ -9,6 +9,8 @@ from uuid import uuid4
 
 import platformdirs
 
+from dha_utils.core.errors import DhaError
+
 STORE = ".jsonl"
 """Ending of a file that several notebooks add to: none of them is out of date because another did."""
 
@@ -39,6 +41,11 @@ def repository() -> Path:
     return Path(__file__).resolve().parents[2]
 
 
+def out_dir() -> Path:
+    """Return the folder of ``results/``, ``book/executed/`` and ``build/``: ``$DHA_OUT`` (absolute), else this repository."""
+    return Path(os.environ.get("DHA_OUT") or repository()).expanduser().resolve()
+
+
 def bundled(dataset: str) -> Path:
     """Return the folder of the committed artifacts of a data set."""
     return repository() / "data" / Path(dataset).name
@@ -50,6 +57,17 @@ def probe_folder(folder: Path) -> None:
     with atomic_write(folder / ".probe") as probe:
         probe.write_bytes(b"probe")
     (folder / ".probe").unlink()
+
+
+def require_writable(folder: Path) -> None:
+    """Make a folder and raise a DhaError unless it can be written."""
+    try:
+        probe_folder(folder)
+    except OSError as error:
+        raise DhaError(
+            f"{folder}: cannot be written ({error.strerror}); see to its rights, or set DHA_OUT to a folder for results, "
+            "executed notebooks and books"
+        ) from error
 
 
 @contextmanager

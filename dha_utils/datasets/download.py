@@ -12,6 +12,7 @@ from urllib.parse import urlsplit
 import pooch
 import requests
 from tqdm import tqdm
+from urllib3.exceptions import HTTPError
 
 from dha_utils.core.errors import FetchError
 
@@ -53,13 +54,26 @@ class ResumingDownloader:
             ) as error:
                 # One that brought nothing at all is out of reach, and asking again at once would not help.
                 if attempt == ATTEMPTS or (self._size() == before == 0):
-                    raise FetchError(self._broken(url)) from error
+                    raise FetchError(self._broken(url, error)) from error
+            except FetchError:
+                raise
+            except (
+                requests.RequestException,
+                HTTPError,
+                ValueError,
+            ) as error:  # such as what a proxy's address raises
+                said = " ".join(str(error).split())[:200]
+                raise FetchError(
+                    f"{url}: cannot be asked for ({said}); are the proxies in $http_proxy, $https_proxy and $all_proxy right?"
+                ) from error
         self.part.replace(output_file)
 
     def _size(self) -> int:
         return self.part.stat().st_size if self.part.is_file() else 0
 
-    def _broken(self, url: str) -> str:
+    def _broken(self, url: str, error: requests.RequestException) -> str:
+        if isinstance(error, requests.exceptions.ProxyError):
+            return f"{urlsplit(url).netloc} cannot be reached through the proxy of $http_proxy, $https_proxy or $all_proxy"
         if not self._size():
             return f"{urlsplit(url).netloc} cannot be reached: is there a network? Nothing was changed; try again later"
         return (
@@ -132,8 +146,6 @@ def download(url: str, known_hash: str | None, folder: Path) -> Path:
         return Path(pooch.retrieve(url, known_hash, fname=name, path=folder, downloader=downloader))
     except FetchError:
         raise
-    except requests.RequestException as error:
-        raise FetchError(f"{url}: cannot be downloaded ({' '.join(str(error).split())[:200]})") from error
     except ValueError as error:
         raise FetchError(
             f"{url}: what came has not the published hash ({known_hash}) and was thrown away; run the same command again, and "

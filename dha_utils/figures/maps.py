@@ -25,12 +25,12 @@ def set_style() -> None:
 
 
 def readable(label: str) -> str:
-    """Return a class label as it is written on an axis.
+    r"""Return a class label as it is written on an axis.
 
-    >>> readable("crackling_fire")
-    'crackling fire'
+    >>> readable("crackling_fire"), readable("under $5 or $6")
+    ('crackling fire', 'under \\$5 or \\$6')
     """
-    return label.replace("_", " ")
+    return label.replace("_", " ").replace("$", r"\$")  # between two of them Matplotlib would read a formula
 
 
 def spectrograms(examples: Mapping[str, np.ndarray], rate: int) -> Figure:
@@ -157,7 +157,8 @@ def without_each_recording(table: pd.DataFrame, all_clips: float, named: int) ->
     axis.axhline(all_clips, color="0.5", linewidth=1, label="all recordings")
     axis.plot(np.arange(1, len(table) + 1), table["all"], "o", markersize=4, label="one recording left out")
     for place, row in table.head(named).iterrows():
-        text = f"{row['recording']} ({readable(row['label'])})"
+        recording = row["recording"].replace("$", r"\$")
+        text = f"{recording} ({readable(row['label'])})"
         axis.annotate(text, (place + 1, row["all"]), (8, -3), textcoords="offset points", fontsize=10)
     axis.set(xlabel="recordings, in order of the share", ylabel="maps without difference")
     axis.set_ylim(bottom=0)

@@ -25,7 +25,7 @@ from skops.io.exceptions import UntrustedTypesFoundException
 from torch import Tensor, nn
 
 from dha_utils.audio.waveforms import fit_waveform, load_audio
-from dha_utils.core.errors import DataError
+from dha_utils.core.errors import DataError, DhaError
 from dha_utils.core.paths import atomic_write
 from dha_utils.evaluation.ensemble import Layer, LayerEnsemble
 from dha_utils.evaluation.least_squares import CalibratedLeastSquares
@@ -256,7 +256,7 @@ def predict(
                 waveform = fit_waveform(*sound, *how, channel=metadata["channel"])
             else:
                 waveform = load_audio(sound, *how, channel=metadata["channel"])
-        except ValueError as error:
+        except DhaError as error:
             yield error
             continue
         decoded = time.perf_counter()

@@ -15,7 +15,7 @@ from IPython.display import HTML
 from matplotlib.figure import Figure
 
 from dha_utils.core.errors import DataError
-from dha_utils.core.paths import atomic_write, repository
+from dha_utils.core.paths import atomic_write, out_dir, repository
 from dha_utils.datasets.given import name_of
 from dha_utils.studies.inputs import is_bundled
 
@@ -31,7 +31,7 @@ class Results:
     dataset : str
         Name of a data set, or a folder or table, whose last part (without ``.csv``) names the results.
     results : path, optional
-        The folder above; by default the repository's ``results/``.
+        The folder above; by default ``results/``, see `dha_utils.core.paths.out_dir`.
 
     Examples
     --------
@@ -40,7 +40,7 @@ class Results:
     """
 
     def __init__(self, dataset: str, results: str | Path | None = None):
-        self.folder = Path(results or repository() / "results").resolve() / name_of(dataset)
+        self.folder = Path(results or out_dir() / "results").resolve() / name_of(dataset)
 
     def write(self, name: str, numbers: dict) -> None:
         """Write ``NAME.json``; NumPy numbers and arrays are converted, and NaN is refused, which JSON does not know."""

@@ -24,7 +24,7 @@ def with_zeros(seed):
 
 ODD = {
     "loud": (lambda seed: 32767 * noise(seed), "samples beyond full scale (1 of 6 files: 'dog/0.wav' to "),
-    "cancelled": (lambda seed: np.outer(noise(seed), [1, -1]), "channels that cancel each other (1 of 6 files: 'dog/0.wav'), their"),
+    "cancelled": (lambda seed: np.outer(noise(seed), [1, -1]), "channels that cancel each other (1 of 6 files: 'dog/0.wav')"),
     "nearly cancelled": (lambda seed: np.outer(noise(seed), [1, -0.99]), "channels that cancel each other (1 of 6"),
     "silent": (lambda seed: 0 * noise(seed), "silent or constant (1 of 6 files: 'dog/0.wav')"),
     "silent on both channels": (lambda seed: np.zeros((RATE, 2)), "silent or constant (1 of 6 files: 'dog/0.wav')"),

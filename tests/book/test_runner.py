@@ -31,6 +31,7 @@ def repo(tmp_path, monkeypatch):
         monkeypatch.setattr(module, "repository", lambda: root)
     monkeypatch.setattr(runner, "in_book", lambda: ["esc10"])
     monkeypatch.setenv("DHA_DATA", "")
+    monkeypatch.setenv("DHA_OUT", str(root))
     return root
 
 
@@ -109,6 +110,8 @@ def test_runs_what_is_out_of_date_and_no_more(repo, capsys):
             "raise ValueError('no such tap\\nsecond line')",
             r"cell In \[4\]: ValueError: no such tap; the failed",
         ),
+        ("raise ValueError('\\n\\n$x^$\\n^')", r"cell In \[4\]: ValueError: \$x\^\$; the failed"),
+        ("raise ValueError", r"cell In \[4\]: ValueError:; the failed"),
         ("import sys; sys.exit()", r"cell In \[4\]: the notebook ended before its last cell; the failed"),
         ("import os; os._exit(1)", r"cell In \[4\]: Kernel died \(too little memory\?\); the failed"),
     ],
@@ -299,3 +302,38 @@ raise ValueError("no such tap")
     assert capsys.readouterr().out == "esc10  01_one  failed\n"
     assert not InterpreterKernel.made
     assert [path.parts[-3] for path in (repo / "book").rglob("*.ipynb")] == ["esc10"]
+
+
+def test_the_users_environment_does_not_take_part(repo, tmp_path, monkeypatch):
+    start = tmp_path / "startup.py"
+    start.write_text("mine = 1\nraise ValueError('of the user')\n")
+    profile = tmp_path / "ipython" / "profile_default" / "startup"
+    profile.mkdir(parents=True)
+    (profile / "00-mine.py").write_text("mine = 2\n")
+    hostile = {
+        "PYTHONSTARTUP": str(start), "IPYTHONDIR": str(tmp_path / "ipython"), "PYTHONWARNINGS": "error", "MPLBACKEND": "nonsense",
+        "LC_ALL": "C", "PYTHONIOENCODING": "ascii", "TMPDIR": str(tmp_path / ("long" * 30)), "PYTHONOPTIMIZE": "2",
+        "MATPLOTLIBRC": str(tmp_path / "none"),
+    }  # fmt: skip
+    for name, value in hostile.items():
+        monkeypatch.setenv(name, value)
+    cell = (
+        "import matplotlib.pyplot, sys, warnings\nassert 'mine' not in globals()\nwarnings.warn('heard')\n"
+        "assert sys.flags.utf8_mode and not sys.flags.optimize\nopen('x.txt', 'w').write('犬')"
+    )
+    write_notebook(repo, "01_one", f"import os\nos.chdir({str(tmp_path)!r})", cell)
+    run_notebooks({})
+    assert (tmp_path / "x.txt").read_text("utf-8") == "犬"
+
+
+def test_results_and_pages_that_cannot_be_written_are_known_before_the_work(repo, tmp_path, capsys):
+    write_notebook(repo, "01_one", "1")
+    (repo / "file").touch()
+    with pytest.raises(
+        DhaError,
+        match=r"file/results/esc10: cannot be written \(Not a directory\); see to its rights, or set",
+    ):
+        run_notebooks({"results": str(repo / "file" / "results")})
+    with pytest.raises(DhaError, match=r"file/executed/esc10: cannot be written"):
+        run_notebooks({}, executed=repo / "file" / "executed")
+    assert "01_one" not in capsys.readouterr().out

@@ -339,6 +339,7 @@ def test_interrupted_run_ends_its_kernels(tmp_path, datasets, how):
     process = subprocess.Popen(
         [sys.executable, "-c", code, "run", "-p", "root", str(tmp_path / "pid")],
         cwd=REPOSITORY,
+        env={**os.environ, "DHA_OUT": str(tmp_path)},
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
@@ -363,6 +364,7 @@ def test_interrupted_run_ends_its_kernels(tmp_path, datasets, how):
 
 def test_book_is_built_when_something_changed(tmp_path, monkeypatch, capsys):
     monkeypatch.setattr(book, "repository", lambda: tmp_path)
+    monkeypatch.setenv("DHA_OUT", str(tmp_path))
     build = tmp_path / "build"
     make = (
         "import pathlib, sys; page = pathlib.Path('book/page.md').read_text();"

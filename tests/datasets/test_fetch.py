@@ -366,3 +366,16 @@ def test_unknown_names_and_damaged_records(registered, tmp_path):
     (tmp_path / "Sounds").mkdir()
     (tmp_path / "Sounds" / ".dha-fetched.json").write_text("{")
     assert "cannot be read" in run(tmp_path).stderr
+
+
+@pytest.mark.parametrize("proxy", ["socks5://127.0.0.1:1", "http://[bad", "http://host:port", "nonsense"])
+def test_proxies_that_cannot_be_used_are_named(proxy, tmp_path, monkeypatch):
+    for name in ("http_proxy", "https_proxy", "all_proxy", "HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY"):
+        monkeypatch.setenv(name, proxy)
+    monkeypatch.setenv("no_proxy", "")
+    with pytest.raises(
+        FetchError, match=r"proxies in .*all_proxy right|through the proxy of|cannot be reached"
+    ) as caught:
+        download_module.download("http://nowhere.invalid/x.zip", None, tmp_path)
+    assert "hash" not in str(caught.value)
+    assert "\n" not in str(caught.value)

@@ -1,3 +1,6 @@
+import io
+from html import escape
+
 import matplotlib as mpl
 import numpy as np
 import pandas as pd
@@ -192,3 +195,12 @@ def test_tap_curves():
     assert [axis.get_visible() for axis in few.axes] == [True, True, False, False, False]
     figure = figures.tap_curves(table, {f"t{i}": 0.6 for i in range(15)})
     assert {"t0", "t14", "ANOVA", "random", "all maps"} <= texts(figure)
+
+
+def test_labels_with_dollar_signs_are_no_formulas():
+    labels = ["coins: $5 & $6_x^", r"$\frac{1}$ 100%", "$", r"\$5"]
+    drawn = figures.spectrograms({label: np.zeros((64, 10)) for label in labels}, 22_050)
+    buffer = io.StringIO()
+    drawn.savefig(buffer, format="svg")
+    for label in labels:
+        assert escape(label.replace("_", " ")) in buffer.getvalue()
