@@ -11,8 +11,8 @@ import numpy as np
 
 from dha_utils.core.formats import format_value as shown
 
-WIDTH, HEIGHT = 360, 318
-LEFT, RIGHT, TOP, BOTTOM = 52, 344, 26, 232
+WIDTH, HEIGHT = 332, 318
+LEFT, RIGHT, TOP, BOTTOM = 52, 314, 26, 232
 """The plot inside the picture, px; the rows of numbers stand below it."""
 
 BLUE, GREY, ORANGE = "#1c7fc4", "#808080", "#cf6a00"
@@ -126,7 +126,7 @@ def _diamond(x: float, y: float) -> str:
 
 def _key(draws: int, margin: float) -> list[str]:
     """Return what the marks are, in the corner that a rising curve leaves free."""
-    left, top = LEFT + 128, BOTTOM - 64
+    left, top = LEFT + 98, BOTTOM - 64
     lines = (
         "ANOVA's maps",
         f"random: mean of {draws} draws,",

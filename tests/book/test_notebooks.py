@@ -6,6 +6,7 @@ import re
 import nbformat
 import papermill
 import pytest
+from browser import browser, dead_links, faults, needs_chromium
 from test_book import outside_requests
 
 from dha_utils.book.build import build
@@ -116,6 +117,23 @@ def test_pages_ask_nothing_of_the_network_and_show_no_warnings(built):
         assert outside_requests(text) == [], page.name
         assert "Traceback (most recent call last)" not in text, page.name
         assert "output stderr" not in text, page.name
+
+
+def test_links_of_all_pages_lead_somewhere(built):
+    assert dead_links(built / "build" / "_build" / "html") == []
+
+
+@needs_chromium
+def test_nothing_but_small_text_is_wrong_with_a_page(built, tmp_path):
+    """The text of some figures is smaller than it should be; the rest is as on pages of prose."""
+    pages = sorted((built / "build" / "_build" / "html" / "executed").rglob("*.html"))
+    found = []
+    with browser(tmp_path) as context:
+        for number, page in enumerate(pages):
+            found += faults(context, page, "light", widths=(1280, 390), small_text=False)
+            if number % 4 == 0:
+                found += faults(context, page, "dark", widths=(1280,), small_text=False)
+    assert found == []
 
 
 def test_in_a_whole_run_no_notebook_reads_the_reference(built):

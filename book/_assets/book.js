@@ -1,0 +1,42 @@
+/* Tables can be taken along as CSV, drawings as SVG; what scrolls sideways can be reached by key. */
+document.addEventListener("DOMContentLoaded", () => {
+  const page = location.pathname.split("/").pop().replace(".html", "");
+  const save = (name, type, text) => {
+    const link = document.createElement("a");
+    link.href = URL.createObjectURL(new Blob([text], { type }));
+    link.download = name;
+    link.click();
+    setTimeout(() => URL.revokeObjectURL(link.href), 1000);
+  };
+  const offer = (element, kind, type, text) => {
+    const button = document.createElement("button");
+    const number = document.querySelectorAll(`.take[data-kind=${kind}]`).length + 1;
+    button.type = "button";
+    button.className = "take";
+    button.dataset.kind = kind;
+    button.textContent = kind.toUpperCase();
+    button.title = `Save as ${page}-${number}.${kind}`;
+    button.addEventListener("click", () => save(`${page}-${number}.${kind}`, type, text()));
+    (element.closest("[role=img]:not(svg)") ?? element).after(button);
+  };
+  const field = (cell) => {
+    const text = cell.innerText.trim().replace(/\s+/g, " ");
+    return /[",]/.test(text) ? `"${text.replaceAll('"', '""')}"` : text;
+  };
+  const csv = (table) => [...table.rows].map((row) => [...row.cells].map(field).join(",")).join("\n") + "\n";
+  for (const table of document.querySelectorAll("article table")) offer(table, "csv", "text/csv", () => csv(table));
+  for (const drawing of document.querySelectorAll("article figure svg")) {
+    offer(drawing, "svg", "image/svg+xml", () => new XMLSerializer().serializeToString(drawing));
+  }
+  const reach = () => {
+    for (const part of document.querySelectorAll("mjx-container, .cell_output figure")) {
+      part.toggleAttribute("tabindex", false);
+      if (part.scrollWidth > part.clientWidth) part.tabIndex = 0;
+    }
+  };
+  addEventListener("resize", reach);
+  addEventListener("load", () => Promise.resolve(window.MathJax?.startup?.promise).then(reach));
+  /* Names beside those that can be seen: a screen reader would hear others than are shown. */
+  for (const icon of document.querySelectorAll(".theme-switch-button i[title]")) icon.removeAttribute("title");
+  for (const summary of document.querySelectorAll("summary[aria-label]")) summary.removeAttribute("aria-label");
+});

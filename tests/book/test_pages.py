@@ -1,0 +1,114 @@
+"""Pages of prose as Chromium shows them: light and dark, wide and narrow. Those of notebooks: `test_notebooks.py`."""
+
+import shutil
+import subprocess
+
+import pytest
+import yaml
+from browser import browser, dead_links, faults, needs_chromium
+
+from dha_utils.book.build import JUPYTER_BOOK
+from dha_utils.core.paths import repository
+
+PAGES = ("index", "method", "criteria", "glossary", "cite")
+"""One of each kind; few, so that the test is quick."""
+
+
+@pytest.fixture(scope="module")
+def html(tmp_path_factory):
+    """Return the folder of a book of `PAGES`; what leads to other pages leads nowhere and is plain text."""
+    folder, root = tmp_path_factory.mktemp("prose"), repository()
+    shutil.copytree(root / "book", folder / "book", ignore=shutil.ignore_patterns("executed", "__pycache__"))
+    contents = {"format": "jb-book", "root": "index", "chapters": [{"file": name} for name in PAGES[1:]]}
+    (folder / "book" / "_toc.yml").write_text(yaml.safe_dump(contents), "utf-8")
+    for name in ("_config.yml", "results", "data", "CITATION.cff", "LICENSE"):
+        (folder / name).symlink_to(root / name)
+    command = [*JUPYTER_BOOK, "build", "book", "--config", "_config.yml", "--path-output", str(folder)]
+    done = subprocess.run(command, cwd=folder, capture_output=True, text=True)
+    assert done.returncode == 0, done.stdout[-2000:] + done.stderr[-2000:]
+    return folder / "_build" / "html"
+
+
+@pytest.fixture(scope="module")
+def context(tmp_path_factory):
+    with browser(tmp_path_factory.mktemp("profile")) as context:
+        yield context
+
+
+@needs_chromium
+@pytest.mark.parametrize("page", PAGES)
+def test_nothing_is_wrong_with_a_page(html, context, page):
+    path = html / f"{page}.html"
+    light = faults(context, path, "light", axe_at=(1280, 390))
+    assert light + faults(context, path, "dark", widths=(1280,)) == []
+
+
+@needs_chromium
+def test_the_answer_is_seen_at_once(html, context):
+    """On a screen the sentence and the figure, on a phone the sentence and the outcomes, without scrolling."""
+    tab = context.new_page()
+    ends = {}
+    for width, height in ((1440, 900), (390, 844)):
+        tab.set_viewport_size({"width": width, "height": height})
+        tab.goto((html / "index.html").as_uri())
+        below = "what => document.querySelector(what).getBoundingClientRect().bottom"
+        ends[width] = {
+            what: tab.evaluate(below, what) for what in (".lead", "figure.answer svg", "table.claims")
+        }
+    tab.close()
+    assert ends[1440][".lead"] < ends[1440]["figure.answer svg"] < 900
+    assert ends[390][".lead"] < ends[390]["table.claims"] < 844
+
+
+@needs_chromium
+def test_tables_and_figures_can_be_taken_along(html, context):
+    tab = context.new_page()
+    tab.goto((html / "index.html").as_uri())
+    with tab.expect_download() as taken:
+        tab.locator("table.claims + .take").click()
+    lines = taken.value.path().read_text("utf-8").splitlines()
+    assert lines[0] == "on ESC-50,on ESC-10,claim"
+    assert len(lines) == 7
+    with tab.expect_download() as taken:
+        tab.locator("svg.answer + .take").first.click()
+    assert taken.value.suggested_filename == "index-1.svg"
+    assert taken.value.path().read_text("utf-8").startswith("<svg")
+    tab.close()
+
+
+def test_links_lead_somewhere(html):
+    assert dead_links(html) == []
+
+
+# What the looking itself would see
+
+
+WRONG = {
+    "wide": ("<p style='width: 2000px'>wide</p>", "1440 px, 2008 px wide in 1440"),
+    "small": ("<p style='font-size: 8px'>tiny</p>", "1440 px, text of 8.0 px: tiny"),
+    "scaled": (
+        "<svg viewBox='0 0 200 20' style='width: 100px; height: 10px'><text y='15' font-size='16'>half</text></svg>",
+        "1440 px, text of 8.0 px: half",
+    ),
+    "request": ("<img alt='a' src='https://a.example/x.png'>", "asks for https://a.example/x.png"),
+    "error": ("<script>console.error('oh')</script>", "console: oh"),
+    "image": ("<img src='data:image/gif;base64,R0lGODlhAQABAAAAACw='>", "1440 px, image-alt"),
+    "pale": ("<p style='color: #bbb'>pale</p>", "1440 px, color-contrast"),
+}
+
+
+@needs_chromium
+@pytest.mark.parametrize("name", WRONG)
+def test_what_is_wrong_is_seen(tmp_path, context, name):
+    body, said = WRONG[name]
+    page = tmp_path / "page.html"
+    page.write_text(f"<!doctype html><html lang='en'><title>A</title><body>{body}</body></html>", "utf-8")
+    found = faults(context, page, "light", widths=(1440,), axe_at=(1440,))
+    assert any(f"page.html, light: {said}" in fault for fault in found), found
+
+
+def test_dead_links_are_seen(tmp_path):
+    (tmp_path / "a.html").write_text(
+        "<h1 id='x'>A</h1><a href='#x'></a><a href='#y'></a><a href='b.html'></a>"
+    )
+    assert dead_links(tmp_path) == ["a.html: #y", "a.html: b.html"]
