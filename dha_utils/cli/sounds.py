@@ -117,7 +117,7 @@ def extract(
     choose_precision(precision)
     model = load_network(network) if network else None
     known = model or outline(padding=padding)
-    rate = check_value("rate", rate or known.rate)
+    rate = check_value("rate", known.rate if rate is None else rate)
     shortest = known.check_duration(seconds, rate)
     is_store = output.endswith("/") or Path(output).is_dir()
     (claim_folder if is_store else probe_file)(Path(output))

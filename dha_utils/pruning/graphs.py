@@ -17,13 +17,12 @@ from typing import NamedTuple
 
 import numpy as np
 import torch
-from scipy.sparse import coo_array
-from scipy.sparse.csgraph import connected_components
 from torch import Tensor, nn
 
 from dha_utils.core.errors import ParameterError, choose
+from dha_utils.pruning.couplings import coupled_sets, tensors_in, trace
 from dha_utils.pruning.keep import Keep, as_channels
-from dha_utils.pruning.slicing import CONVOLUTIONS, READERS, is_depthwise, replace, slice_module
+from dha_utils.pruning.slicing import READERS, is_depthwise, replace, slice_module
 
 TOLERANCE = 1e-4
 """How far the cut network may be from the whole one, relative to the largest value: sums are taken in another order."""
@@ -76,8 +75,9 @@ def cut(module: nn.Module, example: Tensor, keep: Keep) -> nn.Module:
     masks = graph.combine(keep)
     small = deepcopy(module).eval()
     for name, part in list(small.named_modules()):
-        if name in graph.sliced:
-            slice_module(name, part, masks.outputs.get(name), masks.inputs.get(name))
+        rows, columns = masks.outputs.get(name), masks.inputs.get(name)
+        if name in graph.sliced and not all(mask is None or mask.all() for mask in (rows, columns)):
+            slice_module(name, part, rows, columns)
     for name, axis in graph.parameters.items():
         owner, _, own = name.rpartition(".")
         kept = torch.from_numpy(np.flatnonzero(masks.outputs[name]))
@@ -104,7 +104,7 @@ class ChannelGraph:
     """
 
     def __init__(self, module: nn.Module, example: Tensor):
-        graph, traced, gives = _trace(module, example)
+        graph, traced, gives = trace(module, example)
         parameters = {parameter: name for name, parameter in traced.named_parameters()}
         names = {part: name for name, part in traced.named_modules()} | parameters
         # Operations of the forward, such as an addition, have no name and stand for themselves.
@@ -113,19 +113,21 @@ class ChannelGraph:
             name: traced.get_submodule(name)
             for name in gives
             if isinstance(traced.get_submodule(name), READERS)
+            and traced.get_submodule(name) in graph.module2node
         }
         self.norms = {}
         for name, part in self.readers.items():
             behind = graph.module2node[part].outputs
             if len(behind) == 1 and isinstance(behind[0].module, nn.modules.batchnorm._BatchNorm):
                 self.norms[name] = names[behind[0].module]
-        self._sets = _coupled_sets(graph, keys, self.readers)
+        self._sets, self._lost = coupled_sets(graph, keys, self.readers)
         self.parameters = {
             name: graph.module2node[parameter].pruning_dim
             for parameter, name in parameters.items()
             if (name, "out") in self._sets
         }
-        self.sliced = {key for key, _ in self._sets if key in names.values()} - {*self.parameters}
+        single = {n for n, p in traced.named_modules() if isinstance(p, nn.PReLU) and p.num_parameters == 1}
+        self.sliced = {key for key, _ in self._sets if key in names.values()} - {*self.parameters} - single
         made_by = {node.grad_fn: key for node, key in keys.items()}
         self._returned = [made_by.get(out.grad_fn) for out in gives.pop("")]
         # What holds no weights, or several modules, gives what some operation gives.
@@ -166,6 +168,9 @@ class ChannelGraph:
         kept |= ~named
         self._level(kept)
         masks = {slot: kept[sets] for slot, sets in self._sets.items()}
+        for name in self._lost:
+            if not masks[name, "out"].all():
+                raise ParameterError(f"Torch-Pruning cannot follow the maps of {name}: keep them all")
         for (key, side), mask in masks.items():
             if not mask.any():
                 raise ParameterError(
@@ -195,55 +200,6 @@ class ChannelGraph:
                         kept[removed[: most - kept[group].sum()]] = True
 
 
-def _trace(module: nn.Module, example: Tensor) -> tuple:
-    """Return Torch-Pruning's graph of a copy of a network, the copy, and what each module gives, in the order of calls."""
-    try:
-        from torch_pruning import DependencyGraph
-        from torch_pruning.utils import flatten_as_list
-    except ImportError:
-        raise ParameterError(
-            f"to cut a {type(module).__name__}, which is no chain, Torch-Pruning is needed: pip install torch-pruning"
-        ) from None
-    traced = deepcopy(module).eval().requires_grad_(True)
-    gives: dict[str, list[Tensor]] = {name: [] for name, _ in traced.named_modules()}
-    for name, part in traced.named_modules():
-        part.register_forward_hook(
-            lambda _, __, out, tensors=gives[name]: tensors.extend(flatten_as_list([out]))
-        )
-    try:
-        with torch.enable_grad():
-            graph = DependencyGraph().build_dependency(traced, (example,), verbose=False)
-    except Exception as error:  # whatever somebody else's forward may raise
-        raise ParameterError(
-            f"Torch-Pruning cannot follow {type(module).__name__} on an example of shape {tuple(example.shape)}: "
-            f"{' '.join(str(error).split())[:150]}"
-        ) from error
-    gives[""] = flatten_as_list(gives[""])
-    return graph, traced, gives
-
-
-def _coupled_sets(graph, keys: dict, readers: dict[str, nn.Module]) -> dict[tuple, np.ndarray]:
-    """Return, for the outputs and inputs of every module and operation, in which coupled set each channel is."""
-    sizes: dict[tuple, int] = {}
-    pairs = []
-    for name, reader in readers.items():
-        root, n_rows = (name, "out"), len(reader.weight)
-        if not is_depthwise(reader):
-            sizes[name, "in"] = reader.weight.shape[1] * getattr(reader, "groups", 1)
-        prune = graph.get_pruner_of_module(reader).prune_out_channels
-        for item in graph.get_pruning_group(reader, prune, list(range(n_rows))):
-            slot = keys[item.dep.target], "out" if graph.is_out_channel_pruning_fn(item.dep.handler) else "in"
-            sizes[slot] = max(sizes.get(slot, 0), 1 + max(item.idxs))
-            pairs.append((slot, np.array(item.idxs), root, np.array(item.root_idxs)))
-    starts = dict(zip(sizes, np.cumsum([0, *sizes.values()]), strict=False))
-    ends = [np.concatenate([starts[pair[side]] + pair[side + 1] for pair in pairs]) for side in (0, 2)]
-    total = sum(sizes.values())
-    _, sets = connected_components(
-        coo_array((np.ones(len(ends[0])), ends), shape=(total, total)), directed=False
-    )
-    return {slot: sets[start : start + sizes[slot]] for slot, start in starts.items()}
-
-
 def _compare(module: nn.Module, small: nn.Module, masks: Masks, example: Tensor) -> None:
     """Raise a ParameterError unless a cut network returns what the whole one does where nobody reads what was removed."""
     if not example.any():
@@ -251,17 +207,17 @@ def _compare(module: nn.Module, small: nn.Module, masks: Masks, example: Tensor)
         example = noise.to(example)
     whole = deepcopy(module).eval()
     for name, mask in masks.inputs.items():
+        if mask.all():
+            continue
         reader = whole.get_submodule(name)
-        axis = 1 if isinstance(reader, CONVOLUTIONS) else -1
+        axis = -1 if isinstance(reader, nn.Linear) else 1
         reader.register_forward_pre_hook(
             lambda _, args, m=mask, a=axis: (_silenced(args[0], m, a), *args[1:])
         )
-    from torch_pruning.utils import flatten_as_list
-
     with torch.no_grad():
-        expected = flatten_as_list([whole(example)])
+        expected = tensors_in(whole(example))
         try:
-            returned = flatten_as_list([small(example)])
+            returned = tensors_in(small(example))
         except Exception as error:
             raise ParameterError(
                 f"{type(module).__name__} cannot run with fewer maps, perhaps as its forward counts on their number: "

@@ -66,7 +66,7 @@ def make_product(
     known = load_network(of) if of else outline()
     known.check_prunable()
     parse_size(trial.size, known)
-    rate = rate or known.rate
+    rate = known.rate if rate is None else rate
     say = partial(print, file=sys.stderr, flush=True)
     duration = default_duration(dataset)
     clips = usable_clips(load_clips(dataset, root))

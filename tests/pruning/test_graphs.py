@@ -11,7 +11,7 @@ from torch.nn import functional as F
 from zoo import COUPLED, READ, ZOO, build, example
 
 from dha_utils.core.errors import ParameterError
-from dha_utils.pruning import graphs
+from dha_utils.pruning import couplings
 from dha_utils.pruning.graphs import ChannelGraph, cut
 
 NETWORKS = [(name, with_norm) for name in ZOO for with_norm in (True, False)]
@@ -201,6 +201,68 @@ def test_what_is_returned_is_what_stays_and_a_scale_of_its_own_goes_with_its_map
     torch.testing.assert_close(small(x)[1], expected)
 
 
+class Recurrent(nn.Module):
+    """What follows the second convolution is more than Torch-Pruning knows; what it gives is a dict."""
+
+    def __init__(self):
+        super().__init__()
+        self.a, self.norm, self.b = (
+            nn.Conv2d(1, 8, 3, padding=1),
+            nn.BatchNorm2d(8),
+            nn.Conv2d(8, 6, 3, padding=1),
+        )
+        self.layer_norm, self.rnn = nn.LayerNorm(48), nn.GRU(6 * 8, 5, batch_first=True)
+        self.prelu = nn.PReLU()
+
+    def forward(self, x):
+        x = F.max_pool2d(self.b(self.prelu(self.norm(self.a(x)))), 2)
+        states, _ = self.rnn(self.layer_norm(x.permute(0, 3, 1, 2).flatten(2)))
+        return {"logits": states[:, -1], "axes": 3}
+
+
+def test_layers_before_what_cannot_be_followed_can_be_cut():
+    network, x = Recurrent().eval(), torch.randn(2, 1, 16, 16)
+    small = cut(network, x, {"a": [1, 4, 5]})
+    whole = deepcopy(network)
+    whole.b.weight.data[:, [0, 2, 3, 6, 7]] = 0
+    torch.testing.assert_close(small(x)["logits"], whole(x)["logits"], rtol=1e-5, atol=1e-5)
+    assert small.a.weight.shape == (3, 1, 3, 3)
+    with pytest.raises(ParameterError, match="Torch-Pruning cannot follow the maps of b: keep them all"):
+        cut(network, x, {"b": [0, 1]})
+
+
+class Upwards(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.a, self.down = nn.Conv2d(1, 4, 3, padding=1), nn.Conv2d(4, 6, 3, 2, 1)
+        self.up, self.out = nn.ConvTranspose2d(6, 4, 2, 2), nn.Conv2d(8, 2, 1)
+
+    def forward(self, x):
+        x = self.a(x)
+        return self.out(torch.cat([x, self.up(self.down(x))], 1))
+
+
+def test_beside_a_transposed_convolution_maps_can_be_removed_before_it_not():
+    network, x = Upwards().eval(), torch.randn(2, 1, 8, 8)
+    small = cut(network, x, {"a": [0, 3]})
+    assert small.out.weight.shape == (2, 6, 1, 1)
+    assert torch.equal(small.up.weight, network.up.weight)
+    with pytest.raises(ParameterError, match="up is a ConvTranspose2d: of the maps that reach it none can"):
+        cut(network, x, {"down": [0, 3]})
+
+
+def test_layers_are_told_in_the_order_in_which_they_are_called():
+    class Backwards(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.last, self.first = nn.Conv1d(4, 2, 1), nn.Conv1d(1, 4, 1)
+
+        def forward(self, x):
+            return self.last(self.first(x).relu())
+
+    assert [*ChannelGraph(Backwards(), torch.randn(1, 1, 5)).readers] == ["first", "last"]
+
+
 def test_a_cut_network_can_be_trained_and_cut_again():
     network, x = build("resnet"), example("resnet")
     once = cut(network, x, {"stem": [0, 2, 4, 6]})
@@ -229,6 +291,7 @@ class Mixing(nn.Module):
     ("middle", "message"),
     [
         (nn.GroupNorm(2, 8), "1 is a GroupNorm: of the maps that reach it none can be removed"),
+        (nn.LayerNorm([8, 14, 14]), "1 is a LayerNorm: of the maps that reach it none can be removed"),
         (nn.utils.parametrizations.weight_norm(nn.Conv2d(8, 8, 1)), "the weight of 1 is computed from other"),
         (Counting(), "Sequential cannot run with fewer maps, perhaps as its forward counts on their number"),
         (Mixing(), "does something with its maps that Torch-Pruning does not see"),
@@ -265,7 +328,9 @@ def test_without_torch_pruning_it_is_said_how_to_install_it(monkeypatch):
 
 def test_torch_pruning_is_imported_when_it_is_needed():
     imports = [
-        node for node in ast.parse(Path(graphs.__file__).read_text()).body if isinstance(node, ast.ImportFrom)
+        node
+        for node in ast.parse(Path(couplings.__file__).read_text()).body
+        if isinstance(node, ast.ImportFrom)
     ]
     assert imports
     assert not any("torch_pruning" in node.module for node in imports)
