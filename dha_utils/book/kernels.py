@@ -77,8 +77,8 @@ def execute(source: Path, output: Path, given: dict, lines: Lines) -> nbformat.N
         connection = {"transport": "ipc", "ip": f"{folder}/k", "connection_file": f"{folder}/k.json"}
         try:
             return papermill.execute_notebook(
-                str(source),
-                str(output),
+                as_written(source),
+                as_written(output),
                 given,
                 kernel_name="python3",
                 progress_bar=False,
@@ -95,6 +95,15 @@ def execute(source: Path, output: Path, given: dict, lines: Lines) -> nbformat.N
                 kernel.kill()
             if _STOPPING.is_set():
                 raise StoppedError("ended with the run beside it")
+
+
+def as_written(path: Path) -> str:
+    """Return a path as papermill wants it, which fills in what stands in braces.
+
+    >>> as_written(Path("my {own} sounds"))
+    'my {{own}} sounds'
+    """
+    return str(path).replace("{", "{{").replace("}", "}}")
 
 
 def is_complete(notebook: nbformat.NotebookNode) -> bool:

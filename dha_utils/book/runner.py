@@ -23,7 +23,7 @@ from dha_utils.book.closing import closing_words
 from dha_utils.book.fingerprint import fingerprint_inputs, list_files
 from dha_utils.book.forecast import declared, look_ahead
 from dha_utils.book.given import given, in_words, is_own
-from dha_utils.book.kernels import StoppedError, at_once, execute, failure, is_complete
+from dha_utils.book.kernels import StoppedError, as_written, at_once, execute, failure, is_complete
 from dha_utils.book.lines import Lines, WholeLines
 from dha_utils.book.parameters import check_value, in_book, without
 from dha_utils.core.announcements import duration
@@ -85,7 +85,7 @@ def run_notebooks(
     if not sources:
         raise DhaError(f"no notebooks NN_*.ipynb in {folder}: install from a clone with `pip install -e .`")
     chosen = _choose(sources, only)
-    takes = {source: papermill.inspect_notebook(str(source)) for source in sources}
+    takes = {source: papermill.inspect_notebook(as_written(source)) for source in sources}
     for name, value in parameters.items():
         if name != "network":  # which the first notebook takes, and hands on with its responses
             _check_taken(name, chosen, takes)

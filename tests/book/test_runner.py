@@ -23,8 +23,8 @@ Path(results, "esc10", {name!r}).write_text(str(keep))
 
 @pytest.fixture
 def repo(tmp_path, monkeypatch):
-    """An empty repository."""
-    root = tmp_path / "repo"
+    """An empty repository, in a folder as nobody would call it."""
+    root = tmp_path / "re {po} #1 %d [x] 'é"
     for folder in ("notebooks", "dha_utils", "data/esc10"):
         (root / folder).mkdir(parents=True)
     for module in (runner, fingerprint):

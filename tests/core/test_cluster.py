@@ -300,6 +300,18 @@ def test_local_workers_leave_interrupts_to_the_client():
     assert signal.SIGINT not in signal.pthread_sigmask(signal.SIG_BLOCK, [])
 
 
+def test_a_script_without_a_main_guard_is_told_so(monkeypatch):
+    def fail(**_):
+        raise RuntimeError("Nanny failed to start.")
+
+    monkeypatch.setattr("dha_utils.core.cluster.LocalCluster", fail)
+    with (
+        pytest.raises(DhaError, match=r"do not start .*under `if __name__ == '__main__':`"),
+        workers("local", 2),
+    ):
+        pass
+
+
 def test_addresses(running, tmp_path):
     for address in ("node1", "8786", "tcp://", "tcp://node1:port", ""):
         with (

@@ -1,9 +1,13 @@
 """Tables as people write them: read where there is one reading, else answered with one line that says what to do."""
 
 import codecs
+import csv
+import io
 
 import pytest
 from cases import NEEDED, make_case
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from dha_utils.core.errors import DataError
 from dha_utils.datasets import load_clips
@@ -293,3 +297,52 @@ def test_a_table_that_may_not_be_read(write, monkeypatch):
     monkeypatch.setattr("pathlib.Path.read_bytes", refuse)
     with pytest.raises(DataError, match=r"mine.csv: cannot be read \(Permission denied\)"):
         load_table(table)
+
+
+CELL = st.text(
+    st.characters(exclude_categories=("Cs", "Cc"), exclude_characters="./\\"), min_size=1, max_size=12
+)
+CELLS = CELL.map(str.strip).filter(bool)
+
+
+@settings(max_examples=60, deadline=None, database=None)
+@given(
+    paths=st.lists(CELLS, min_size=4, max_size=9, unique=True),
+    labels=st.lists(CELLS, min_size=2, max_size=2, unique=True),
+    separator=st.sampled_from(",;\t|"),
+    quoting=st.sampled_from([csv.QUOTE_MINIMAL, csv.QUOTE_ALL]),
+    end=st.sampled_from(["\n", "\r\n"]),
+    encoding=st.sampled_from(["utf-8", "utf-8-sig", "utf-16"]),
+)
+def test_what_programs_write_is_read_cell_by_cell(
+    tmp_path_factory, paths, labels, separator, quoting, end, encoding
+):
+    text = io.StringIO()
+    writer = csv.writer(text, delimiter=separator, quoting=quoting, lineterminator=end)
+    rows = [(path, labels[i % 2]) for i, path in enumerate(paths)]
+    writer.writerows([("path", "label"), *rows])
+    file = tmp_path_factory.mktemp("table") / "x.csv"
+    file.write_bytes(text.getvalue().encode(encoding))
+    clips = load_table(file)
+    assert dict(zip(clips.table["clip"], clips.table["label"], strict=True)) == dict(rows)
+
+
+PARTS = [*',;\t|#\n\r ="\\\0\u200bab1', "path", "label", "fold", "sep=", "dog/dog0.wav", "rain.wav"]
+TEXTS = st.lists(st.sampled_from(PARTS), max_size=40).map("".join)
+
+
+@settings(max_examples=100, deadline=None, database=None)
+@given(TEXTS, st.sampled_from(["", "path,label\n", "path;label;fold\n", "filename\tclass\tsplit\n"]))
+def test_any_text_is_a_table_or_refused_in_one_line(tmp_path_factory, text, header):
+    file = tmp_path_factory.mktemp("table") / "x.csv"
+    file.write_text(header + text, encoding="utf-8", newline="")
+    clips, refusal = attempt(file)
+    assert "\n" not in refusal
+    assert refusal or len(clips.classes) >= 2
+
+
+def attempt(file):
+    try:
+        return load_table(file), ""
+    except DataError as error:
+        return None, str(error)

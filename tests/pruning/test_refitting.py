@@ -122,3 +122,11 @@ def test_windows_are_what_any_convolution_sees(conv):
     x = torch.randn(9, 3, *[20] * (conv.weight.ndim - 2))
     got = torch.cat([F.linear(w, conv.weight.flatten(1), conv.bias) for w in windows(x, conv)])
     torch.testing.assert_close(got, conv(x).movedim(1, -1).reshape(len(got), -1), rtol=1e-4, atol=1e-5)
+
+
+def test_inputs_that_are_always_zero_leave_the_weights_as_they_are():
+    weight, bias = torch.tensor([[2.0], [3.0]]), torch.zeros(2)
+    targets = torch.tensor([[1.0, -1.0], [3.0, 1.0]])
+    fitted, offset = fit(weight, bias, [(torch.zeros(2, 1), targets)])
+    torch.testing.assert_close(fitted, weight)
+    torch.testing.assert_close(offset, targets.mean(0))
