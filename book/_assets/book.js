@@ -29,7 +29,7 @@ document.addEventListener("DOMContentLoaded", () => {
     offer(drawing, "svg", "image/svg+xml", () => new XMLSerializer().serializeToString(drawing));
   }
   const reach = () => {
-    for (const part of document.querySelectorAll("mjx-container, .cell_output figure")) {
+    for (const part of document.querySelectorAll("mjx-container, .cell_output, .cell_output figure")) {
       part.toggleAttribute("tabindex", false);
       if (part.scrollWidth > part.clientWidth) part.tabIndex = 0;
     }
@@ -38,5 +38,6 @@ document.addEventListener("DOMContentLoaded", () => {
   addEventListener("load", () => Promise.resolve(window.MathJax?.startup?.promise).then(reach));
   /* Names beside those that can be seen: a screen reader would hear others than are shown. */
   for (const icon of document.querySelectorAll(".theme-switch-button i[title]")) icon.removeAttribute("title");
+  for (const entry of document.querySelectorAll(".citation-list, .citation")) entry.removeAttribute("role"); // not in use any more
   for (const summary of document.querySelectorAll("summary[aria-label]")) summary.removeAttribute("aria-label");
 });
