@@ -111,7 +111,7 @@ class Wrapped(Network):
     @property
     def example(self) -> Tensor:
         """What the module takes for one input of noughts."""
-        device = next(self.module.parameters()).device
+        device = next((tensor.device for tensor in self.module.parameters()), "cpu")
         return self.given(torch.zeros(1, *self.shape, device=device))
 
     def _arrange(self, calls: list) -> None:
