@@ -18,7 +18,7 @@ from pathlib import Path
 
 import yaml
 
-from dha_utils.book.parameters import BOOK, WITHOUT, in_book
+from dha_utils.book.parameters import BOOK, in_book, without
 from dha_utils.core.errors import DhaError
 from dha_utils.core.hashing import hash_files, hash_json
 from dha_utils.core.paths import out_dir, repository
@@ -113,7 +113,7 @@ def build(root: Path, executed: Path, names: Sequence[str], output: Path) -> Non
             copy = shutil.copytree(executed / name, sources / "book" / "executed" / name, ignore=ignored)
             for notebook in copy.glob("*.ipynb"):
                 text = as_page(notebook.read_text("utf-8"), title_of(name))
-                for absent in WITHOUT.get(name, ()):
+                for absent in without(name):
                     text = text.replace(f"]({absent}.ipynb", f"](../{names[-1]}/{absent}.ipynb")
                 notebook.write_text(text, "utf-8")
         for page in (sources / "book").glob("*.md"):
@@ -166,9 +166,7 @@ def lead_to(page: str, names: Sequence[str]) -> str:
 
     def lead(match: re.Match) -> str:
         _, name, notebook = match.groups()
-        has_it = [
-            other for other in [name, *names] if other in names and notebook not in WITHOUT.get(other, ())
-        ]
+        has_it = [other for other in [name, *names] if other in names and notebook not in without(other)]
         return f"executed/{has_it[0]}/{notebook}"
 
     return re.sub(r"(executed)/([\w-]+)/(\d\d_\w+)", lead, page)
@@ -189,7 +187,7 @@ def expand_contents(contents: dict, names: Sequence[str]) -> dict:
             continue
         for name in names:
             caption = f"{part['caption'] if name == names[0] else 'The same'} on {title_of(name)}"
-            own = [file for file in files if Path(file).name not in WITHOUT.get(name, ())]
+            own = [file for file in files if Path(file).name not in without(name)]
             chapters = [{"file": file.replace("executed/", f"executed/{name}/")} for file in own]
             parts.append({**part, "caption": caption, "chapters": chapters})
     return {**contents, "parts": parts}

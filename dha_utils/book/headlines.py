@@ -7,7 +7,7 @@ that no arithmetic enters may not move at all.
 
 from dataclasses import dataclass, replace
 
-from dha_utils.book.parameters import WITHOUT
+from dha_utils.book.parameters import without
 
 
 @dataclass(frozen=True)
@@ -191,14 +191,22 @@ ONLY: dict[str, tuple[Headline, ...]] = {
             Headline("released.json", f"record.released_probability.{fusion}", POINT, "accuracy")
             for fusion in ("all", "released", "best")
         ),
+        Headline("second_network.json", "ensembles.CREPE.accuracy", POINT, "accuracy"),
+        *(
+            Headline("second_network.json", f"random.{network}.11.{name}", POINT, "accuracy")
+            for network in ("SoundNet", "CREPE")
+            for name in ("accuracy", "random", "difference", "low", "high")
+        ),
+        Headline("second_network.json", "taps.pool1.ratio_rest", 0.1, "dimensions"),
     )
 }
-"""Those of a single data set: where responses are bundled at two rates, and the released classifiers take minutes."""
+"""Those of a single data set: where responses are bundled at two rates or of two networks, and the released classifiers take
+minutes."""
 
 
 def headlines_of(dataset: str) -> list[Headline]:
     """Return the numbers that the book leads with on a data set, whose name comes before that of the file."""
-    absent = {f"{notebook.partition('_')[2]}.json" for notebook in WITHOUT.get(dataset, ())}
+    absent = {f"{notebook.partition('_')[2]}.json" for notebook in without(dataset)}
     return [
         replace(headline, file=f"{dataset}/{headline.file}")
         for headline in (*HEADLINES, *ONLY.get(dataset, ()))

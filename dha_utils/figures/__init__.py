@@ -28,6 +28,7 @@ from dha_utils.figures.maps import (
     without_each_recording,
 )
 from dha_utils.figures.pruning import compensations, frontier, layer_costs, speeds
+from dha_utils.figures.second import kept_curve, pitch_frontier
 from dha_utils.figures.sensitivity import specification_curve
 
 __all__ = [
@@ -44,11 +45,13 @@ __all__ = [
     "example_maps",
     "forest",
     "frontier",
+    "kept_curve",
     "layer_costs",
     "margin_curves",
     "overlap",
     "pair_counts",
     "percent_axis",
+    "pitch_frontier",
     "readable",
     "set_style",
     "shares",

@@ -9,9 +9,11 @@ from dha_utils.core.paths import atomic_write, bundled
 from dha_utils.datasets import default_duration, default_rates, load_clips
 from dha_utils.datasets.clips import Clips
 from dha_utils.responses.table import Responses
+from dha_utils.studies.crepe_responses import keep_crepe
 from dha_utils.studies.examples import keep_examples
 from dha_utils.studies.inputs import Inputs, compute_inputs, provenance_json
 from dha_utils.studies.padding import keep_padding
+from dha_utils.studies.pitch import keep_pitch
 from dha_utils.studies.resampled import keep_copy
 from dha_utils.studies.ridge import keep_ridge_errors
 from dha_utils.studies.scores import keep_scores, keep_slips
@@ -36,6 +38,9 @@ PARTS = {
 }
 """What is computed beside the responses, by name: functions of responses, their clips, and the folder to write to."""
 
+ASKED_FOR = {"crepe": keep_crepe, "pitch": lambda clips, folder: keep_pitch(folder)}
+"""What is computed only where it is named: functions of the clips and the folder."""
+
 
 def make_bundle(dataset: str, root: str | None = None, only: Sequence[str] = ()) -> Clips:
     """Compute the artifacts and write them to ``data/DATASET``; return the clips.
@@ -45,7 +50,7 @@ def make_bundle(dataset: str, root: str | None = None, only: Sequence[str] = ())
     dataset, root
         As in `dha_utils.load_clips`.
     only : sequence of str
-        ``inputs`` (responses, MFCC, spectrograms) or names of `PARTS`; left out, all. Without
+        ``inputs`` (responses, MFCC, spectrograms) or names of `PARTS` or `ASKED_FOR`; left out, all but the last. Without
         ``inputs``, parts go with the responses that are bundled.
 
     Raises
@@ -55,7 +60,7 @@ def make_bundle(dataset: str, root: str | None = None, only: Sequence[str] = ())
     ParameterError
         A part is none of these.
     """
-    parts = [choose("part", name, ["inputs", *PARTS]) for name in only] or ["inputs", *PARTS]
+    parts = [choose("part", name, ["inputs", *PARTS, *ASKED_FOR]) for name in only] or ["inputs", *PARTS]
     clips = identify(load_clips(dataset, root))
     folder, rates = bundled(clips.name), default_rates(clips.name)
     if "inputs" in parts:
@@ -68,4 +73,7 @@ def make_bundle(dataset: str, root: str | None = None, only: Sequence[str] = ())
     for name in PARTS:
         if name in parts:
             PARTS[name](inputs.responses[rates[0]], clips, folder)
+    for name in ASKED_FOR:
+        if name in parts:
+            ASKED_FOR[name](clips, folder)
     return clips

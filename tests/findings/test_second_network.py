@@ -1,0 +1,87 @@
+import json
+
+import numpy as np
+import pytest
+
+from dha_utils.core.errors import DataError
+from dha_utils.findings import second_network as second
+from dha_utils.findings.random_maps import random_table
+from dha_utils.studies.sweeps import cells, sweep
+
+
+def network(name, selection, right, frames=100, widths=(8, 4), seed=0, macs=10):
+    correct = np.arange(frames) < right
+    return {
+        "network": name, "selection": selection, "seed": seed, "widths": list(widths), "macs": macs,
+        "parameters": 2 * macs, "accuracy": right / frames, "clips": frames,
+        "correct": {"all": np.packbits(correct).tobytes().hex()},
+    }  # fmt: skip
+
+
+@pytest.fixture
+def rows():
+    small = {"widths": (2, 1), "macs": 1}
+    return [
+        network("crepe", "all", 90),
+        network("crepe-tiny", "all", 70, **small),
+        network("crepe", "unfitted", 5, **small),
+        network("crepe", "explained_variance", 80, **small),
+        network("crepe", "random", 60, **small),
+        network("crepe", "random", 70, seed=1, **small),
+        network("crepe", "unfitted", 50, widths=(4, 2), macs=3),
+        network("crepe", "explained_variance", 89, widths=(4, 2), macs=3),
+        network("crepe", "random", 88, widths=(4, 2), macs=3),
+    ]
+
+
+def test_pitch_table(rows):
+    table = second.pitch_table(rows[::1])
+    assert table["size"].tolist() == ["2-1", "4-2"]
+    first = table.iloc[0]
+    assert first[["macs", "parameters"]].tolist() == [0.1, 0.1]
+    assert first[["unfitted", "accuracy", "random", "lowest", "highest"]].tolist() == [
+        0.05,
+        0.8,
+        0.65,
+        0.6,
+        0.7,
+    ]
+    assert first["change"] == pytest.approx(-0.1)
+    assert first["low"] < first["change"] < first["high"]
+    assert first["difference"] == pytest.approx(0.15)
+    assert first["difference_low"] < 0.15 < first["difference_high"]
+
+
+def test_tiny(rows):
+    tiny = second.tiny_against(rows)
+    assert {name: round(tiny[name], 6) for name in ("full", "accuracy", "change", "refitted_change")} == {
+        "full": 0.9, "accuracy": 0.7, "change": -0.2, "refitted_change": 0.1
+    }  # fmt: skip
+    assert tiny["refitted_low"] < 0.1 < tiny["refitted_high"]
+
+
+def test_what_is_bundled_is_read(rows, monkeypatch, tmp_path):
+    monkeypatch.setattr(second, "bundled", lambda dataset: tmp_path)
+    with pytest.raises(DataError, match=r"pitch.json: missing .*dha bundle esc10 --only pitch"):
+        second.read_pitch("esc10")
+    (tmp_path / "pitch.json").write_text(json.dumps({"networks": rows}))
+    assert second.read_pitch("esc10") == rows
+
+
+def test_tables_of_responses(make_responses):
+    responses = make_responses({"pool1": 12, "pool2": 20})
+    table = second.redundancy_table(responses, 0.5, 0.05)
+    assert table["tap"].tolist() == ["pool1", "pool2"]
+    assert table["maps"].tolist() == [12, 20]
+    assert (table["significant"] < 1).all()
+    how = {"classifier": "least_squares"}
+    (whole,) = sweep(responses, cells("anova", 1.0, **how))
+    recordings = responses.tested().recordings
+    ensembles = second.ensemble_table({"toy": whole}, {"toy": responses}, recordings).iloc[0]
+    assert ensembles[["network", "maps"]].tolist() == ["toy", 32]
+    assert ensembles["best"] == max(whole["accuracy"][tap] for tap in responses.taps)
+    assert ensembles["low"] <= ensembles["accuracy"] <= ensembles["high"]
+    results = sweep(responses, cells("anova", 0.5, **how) + cells("random", 0.5, seeds=2, **how))
+    tables = {"toy": random_table(results, recordings)}
+    assert second.stacked(tables)["network"].tolist() == ["toy"]
+    assert second.by_network(tables)["toy"].index.tolist() == ["50"]
