@@ -3,7 +3,7 @@ r"""Refitting convolutions with long kernels, in a fraction of the work.
 Conventions: a convolution of stride 1 along its last axis sees at position t of its output the window ``x[:, :, t : t + kernel]``
 of an input (frames, maps, length) that is zero-padded already; the positions of all frames are the observations.
 
-The least squares of `dha_utils.pruning.compensation` need the second moments of these windows. Two neighbouring windows differ in
+The least squares of `dha_utils.pruning.refitting` need the second moments of these windows. Two neighbouring windows differ in
 their ends alone, so with S the sum over frames and T the number of positions
 
 .. math:: G_{k+1,l+1} = G_{k,l} - S(x_k x_l^\top) + S(x_{T+k} x_{T+l}^\top),
@@ -73,7 +73,7 @@ def window_products(x: Tensor, y: Tensor, kernel: int) -> Tensor:
 
 
 def refit(x: Tensor, y: Tensor, weight: Tensor, bias: Tensor, ridge: float) -> tuple[Tensor, Tensor]:
-    r"""Return kernels and biases that make of `x` what comes nearest to `y`: as `dha_utils.pruning.compensation` refits.
+    r"""Return kernels and biases that make of `x` what comes nearest to `y`: as `dha_utils.pruning.refitting.fit` does.
 
     Parameters
     ----------
@@ -83,7 +83,7 @@ def refit(x: Tensor, y: Tensor, weight: Tensor, bias: Tensor, ridge: float) -> t
         Kernels to which the fit is pulled.
     bias : Tensor, shape (maps_out,)
     ridge : float
-        Strength of the pull, relative to the energy of each input; see `dha_utils.pruning.compensation.RIDGE`.
+        Strength of the pull, relative to the energy of each input; see `dha_utils.pruning.refitting.RIDGE`.
 
     Returns
     -------

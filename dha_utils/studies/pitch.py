@@ -49,7 +49,7 @@ DRAWS = 1
 """Selections of random maps."""
 
 RIDGE = 0.01
-"""Pull of the refitted kernels towards the original ones (`dha_utils.pruning.compensation.RIDGE`)."""
+"""Pull of the refitted kernels towards the original ones (`dha_utils.pruning.refitting.RIDGE`)."""
 
 TOGETHER = 50
 """Frames that go through the network at once."""

@@ -3,10 +3,10 @@
 import numpy as np
 import pytest
 import torch
-from torch import nn
 from torch.nn import functional as F
 
-from dha_utils.pruning import compensation, long_kernels
+from dha_utils.pruning import long_kernels
+from dha_utils.pruning.refitting import fit
 
 
 @pytest.fixture
@@ -33,13 +33,12 @@ def test_windows_as_long_as_the_input_have_one_position(data):
     np.testing.assert_allclose(long_kernels.window_moments(x, 15), written_out.T @ written_out, atol=1e-4)
 
 
-def test_refits_as_compensation_does(data):
-    x, _ = data
+def test_refits_as_every_other_layer_is_refitted(data):
+    x, y = data
     torch.manual_seed(1)
-    original, conv = nn.Conv1d(5, 4, 6), nn.Conv1d(3, 4, 6)
-    x_full = torch.cat([x, torch.randn(8, 2, 15)], 1)
-    with torch.inference_mode():
-        weight, bias = long_kernels.refit(x, original(x_full), conv.weight, conv.bias, 0.1)
-        compensation._refit(conv, original, x_full, x, 0.1)
-    torch.testing.assert_close(weight, conv.weight, rtol=0, atol=1e-4)
-    torch.testing.assert_close(bias, conv.bias, rtol=0, atol=1e-4)
+    weight, bias = torch.randn(4, 3, 6), torch.randn(4)
+    found = long_kernels.refit(x, y, weight, bias, 0.1)
+    seen = x.unfold(2, 6, 1).permute(0, 2, 1, 3).flatten(2).flatten(0, 1)
+    expected = fit(weight.flatten(1), bias, [(seen, y.permute(0, 2, 1).flatten(0, 1))], 0.1)
+    torch.testing.assert_close(found[0].flatten(1), expected[0], rtol=0, atol=1e-4)
+    torch.testing.assert_close(found[1], expected[1], rtol=0, atol=1e-4)
