@@ -84,13 +84,13 @@ def _plain_streams(source: Source, start: int) -> list[Stream]:
 
 
 def _promised_end(source: Source, start: int) -> int | None:
-    """Return where a file of AU, NIST or VOC that begins at an offset ends by its header, or None if that does not say."""
+    """Return where a file of AU, NIST, VOC or SDS that begins at an offset ends by its header, or None if that does not say."""
     head = source.at(start, 1024)
     if head[:4] in (b".snd", b"dns.") and len(head) >= 24:
         offset, size = struct.unpack_from(">II" if head[:4] == b".snd" else "<II", head, 4)
         return start + offset + size if size < UNKNOWN else None
     if head[:7] == b"NIST_1A":
-        given = {name: int(n) for name, n in re.findall(rb"(\w+) -i (\d+)", head)}
+        given = {name: int(n) for name, n in re.findall(rb"(\w+) -\w+ (\d+)", head)}
         sizes = [given.get(name, 0) for name in (b"sample_count", b"channel_count", b"sample_n_bytes")]
         offset = re.match(rb"NIST_1A\s+(\d+)", head)
         return start + int(offset[1]) + math.prod(sizes) if offset and all(sizes) else None
@@ -99,4 +99,9 @@ def _promised_end(source: Source, start: int) -> int | None:
         while (block := source.at(end, 4)) and block[0]:
             end += 4 + int.from_bytes(block[1:], "little")
         return end + 1 if block else end
+    if (
+        head[:2] == b"\xf0\x7e" and head[3:4] == b"\x01" and len(head) >= 21
+    ):  # seven bits a byte, packets of 127 bytes
+        frames = head[10] | head[11] << 7 | head[12] << 14
+        return start + 21 + 127 * -(-frames // (120 // max(1, -(-head[6] // 7))))
     return None

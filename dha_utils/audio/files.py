@@ -25,6 +25,9 @@ FRAMES = 2**20
 RATES = (100, 10_000_000)
 """Hz between which a rate is believed: infrasound, and ultrasound of acoustic emission."""
 
+LARGEST = 2.0**40
+"""Times full scale that a sample is believed; integers of 32 bits that were taken for floats get to 2^31."""
+
 Cut = Sequence[tuple[float, float]]
 """Seconds of a file that are left out: (start, end) pairs."""
 
@@ -138,10 +141,9 @@ class Sound:
             raise self._source.fault(
                 f"is truncated: {n_read} of the {self._promised} frames that its header promises are there; get the file again"
             )
-        if not np.isfinite(samples).all():
-            bad = np.count_nonzero(~np.isfinite(samples))
+        if bad := np.count_nonzero(~(np.abs(samples) <= LARGEST)):
             raise self._source.fault(
-                f"{bad} of {samples.size} samples are NaN or infinite; repair or drop the file"
+                f"{bad} of {samples.size} samples are NaN or infinite, or beyond {LARGEST:g} times full scale; repair or drop the file"
             )
         return samples
 

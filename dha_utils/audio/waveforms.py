@@ -10,7 +10,6 @@ from concurrent.futures import ThreadPoolExecutor
 from itertools import chain, islice
 from pathlib import Path
 
-import librosa
 import numpy as np
 import soxr
 
@@ -184,7 +183,7 @@ def _resample_pieces(pieces: Iterable[np.ndarray], own_rate: float, rate: float)
     ahead = list(islice(pieces, 2))
     if len(ahead) == 1:
         whole = soxr.resample(ahead[0], own_rate, rate, quality=RESAMPLER)
-        yield librosa.util.fix_length(whole, size=_resampled_length(len(ahead[0]), own_rate, rate))
+        yield _fix_length(whole, _resampled_length(len(ahead[0]), own_rate, rate))
         return
     resampler = soxr.ResampleStream(own_rate, rate, 1, dtype="float32", quality=RESAMPLER)
     n_in = n_out = 0
@@ -197,7 +196,11 @@ def _resample_pieces(pieces: Iterable[np.ndarray], own_rate: float, rate: float)
     rest = resampler.resample_chunk(np.empty(0, np.float32), last=True)
     n_left = _resampled_length(n_in, own_rate, rate) - n_out
     if n_left > 0:
-        yield librosa.util.fix_length(rest, size=n_left)
+        yield _fix_length(rest, n_left)
+
+
+def _fix_length(sound: np.ndarray, n: int) -> np.ndarray:
+    return sound[:n] if len(sound) >= n else np.pad(sound, (0, n - len(sound)))
 
 
 def _resampled_length(n: int, own_rate: float, rate: float) -> int:

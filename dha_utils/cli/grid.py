@@ -6,7 +6,7 @@ import typer
 
 from dha_utils.book.given import given, is_own
 from dha_utils.book.parameters import PARAMETERS, check_value
-from dha_utils.cli.options import Rate, Root, SkipBad, Thorough
+from dha_utils.cli.options import Rate, Root, SkipBad, Thorough, parse_number
 from dha_utils.core.announcements import duration as in_time
 
 
@@ -17,7 +17,10 @@ def grid(
     criterion: Annotated[
         list[str] | None, typer.Option(metavar="NAME", help="Only this one; repeatable. Default: all.")
     ] = None,
-    keep: Annotated[list[float], typer.Option(help=PARAMETERS["keep"].help + "; repeatable.")] = [0.11],  # noqa: B006
+    keep: Annotated[
+        list[float],
+        typer.Option(parser=parse_number, metavar="FLOAT", help=PARAMETERS["keep"].help + "; repeatable."),
+    ] = [0.11],  # noqa: B006
     seeds: Annotated[
         int | None,
         typer.Option(min=1, help=PARAMETERS["seeds"].help + "; default 20, of your own sounds fewer."),
@@ -40,7 +43,11 @@ def grid(
     rate: Rate = 22050,
     duration: Annotated[
         float | None,
-        typer.Option(help="Seconds per clip; default those of what is kept, else 30 for DCASE-16 and 5."),
+        typer.Option(
+            parser=parse_number,
+            metavar="FLOAT",
+            help="Seconds per clip; default those of what is kept, else 30 for DCASE-16 and 5.",
+        ),
     ] = None,
     root: Root = None,
     skip_bad: SkipBad = False,

@@ -6,7 +6,7 @@ from typing import Annotated
 import typer
 
 from dha_utils.book.parameters import PARAMETERS, check_value
-from dha_utils.core.errors import ParameterError
+from dha_utils.core.errors import ParameterError, point_hint
 from dha_utils.datasets import DATASETS
 
 Dataset = Annotated[str | None, typer.Option(help=PARAMETERS["dataset"].help + ".")]
@@ -38,6 +38,14 @@ Thorough = Annotated[
 Force = Annotated[bool, typer.Option("--force", help="Run also what is up to date.")]
 
 
+def parse_number(text: str) -> float:
+    """Return the number that a text is; raise a line that says how to write it."""
+    try:
+        return float(text)
+    except ValueError as error:
+        raise typer.BadParameter(f"{text!r} is no number, such as 0.35{point_hint(text)}") from error
+
+
 def parse_duration(text: str) -> float | None:
     """Return seconds, or None for ``whole``; raise a ParameterError for anything else.
 
@@ -48,7 +56,9 @@ def parse_duration(text: str) -> float | None:
         return None
     value = parse_value(text)
     if isinstance(value, bool) or not isinstance(value, int | float):
-        raise ParameterError(f"duration is {text!r}, expected seconds, such as 5, or 'whole'")
+        raise ParameterError(
+            f"duration is {text!r}, expected seconds, such as 5, or 'whole'{point_hint(text)}"
+        )
     return check_value("duration", value)
 
 

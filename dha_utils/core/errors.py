@@ -40,6 +40,19 @@ def closest(name: str, known: Iterable[str]) -> str:
     return f" (did you mean {matches[0]!r}?)" if matches else ""
 
 
+def point_hint(text: str) -> str:
+    """Return how a number with a decimal comma is to be written, or an empty string.
+
+    >>> point_hint("0,35"), point_hint("0.35")
+    (': write 0.35', '')
+    """
+    written = text.replace(",", ".")
+    try:
+        return f": write {written}" if written != text and float(written) == float(written) else ""
+    except ValueError:
+        return ""
+
+
 def choose(kind: str, name: str, known: Iterable[str], error: type[DhaError] = ParameterError) -> str:
     """Return a name that is among those known, or raise an error that lists them and says which one was probably meant."""
     known = list(known)

@@ -17,6 +17,37 @@ STEPS = 32
 """A layer loses its maps in steps of 1/32 of them, at least one map."""
 
 
+def check_budget(network: Network, n_samples: int, budget: float) -> None:
+    """Raise where no `allocate` gets within a budget; arguments as there.
+
+    Raises
+    ------
+    ParameterError
+        If the budget is no fraction, or the fewest maps take more.
+    """
+    if not 0 < budget <= 1:
+        raise ParameterError(
+            f"budget is {budget!r}, expected a fraction of the computation in (0, 1], such as 0.4"
+        )
+    full = list(network.widths.values())
+    fewest = [_fewest(count) for count in full]
+    costs = count_macs(network, n_samples)
+    first, *_ = costs["maps_in"]
+    work = (costs["kernel"] * costs["positions"]).to_numpy()
+    share = np.dot(work, np.multiply([first, *fewest[:-1]], fewest)) / costs["macs"].sum()
+    if share > budget:
+        raise ParameterError(
+            f"a budget of {budget!r} cannot be had: {'-'.join(map(str, fewest))} maps, the fewest, take "
+            f"{share:.4f} of the computation; give at least {np.ceil(share * 1e4) / 1e4:g}"
+        )
+
+
+def _fewest(full: int) -> int:
+    """Return the maps that are left of a layer after as many steps as it has."""
+    step = max(1, full // STEPS)
+    return full - (full - 1) // step * step
+
+
 def allocate(
     network: Network, lost: Mapping[str, np.ndarray], n_samples: int, budget: float
 ) -> dict[str, int]:
@@ -45,12 +76,9 @@ def allocate(
     Raises
     ------
     ParameterError
-        If the budget is out of range, or below what one map per layer costs.
+        As `check_budget`.
     """
-    if not 0 < budget <= 1:
-        raise ParameterError(
-            f"budget is {budget!r}, expected a fraction of the computation in (0, 1], such as 0.4"
-        )
+    check_budget(network, n_samples, budget)
     layers = network.layers
     full = list(network.widths.values())
     counts = list(full)
@@ -80,10 +108,6 @@ def allocate(
             rate = (curves[layer][fewer] - curves[layer][count]) / saved.sum()
             if best is None or rate < best[0]:
                 best = (rate, tried)
-        if best is None:
-            raise ParameterError(
-                f"budget {budget!r} is below the cost of one map per layer; choose a larger one"
-            )
         counts = best[1]
         cost = cost_of(counts)
     return dict(zip(layers, counts, strict=True))

@@ -6,6 +6,7 @@ clips are responses like any other.
 
 import math
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import cache, cached_property
 
@@ -13,18 +14,18 @@ import numpy as np
 import torch
 
 from dha_utils.audio.waveforms import load_audio
-from dha_utils.core.errors import ParameterError
+from dha_utils.core.errors import ParameterError, choose, point_hint
 from dha_utils.core.hardware import one_core
 from dha_utils.core.work import in_order
 from dha_utils.criteria.filters import psnet_kept_filters
-from dha_utils.criteria.selection import FilterOrder, find_criterion, order_filters
+from dha_utils.criteria.selection import FilterOrder, find_criterion, find_filter_criterion, order_filters
 from dha_utils.criteria.unpooled import LayerStatistics, gather_statistics
 from dha_utils.datasets.clips import Clips
 from dha_utils.networks.activations import layer_activations
 from dha_utils.networks.base import Network
 from dha_utils.networks.registry import network_behind, outline
-from dha_utils.pruning.allocation import allocate
-from dha_utils.pruning.compensation import compensate
+from dha_utils.pruning.allocation import allocate, check_budget
+from dha_utils.pruning.compensation import COMPENSATIONS, compensate
 from dha_utils.pruning.finetuning import fine_tune
 from dha_utils.responses.maps import selection_clips
 from dha_utils.responses.pooling import BATCH_SIZE, pool_maps, pooling_of
@@ -90,22 +91,45 @@ def parse_size(size: str, network: Network | None = None) -> float | dict[str, i
     (0.4, [8, 24])
     """
     widths = (network or outline()).widths
-    try:
-        if "-" not in size:
-            budget = float(size)
-            if 0 < budget <= 1:
-                return budget
-        else:
-            counts = [int(part) for part in size.split("-")]
-            if all(1 <= count <= full for count, full in zip(counts, widths.values(), strict=True)):
-                return dict(zip(widths, counts, strict=True))
-    except ValueError:
-        pass
+    with suppress(ValueError):
+        if 0 < (budget := float(size)) <= 1:
+            return budget
+    with suppress(ValueError):
+        counts = [int(part) for part in size.split("-")]
+        if all(1 <= count <= full for count, full in zip(counts, widths.values(), strict=True)):
+            return dict(zip(widths, counts, strict=True))
     full = "-".join(map(str, widths.values()))
     raise ParameterError(
         f"size is {size!r}, expected a fraction of the computation in (0, 1], such as 0.4, or the maps of the "
-        f"{len(widths)} layers, at most {full}"
+        f"{len(widths)} layers, at most {full}{point_hint(size)}"
     )
+
+
+def check_trial(trial: Trial, network: Network, n_samples: int) -> None:
+    """Raise where a trial cannot be had on a network and clips of so many samples; no clip is looked at.
+
+    Raises
+    ------
+    ParameterError
+        If its size is none, or smaller than the network gets; or a criterion or a compensation is unknown.
+    """
+    choose("compensation", trial.compensation, COMPENSATIONS)
+    size = parse_size(trial.size, network)
+    if isinstance(size, float):
+        check_budget(network, n_samples, size)
+    criterion = find_filter_criterion(trial.criterion)
+    if not criterion.is_order and criterion.needs == "weights":
+        _check_named(trial, size, order_filters(trial.criterion, network, statistics={}))
+
+
+def _check_named(trial: Trial, size: float | dict[str, int], orders: dict[str, FilterOrder]) -> None:
+    """Raise if a size is another than that of the maps that a criterion names."""
+    own = {layer: int((order.lost > 0).sum()) for layer, order in orders.items()}
+    if size != own:
+        named = "-".join(map(str, own.values()))
+        raise ParameterError(
+            f"criterion {trial.criterion!r} names {named} maps, not {trial.size}: give that as size"
+        )
 
 
 def load_waveforms(clips: Clips, rate: int, duration: float, *, channel: str = "mean") -> np.ndarray:
@@ -228,12 +252,7 @@ class Compressor:
         orders = self.order(trial.criterion, trial.seed)
         counts = parse_size(trial.size, self.model)
         if not find_criterion(trial.criterion).is_order:
-            own = {layer: int((order.lost > 0).sum()) for layer, order in orders.items()}
-            if counts != own:
-                size = "-".join(map(str, own.values()))
-                raise ParameterError(
-                    f"criterion {trial.criterion!r} names {size} maps, not {trial.size}: give that as size"
-                )
+            _check_named(trial, counts, orders)
         if isinstance(counts, float):
             dividing = orders if trial.widths == "own" else self.order(trial.widths, 0)
             lost = {layer: order.lost for layer, order in dividing.items()}

@@ -7,12 +7,11 @@ from pathlib import Path
 
 from dha_utils.audio.inspection import usable_clips
 from dha_utils.core.errors import DataError
-from dha_utils.criteria.selection import find_filter_criterion
 from dha_utils.datasets import default_duration, load_clips
 from dha_utils.evaluation.crossvalidation import tap_layers
 from dha_utils.evaluation.ensemble import LayerEnsemble
-from dha_utils.networks.registry import DEFAULT, load_network, outline
-from dha_utils.pruning.compressor import Compressor, Trial, load_waveforms, network_responses, parse_size
+from dha_utils.networks.registry import DEFAULT, load_network
+from dha_utils.pruning.compressor import Compressor, Trial, check_trial, load_waveforms, network_responses
 from dha_utils.pruning.cost import count_macs, saving
 from dha_utils.pruning.export import FORMATS, Product
 from dha_utils.responses.provenance import extraction_provenance
@@ -62,17 +61,15 @@ def make_product(
     """
     files = {network.with_suffix(suffix): known for suffix, known in FORMATS.items()}
     _check_files(network, files, force)
-    find_filter_criterion(trial.criterion)
-    known = load_network(of) if of else outline()
-    known.check_prunable()
-    parse_size(trial.size, known)
-    rate = known.rate if rate is None else rate
+    model = load_network(of or DEFAULT)
+    model.check_prunable()
+    rate = model.rate if rate is None else rate
     say = partial(print, file=sys.stderr, flush=True)
     duration = default_duration(dataset)
+    check_trial(trial, model, round(duration * rate))
     clips = usable_clips(load_clips(dataset, root))
     say(f"decoding {len(clips)} clips")
     waveforms = load_waveforms(clips, rate, duration)
-    model = load_network(of or DEFAULT)
     say("running them through the full network")
     parameters = {"rate": rate, "duration": duration, "channel": "mean"}
     empty = Responses({}, clips.table.drop(columns="path"), extraction_provenance(clips, parameters, model))

@@ -204,6 +204,7 @@ COMMANDS = {
         ["extract", "esc10", "-o", "x", "--duration", "inf"],
         "parameter duration: expected",
     ),
+    "duration with a comma": (["extract", "esc10", "-o", "x", "--duration", "2,5"], "or 'whole': write 2.5"),
     "unknown parameter": (
         ["run", "-p", "chanel", "left"],
         "unknown parameter 'chanel' (did you mean 'channel'?)",

@@ -217,6 +217,9 @@ def test_extract(monkeypatch):
     assert result.exit_code == 1
     assert result.stderr == "dha: parameter rate: expected a whole number in [8000, 192000], got 100 (int)\n"
     assert invoke("extract", "esc10").exit_code == 2
+    comma = invoke("grid", "esc10", "--keep", "0,35")
+    assert comma.exit_code == 2
+    assert "Invalid value for '--keep': '0,35' is no number, such as 0.35: write 0.35" in comma.stderr
     assert len(calls) == 2
 
 

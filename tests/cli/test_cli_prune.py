@@ -110,6 +110,8 @@ def test_a_further_format_is_one_entry(sounds, narrow, tmp_path, monkeypatch):
     ("arguments", "message"),
     [
         (["--keep", "1.5"], "size is '1.5', expected a fraction"),
+        (["--keep", "0,35"], "write 0.35"),
+        (["--keep", "0.001"], "a budget of 0.001 cannot be had: "),
         (["--keep", "16-32"], "size is '16-32', expected a fraction"),
         (["--rate", "100"], "parameter rate: expected"),
         (["-o", "small.bin"], "give a name that ends in .safetensors"),
@@ -128,6 +130,7 @@ def test_one_line_for_what_is_wrong(sounds, narrow, tmp_path, monkeypatch, argum
     done = call("prune", sounds, *output, *arguments)
     assert done.exit_code == 1
     assert message in done.output.splitlines()[-1]
+    assert "decoding" not in done.output
     assert list(tmp_path.glob("small.*")) == []
 
 

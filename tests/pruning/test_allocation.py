@@ -40,7 +40,10 @@ def test_smaller_budgets_give_smaller_layers():
     [
         (0, "budget is 0, expected a fraction"),
         (1.5, "budget is 1.5"),
-        (0.001, "budget 0.001 is below the cost"),
+        (
+            0.001,
+            "a budget of 0.001 cannot be had: 1-1-2-4-8-16-32 maps, the fewest, take 0.02.. of the computation; give",
+        ),
     ],
 )
 def test_impossible_budgets(budget, message):

@@ -1,4 +1,5 @@
 import json
+import time
 from pathlib import Path
 from zipfile import ZipFile
 
@@ -176,6 +177,19 @@ def test_onnx_that_deviates_is_not_written(small, tmp_path, monkeypatch):
     with pytest.raises(DataError, match=r"ONNX deviates from PyTorch by .* not written"):
         export_onnx(small, N_SAMPLES, tmp_path / "a.onnx")
     assert list(tmp_path.iterdir()) == []
+
+
+def test_times_of_the_first_file_are_without_what_is_done_once(small, ensemble, tmp_path, monkeypatch):
+    soundfile.write(tmp_path / "a.wav", np.zeros(N_SAMPLES), 16_000)
+    waits, pool = [0.5], deploy.pool_maps
+
+    def slow_at_first(*arguments):
+        time.sleep(waits.pop() if waits else 0)
+        return pool(*arguments)
+
+    monkeypatch.setattr(deploy, "pool_maps", slow_at_first)
+    (said,) = predict(small, METADATA, ensemble, [tmp_path / "a.wav"])
+    assert said.seconds["network"] < 0.5
 
 
 def test_predictions(small, ensemble, tmp_path):

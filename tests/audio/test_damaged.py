@@ -1,0 +1,100 @@
+"""Damaged files of every format that libsndfile writes: read, or refused in one line, soon and within memory."""
+
+import time
+import tracemalloc
+from functools import cache
+from pathlib import Path
+
+import numpy as np
+import pytest
+import soundfile
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from peculiar import TONES, written
+
+from dha_utils.audio.inspection import check_sound
+from dha_utils.audio.waveforms import load_audio
+from dha_utils.core.errors import AudioError
+
+RATE = 8000
+UNWRITTEN = {
+    ("AIFF", "DWVW_12"),
+    ("WAV", "MPEG_LAYER_III"),
+    ("MP3", "MPEG_LAYER_I"),
+    ("MP3", "MPEG_LAYER_II"),
+}
+"""Besides RAW, which has no header, and SD2, which has it in a file of its own."""
+
+KINDS = [
+    (kind, coding)
+    for kind in soundfile.available_formats()
+    for coding in soundfile.available_subtypes(kind)
+    if kind not in ("RAW", "SD2") and (kind, coding) not in UNWRITTEN
+]
+SILENT_ABOUT_IT = {
+    *("PAF", "PVF", "IRCAM"),  # promise nothing
+    *("AVR", "MAT4", "MAT5", "MPC2K", "WVE", "XI", "HTK"),  # promise it where it is not looked for
+}
+
+
+@cache
+def content(kind: str, coding: str) -> bytes:
+    """Return a third of a second of a format and a coding."""
+    return written(kind, coding, TONES[: RATE // 3], RATE)
+
+
+def look(path: Path) -> tuple[float, str]:
+    """Return the seconds of a sound that can be used, or what is said of it."""
+    try:
+        seconds = check_sound(path).seconds
+        sound = load_audio(path, 22_050, 1.0)
+    except AudioError as error:
+        return 0.0, str(error)
+    assert sound.shape == (22_050,)
+    assert np.isfinite(sound).all()
+    return seconds, ""
+
+
+@pytest.mark.parametrize(("kind", "coding"), KINDS)
+def test_every_format_is_read_and_its_first_half_is_refused(tmp_path, kind, coding):
+    path = tmp_path / "a.snd"
+    path.write_bytes(content(kind, coding))
+    seconds, fault = look(path)
+    assert fault == ""
+    expected = 1 / 3 if kind != "XI" else RATE / 3 / 44_100  # which has no rate
+    assert seconds == pytest.approx(expected, abs=0.15)  # some code blocks of a fixed length
+    path.write_bytes(content(kind, coding)[: len(content(kind, coding)) // 2])
+    seconds, fault = look(path)
+    if kind in SILENT_ABOUT_IT:
+        assert fault or seconds < 0.3
+    else:
+        assert fault
+
+
+CHANGES = st.lists(
+    st.tuples(
+        st.one_of(st.integers(0, 120), st.integers(0, 10_000)),
+        st.one_of(
+            st.binary(min_size=1, max_size=4), st.sampled_from([b"\0" * 4, b"\xff" * 4, b"\x7f\xff\xff\xff"])
+        ),
+    ),
+    max_size=4,
+)
+
+
+@settings(max_examples=150, deadline=None, database=None, derandomize=True)
+@given(st.sampled_from(KINDS), CHANGES, st.sampled_from([1.0, 1.0, 0.7, 0.02]), st.sampled_from([1, 1, 2]))
+def test_whatever_happened_to_it_a_file_is_read_or_refused(tmp_path_factory, kind, changes, part, times):
+    damaged = bytearray(content(*kind) * times)
+    for at, new in changes:
+        damaged[at % len(damaged) : at % len(damaged) + len(new)] = new
+    path = tmp_path_factory.getbasetemp() / "damaged.snd"
+    path.write_bytes(damaged[: int(part * len(damaged))])
+    tracemalloc.start()
+    began = time.monotonic()
+    _, fault = look(path)
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert fault == "" or (fault.startswith(f"{path}: ") and "\n" not in fault)
+    assert time.monotonic() - began < 10
+    assert peak < 2**30

@@ -1,0 +1,184 @@
+"""What `dha inspect` passes, `extract`, `run`, `prune` and `predict` take; what it does not, they refuse alike."""
+
+import re
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+from peculiar import CASES
+from typer.testing import CliRunner
+
+from dha_utils.audio.inspection import check_sound, inspect_clips
+from dha_utils.audio.waveforms import clip_waveforms, load_audio
+from dha_utils.cli.main import app
+from dha_utils.core.errors import AudioError
+from dha_utils.datasets import load_clips
+from dha_utils.pruning.compressor import load_waveforms
+from dha_utils.pruning.surgery import prune_network
+from dha_utils.responses.pooling import decode
+from dha_utils.responses.table import Responses
+from dha_utils.studies import inputs, product
+
+RATE = 22_050
+GENERATORS = Path(__file__).resolve().parents[3] / "shared" / "cases"
+
+
+def call(*arguments):
+    return CliRunner().invoke(app, [str(argument) for argument in arguments])
+
+
+def write_table(folder, cases):
+    """Write cases to a folder, and a table of them with two classes; return the table's path, and file names by case."""
+    files = {name: f"{number:03d}.{CASES[name].ending}" for number, name in enumerate(cases)}
+    for name, file in files.items():
+        (folder / file).write_bytes(CASES[name].content())
+    table = folder / "sounds.csv"
+    pd.DataFrame(
+        {"path": files.values(), "label": ["a", "b"] * (len(files) // 2) + ["a"] * (len(files) % 2)}
+    ).to_csv(table, index=False)
+    return table, files
+
+
+@pytest.fixture(scope="module")
+def sounds(tmp_path_factory):
+    return write_table(tmp_path_factory.mktemp("sounds"), CASES)
+
+
+def outcome(use, *arguments) -> str:
+    """Return what a use of a sound says against it; empty: nothing."""
+    try:
+        use(*arguments)
+    except AudioError as error:
+        return str(error)
+    return ""
+
+
+def test_inspection_names_the_faults_and_no_others(sounds):
+    table, files = sounds
+    report = inspect_clips(load_clips(table))
+    expected = {files[name]: CASES[name].fault for name in files if CASES[name].fault}
+    assert sorted(report.faults) == sorted(expected)
+    for file, fault in expected.items():
+        assert re.search(fault, report.faults[file])
+    noted = [name for name in files if CASES[name].note == "several"]
+    assert f"several sounds end to end, read as one ({len(noted)} of {len(files)} files: " in "\n".join(
+        report.notes
+    )
+
+
+def test_whatever_is_computed_takes_what_inspection_passes(sounds):
+    clips = load_clips(sounds[0])
+    for row, path in enumerate(clips.table["path"]):
+        one = clips.take([row])
+        passes = outcome(check_sound, Path(path)) == ""
+        for seconds in (0.3, 5.0):
+            said = {
+                "extract": outcome(lambda *how: list(decode(*how)), path, RATE, seconds),
+                "run": outcome(lambda *how: list(clip_waveforms(*how)), one, RATE, seconds),
+                "prune": outcome(load_waveforms, one, RATE, seconds),
+                "predict": outcome(load_audio, path, RATE, seconds),
+            }
+            assert len(set(said.values())) == 1, (path, said)
+            # What lies behind the seconds that are used is not decoded: a fault there is known to inspection alone.
+            assert not any(said.values()) or not passes, (path, said)
+        whole = outcome(lambda *how: list(decode(*how)), path, RATE, None)
+        assert (whole == "") == passes, (path, whole)
+
+
+def test_commands_go_on_without_what_cannot_be_used(sounds, tmp_path, monkeypatch, random_network):
+    table, files = sounds
+    n_good = sum(not case.fault for case in CASES.values())
+    monkeypatch.setattr("dha_utils.responses.extraction.load_network", lambda **options: random_network)
+    monkeypatch.setattr(inputs, "load_network", lambda: random_network)
+    out = tmp_path / "responses.safetensors"
+    assert (
+        f"{len(files) - n_good} of the {len(files)} clips" in call("inspect", table).output.splitlines()[-1]
+    )
+    done = call("extract", table, "-o", out, "--duration", "0.5", "--skip-bad")
+    assert done.exit_code == 0, done.output
+    found = Responses.load(out)
+    assert len(found) == n_good
+    assert all(np.isfinite(found[tap]).all() for tap in found.taps)
+    run = inputs.load_inputs(str(table), skip_bad=True, rates=[RATE], duration=0.5)
+    assert f"{n_good} clips, decoded here" in run.source
+
+
+PRUNED = (
+    *("WAV: GSM", "WAV: size 0", "WAV: half the size", "WAV: two chunks of samples", "WAV: WAV twice"),
+    *(
+        "FLAC: FLAC of unknown length",
+        "FLAC: FLAC twice",
+        "Ogg: Ogg twice",
+        "Ogg: Ogg without a mark of its end",
+    ),
+    *("MPEG: MP3 of varying rate without a count", "MPEG: MP3 twice", "others: CAF of unknown length"),
+)
+
+
+def test_a_network_is_made_from_them_and_hears_them(tmp_path, monkeypatch, random_network):
+    table, files = write_table(tmp_path, PRUNED)
+    counts = {"conv3": 16, "conv4": 12, "conv5": 12, "conv6": 12, "conv7": 10}
+    narrow = prune_network(random_network, {layer: np.arange(n) for layer, n in counts.items()})
+    monkeypatch.setattr(product, "load_network", lambda: narrow)
+    assert call("inspect", table).exit_code == 0
+    made = call("prune", table, "--keep", "8-16-10-8-8-8-6", "-o", tmp_path / "small.safetensors")
+    assert made.exit_code == 0, made.output
+    said = call("predict", tmp_path / "small.safetensors", *(tmp_path / file for file in files.values()))
+    assert said.exit_code == 0, said.output
+    assert len(said.output.splitlines()) == len(PRUNED)
+
+
+MADE = {
+    "mp3_without_length_header cbr": 4.075,
+    "mp3_without_length_header vbr_loud_first": 4.075,
+    "mp3_without_length_header vbr_quiet_first": 4.075,
+    "flac_of_unknown_length": 1.0,
+    "chained_streams ogg": 4.0,
+    "chained_streams mp3": 4.0,
+    "chained_streams flac": 4.0,
+    "ogg_without_end": 2.0,
+    "gsm_wav": 1.04,
+    "wav_headers size_zero": 2.0,
+    "wav_headers size_of_file": 2.0,
+    "wav_headers size_half": 2.0,
+    "wav_headers rf64_cut": "truncated: 44048 of the 88200 bytes of samples",
+    "wav_headers rate_2e9": "its header says 2000000000 samples per second",
+}
+"""Generator of sounds and its argument -> the seconds of a file, or what is said of it."""
+
+
+@pytest.mark.skipif(not GENERATORS.is_dir(), reason="the generators of cases are not beside the checkout")
+@pytest.mark.parametrize("made", MADE)
+def test_generators_of_cases(tmp_path, made):
+    generator, *kind = made.split()
+    subprocess.run(
+        [sys.executable, "-B", GENERATORS / generator / "make.py", tmp_path / "made", *kind], check=True
+    )
+    expected, path = MADE[made], next((tmp_path / "made" / "dog").glob("dog0.*"))
+    report = inspect_clips(load_clips(tmp_path / "made"))
+    if isinstance(expected, str):
+        assert list(report.faults) == [f"dog/{path.name}"]
+        assert expected in report.faults[f"dog/{path.name}"]
+    else:
+        assert report.faults == {}
+        assert len(load_audio(path, RATE)) / RATE == pytest.approx(expected, abs=1e-3)
+
+
+@pytest.mark.skipif(not GENERATORS.is_dir(), reason="the generators of cases are not beside the checkout")
+@pytest.mark.skipif(
+    shutil.which("ffmpeg") is None, reason="ffmpeg, with which sounds of many formats are made, is missing"
+)
+def test_generator_of_formats(tmp_path):
+    subprocess.run(
+        [sys.executable, "-B", GENERATORS / "audio_formats" / "make.py", tmp_path / "made"], check=False
+    )
+    for path in (tmp_path / "made").iterdir():
+        if fault := outcome(check_sound, path):
+            assert fault.startswith(f"{path}: ")
+            assert "\n" not in fault
+        else:
+            assert len(load_audio(path, RATE)) == pytest.approx(RATE * check_sound(path).seconds, abs=1)
