@@ -143,7 +143,8 @@ class Sound:
             )
         if bad := np.count_nonzero(~(np.abs(samples) <= LARGEST)):
             raise self._source.fault(
-                f"{bad} of {samples.size} samples are NaN or infinite, or beyond {LARGEST:g} times full scale; repair or drop the file"
+                f"{bad} of {samples.size} samples are NaN or infinite, or beyond {LARGEST:g} times full scale: "
+                "repair or drop the file"
             )
         return samples
 
