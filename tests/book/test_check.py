@@ -48,7 +48,7 @@ import json, os
 from pathlib import Path
 assert not os.environ["DHA_DATA"]
 folder = Path(results, dataset)
-folder.mkdir(parents=True)
+folder.mkdir(parents=True, exist_ok=True)
 (folder / "ensemble.json").write_text(json.dumps({{"rates": {{"22050": {{"accuracy": {accuracy} - (dataset == "esc50")}}}}}}))
 row = {{"claim": "cost", "part": "in points", "text": "a claim", "measured": "a number", "outcome": "{outcome}"}}
 (folder / "outcomes.json").write_text(json.dumps({{"on": dataset, "table": [row], "parts": [row]}}))
