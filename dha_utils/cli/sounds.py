@@ -166,7 +166,9 @@ def bundle(
 
     The book is built from them where there is no audio.
     """
+    from dha_utils.book.given import given
     from dha_utils.studies.bundle import make_bundle
 
-    clips = make_bundle(dataset, root, only or ())
+    classifier = given(dataset, "15").get("classifier", "converging")
+    clips = make_bundle(dataset, root, only or (), classifier)
     typer.echo(f"{len(clips)} clips: data/{clips.name}")

@@ -5,6 +5,8 @@ statistic or the effect size, never by p, which underflows to ties. All assume i
 `permutation_f` does not.
 """
 
+from typing import NamedTuple
+
 import numpy as np
 from scipy import special, stats
 from statsmodels.stats.oneway import equivalence_oneway_generic
@@ -14,7 +16,6 @@ from dha_utils.criteria.base import MapScores, criterion
 from dha_utils.criteria.groups import (
     is_constant,
     moments,
-    split_by_class,
     varies,
     varies_within_classes,
     where_defined,
@@ -81,8 +82,17 @@ def anova(x: np.ndarray, y: np.ndarray, groups: np.ndarray, rng: np.random.Gener
     DataError
         If there are fewer than two classes or two clips per class.
     """
-    result = stats.f_oneway(*split_by_class(x, y), axis=0)
-    return MapScores(result.statistic, result.pvalue, eta_squared(result.statistic, *degrees_of_freedom(y)))
+    f, degrees = f_statistic(x, y), degrees_of_freedom(y)
+    return MapScores(f, special.fdtrc(*degrees, f), eta_squared(f, *degrees))
+
+
+def f_statistic(x: np.ndarray, y: np.ndarray) -> np.ndarray:
+    """Return the classical F of every map of `x` (n, C), shape (C,): infinite where nothing varies within classes."""
+    count, mean, variance = moments(x, y)
+    between, within = degrees_of_freedom(y)
+    grand = (count * mean).sum(axis=0) / count.sum()
+    explained = (count * (mean - grand) ** 2).sum(axis=0)
+    return explained / between / (((count - 1) * variance).sum(axis=0) / within)
 
 
 @criterion(
@@ -94,8 +104,20 @@ def anova(x: np.ndarray, y: np.ndarray, groups: np.ndarray, rng: np.random.Gener
 @where_defined(varies_within_classes, test=True)
 def welch(x: np.ndarray, y: np.ndarray, groups: np.ndarray, rng: np.random.Generator) -> MapScores:
     r"""Score maps by Welch's F; effect = :math:`\omega^2` computed from it; arguments as in `anova`."""
-    result = stats.f_oneway(*split_by_class(x, y), axis=0, equal_var=False)
-    return MapScores(result.statistic, result.pvalue, omega_squared(result.statistic, *degrees_of_freedom(y)))
+    f, within = _welch_statistic(x, y)
+    between = degrees_of_freedom(y)[0]
+    return MapScores(f, special.fdtrc(between, within, f), omega_squared(f, *degrees_of_freedom(y)))
+
+
+def _welch_statistic(x: np.ndarray, y: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Return Welch's F of maps `x` (n, C) that vary within classes, and its second degrees of freedom, each (C,)."""
+    count, mean, variance = moments(x, y)
+    weights = count / variance
+    weights /= weights.sum(axis=0)
+    k = len(count)
+    explained = (count / variance * (mean - (weights * mean).sum(axis=0)) ** 2).sum(axis=0) / (k - 1)
+    spread = ((1 - weights) ** 2 / (count - 1)).sum(axis=0)
+    return explained / (1 + 2 * (k - 2) / (k**2 - 1) * spread), (k**2 - 1) / (3 * spread)
 
 
 @criterion(
@@ -111,10 +133,18 @@ def alexander_govern(x: np.ndarray, y: np.ndarray, groups: np.ndarray, rng: np.r
     A has no effect size of its own: under no difference it is chi-square with k - 1 degrees of freedom, so
     the order by A is already free of p.
     """
-    parts = split_by_class(x, y)
-    result = stats.alexandergovern(*parts, axis=0)
-    f = stats.f_oneway(*parts, axis=0).statistic
-    return MapScores(result.statistic, result.pvalue, eta_squared(f, *degrees_of_freedom(y)))
+    count, mean, variance = moments(x, y)
+    weights = count / variance
+    common = (weights * mean).sum(axis=0) / weights.sum(axis=0)
+    # Each class's t, with its own degrees of freedom, becomes a standard normal deviate.
+    t, within = (mean - common) * np.sqrt(weights), count - 1
+    a = within - 0.5
+    b, c = 48 * a**2, np.sqrt(a * np.log1p(t**2 / within))
+    z = c + (c**3 + 3 * c) / b
+    z -= (4 * c**7 + 33 * c**5 + 240 * c**3 + 855 * c) / (10 * b**2 + 8 * b * c**4 + 1000 * b)
+    statistic = (z**2).sum(axis=0)
+    effect = eta_squared(f_statistic(x, y), *degrees_of_freedom(y))
+    return MapScores(statistic, special.chdtrc(len(count) - 1, statistic), effect)
 
 
 @criterion(
@@ -126,8 +156,18 @@ def alexander_govern(x: np.ndarray, y: np.ndarray, groups: np.ndarray, rng: np.r
 @where_defined(varies, test=True)
 def kruskal(x: np.ndarray, y: np.ndarray, groups: np.ndarray, rng: np.random.Generator) -> MapScores:
     r"""Score maps by H; effect = :math:`\epsilon^2 = H / (n - 1)`, in [0, 1]; arguments as in `anova`."""
-    result = stats.kruskal(*split_by_class(x, y), axis=0)
-    return MapScores(result.statistic, result.pvalue, result.statistic / (len(y) - 1))
+    return kruskal_of_ranks(stats.rankdata(x, axis=0), y, groups, rng)
+
+
+@where_defined(varies, test=True)
+def kruskal_of_ranks(x: np.ndarray, y: np.ndarray, groups: np.ndarray, rng: np.random.Generator) -> MapScores:
+    r"""Score maps as `kruskal` does; `x` are ranks already.
+
+    H, corrected for ties, is :math:`n - 1` times the share of the ranks' variance that lies between classes.
+    """
+    share = eta_squared(f_statistic(x, y), *degrees_of_freedom(y))
+    h = (len(y) - 1) * share
+    return MapScores(h, special.chdtrc(degrees_of_freedom(y)[0], h), share)
 
 
 @criterion(
@@ -143,7 +183,7 @@ def equivalence(x: np.ndarray, y: np.ndarray, groups: np.ndarray, rng: np.random
     A large p of an F test is no evidence that a map responds alike; this test turns the hypotheses round. Its
     null is that the classes differ by `EQUIVALENCE_MARGIN` or more, so a *small* p, like a small F, says
     *alike*. For that reason the p-values are not in ``MapScores.pvalue``, where small means keep;
-    `equivalence_pvalues` gives them.
+    `Spread.alike` gives them.
 
     Returns
     -------
@@ -153,31 +193,72 @@ def equivalence(x: np.ndarray, y: np.ndarray, groups: np.ndarray, rng: np.random
         so; maps silent for a whole class are ``-inf`` too, because they are undefined. Effect = f squared,
         F / n as statsmodels has it.
     """
+    f, within = _welch_statistic(x, y)
+    counts = np.unique(y, return_counts=True)[1]
     result = equivalence_oneway_generic(
-        stats.f_oneway(*split_by_class(x, y), axis=0, equal_var=False).statistic,
-        len(np.unique(y)),
-        np.bincount(np.unique(y, return_inverse=True)[1]),
-        EQUIVALENCE_MARGIN**2,
-        (degrees_of_freedom(y)[0], _welch_denominator(x, y)),
-        alpha=EQUIVALENCE_LEVEL,
+        f, len(counts), counts, EQUIVALENCE_MARGIN**2, (len(counts) - 1, within), alpha=EQUIVALENCE_LEVEL
     )
     return MapScores(result.statistic / result.crit_f, None, result.effectsize)
 
 
-EQUIVALENCE_FORMS = {"welch": welch, "pooled": anova, "ranks": anova}
-"""The F test whose statistic is tested for equivalence, and so what f means. ``welch``: class means weighted by
-their precision, each class with a variance of its own. ``pooled``: Cohen's f, on one standard deviation pooled
-over classes; a single wild clip swells it, and then differences look small. ``ranks``: the same on the ranks of
-the responses, which no clip can swell."""
+EQUIVALENCE_FORMS = ("welch", "pooled", "ranks")
+"""The F whose size is tested for equivalence, and so what f means. ``welch``: class means weighted by their
+precision, each class with a variance of its own. ``pooled``: Cohen's f, on one standard deviation pooled over
+classes; a single wild clip swells it, and then differences look small. ``ranks``: the same on the ranks of the
+responses, which no clip can swell."""
 
 
-def equivalence_pvalues(
-    x: np.ndarray, y: np.ndarray, margin: float | np.ndarray = EQUIVALENCE_MARGIN, form: str = "welch"
-) -> np.ndarray:
-    """Return the p-values of Wellek's equivalence test: small = shown to respond alike to all classes.
+class Spread(NamedTuple):
+    """How far the class means of maps lie apart, in one of `EQUIVALENCE_FORMS`: what is compared with any margin.
 
-    A constant map responds alike by construction: its p-value is 0. A map that is undefined for the form and
-    not constant (silent for a whole class, in the Welch form) is not shown alike: its p-value is 1.
+    The F of every map (C,), NaN where it is undefined; its degrees of freedom, those within classes one number or (C,); the
+    number of clips; and which maps are constant (C,), bool.
+    """
+
+    f: np.ndarray
+    between: int
+    within: int | np.ndarray
+    n: int
+    constant: np.ndarray
+
+    def alike(self, margin: float | np.ndarray = EQUIVALENCE_MARGIN) -> np.ndarray:
+        """Return the p-values of Wellek's equivalence test (*margin.shape, C): small = shown to respond alike to all classes.
+
+        A constant map responds alike by construction: its p-value is 0. A map that is undefined for the form and not constant
+        (silent for a whole class, in the Welch form) is not shown alike: its p-value is 1.
+
+        Parameters
+        ----------
+        margin : float or ndarray of any shape
+            The smallest f that does not count as alike, positive.
+
+        Notes
+        -----
+        Source: Wellek, Testing Statistical Hypotheses of Equivalence and Noninferiority, 2nd ed. 2010, section 7.1; the Welch
+        form after Jan and Shieh, Statistics in Biopharmaceutical Research 2019. Both are statsmodels' ``equivalence_oneway``,
+        here for many maps and margins at once.
+        """
+        return np.where(np.isnan(self.f), np.where(self.constant, 0.0, 1.0), self._below(margin))
+
+    def different(self, margin: float | np.ndarray = EQUIVALENCE_MARGIN) -> np.ndarray:
+        """Return the p-values of the opposite test: small = shown to differ between classes by more than the margin.
+
+        Where neither this nor `alike` is small, the clips are too few to tell. Arguments and shape as there; constant and
+        undefined maps have p-value 1. Source: Murphy and Myors, Journal of Applied Psychology 84 (1999), minimum-effect tests.
+        """
+        return np.where(np.isnan(self.f), 1.0, 1 - self._below(margin))
+
+    def _below(self, margin: float | np.ndarray) -> np.ndarray:
+        """Return how probable an F below that of the maps is if classes differ by the margin."""
+        noncentrality = self.n * np.asarray(margin, dtype=np.float64)[..., None] ** 2
+        below = special.ncfdtr(self.between, self.within, noncentrality, self.f)
+        # SciPy's series gives NaN where the tail is too small for it, and for an infinite F.
+        mean = self.within / (self.within - 2) * (self.between + noncentrality) / self.between
+        return np.where(np.isnan(below), np.where(self.f < mean, 0.0, 1.0), below)
+
+
+def spread(x: np.ndarray, y: np.ndarray, form: str = "welch") -> Spread:
+    """Return how far the class means of every map lie apart.
 
     Parameters
     ----------
@@ -185,14 +266,8 @@ def equivalence_pvalues(
         Pooled responses of one tap or of several side by side.
     y : ndarray, shape (n,), int
         Class of every clip.
-    margin : float or ndarray of any shape
-        The smallest f that does not count as alike, positive.
     form : {"welch", "pooled", "ranks"}
         A name in `EQUIVALENCE_FORMS`.
-
-    Returns
-    -------
-    ndarray, shape (*margin.shape, C)
 
     Raises
     ------
@@ -200,60 +275,16 @@ def equivalence_pvalues(
         If the form is unknown.
     DataError
         If there are fewer than two classes or two clips per class.
-
-    Notes
-    -----
-    Source: Wellek, Testing Statistical Hypotheses of Equivalence and Noninferiority, 2nd ed. 2010, section 7.1; the
-    Welch form after Jan and Shieh, Statistics in Biopharmaceutical Research 2019. Both are statsmodels'
-    ``equivalence_oneway``, here for many maps and margins at once.
     """
-    smaller, _ = _beside_margin(x, y, margin, form)
-    constant = np.where(is_constant(np.asarray(x)), 0.0, 1.0)
-    return np.where(np.isnan(smaller), constant, smaller)
-
-
-def difference_pvalues(
-    x: np.ndarray, y: np.ndarray, margin: float | np.ndarray = EQUIVALENCE_MARGIN, form: str = "welch"
-) -> np.ndarray:
-    """Return the p-values of the opposite test: small = shown to differ between classes by more than the margin.
-
-    Where neither this nor `equivalence_pvalues` is small, the clips are too few to tell. Arguments, shape and
-    errors as there; constant and undefined maps have p-value 1.
-
-    Notes
-    -----
-    Source: Murphy and Myors, Journal of Applied Psychology 84 (1999), tests of minimum effects.
-    """
-    _, larger = _beside_margin(x, y, margin, form)
-    return np.where(np.isnan(larger), 1.0, larger)
-
-
-def _beside_margin(x: np.ndarray, y: np.ndarray, margin: float | np.ndarray, form: str):
-    """Return how probable a smaller and a larger F is if classes differ by the margin; NaN for undefined maps."""
     choose("form", form, EQUIVALENCE_FORMS)
     x = stats.rankdata(x, axis=0) if form == "ranks" else np.asarray(x, dtype=np.float64)
-    f = EQUIVALENCE_FORMS[form](x, y, None, None).score
-    defined = ~np.isneginf(f)
-    between, within = degrees_of_freedom(y)
-    if form == "welch" and defined.any():
-        within = _welch_denominator(x[:, defined], y)
-    margin = np.asarray(margin, dtype=np.float64)
-    below = np.full((*margin.shape, len(f)), np.nan)
-    below[..., defined] = _noncentral_f_below(f[defined], between, within, len(y) * margin[..., None] ** 2)
-    return below, 1 - below
-
-
-def _welch_denominator(x: np.ndarray, y: np.ndarray) -> np.ndarray:
-    """Return the second degrees of freedom of Welch's F for maps `x` (n, C) that vary within classes, shape (C,)."""
-    count, _, variance = moments(x, y)
-    weights = count / variance
-    spread = ((1 - weights / weights.sum(axis=0)) ** 2 / (count - 1)).sum(axis=0)
-    return (len(count) ** 2 - 1) / (3 * spread)
-
-
-def _noncentral_f_below(f: np.ndarray, between: int, within: np.ndarray, noncentrality: np.ndarray):
-    """Return the probability that a noncentral F is at most `f`; arguments broadcast."""
-    below = special.ncfdtr(between, within, noncentrality, f)
-    # SciPy's series gives NaN where the tail is too small for it, and for an infinite F.
-    mean = within / (within - 2) * (between + noncentrality) / between
-    return np.where(np.isnan(below), np.where(f < mean, 0.0, 1.0), below)
+    constant, (between, within) = is_constant(x), degrees_of_freedom(y)
+    defined = varies_within_classes(x, y) if form == "welch" else ~constant
+    f = np.full(x.shape[1], np.nan)
+    with np.errstate(divide="ignore"):  # no variance within classes makes F infinite
+        if form == "welch":
+            within = np.full(x.shape[1], np.nan)
+            f[defined], within[defined] = _welch_statistic(x[:, defined], y)
+        else:
+            f[defined] = f_statistic(x[:, defined], y)
+    return Spread(f, between, within, len(y), constant)

@@ -3,17 +3,23 @@
 from typing import NamedTuple
 
 import numpy as np
-from scipy import stats
+from scipy import sparse
 
 from dha_utils.criteria.base import MapScores, criterion
-from dha_utils.criteria.classwise import degrees_of_freedom, eta_squared
-from dha_utils.criteria.groups import is_constant, split_by_class, varies, where_defined
+from dha_utils.criteria.classwise import degrees_of_freedom, eta_squared, f_statistic
+from dha_utils.criteria.groups import is_constant, varies, where_defined
 
 PERMUTATIONS = 99
 """Permutations of the criterion: the smallest p-value is 0.01."""
 
-BLOCK = 33
-"""Permutations per matrix product: many small products would spend their time on starting threads."""
+BLOCK = 100
+"""Permutations at a time."""
+
+TIE = 1e-6
+"""Shares of a map's variance that differ by less are equal, as those of permutations that regroup the same clips."""
+
+MAPS = 128
+"""Maps at a time: their sums over all recordings stay in the processor's cache while every permutation adds them up anew."""
 
 
 class PermutationPvalues(NamedTuple):
@@ -55,7 +61,7 @@ def permutation_f(x: np.ndarray, y: np.ndarray, groups: np.ndarray, rng: np.rand
     DataError
         If there are fewer than two classes or two clips per class.
     """
-    f = stats.f_oneway(*split_by_class(x, y), axis=0).statistic
+    f = f_statistic(x, y)
     p = permutation_pvalues(x, y, groups, rng, PERMUTATIONS)
     return MapScores(f, p, eta_squared(f, *degrees_of_freedom(y)))
 
@@ -99,28 +105,40 @@ def permutation_test(
     x = np.asarray(x, dtype=np.float64)
     labels, y = np.unique(y, return_inverse=True)
     parts = np.unique(groups, return_inverse=True)[1] * len(labels) + y
-    _, first, recording = np.unique(parts, return_index=True, return_inverse=True)
+    _, first, recording, sizes = np.unique(parts, return_index=True, return_inverse=True, return_counts=True)
     # The total sum of squares of a map is the same for every permutation, so F grows with the share of it that
     # lies between classes, in every map in the same way. A constant map has no such share: nothing lies between.
     centred = x - x.mean(axis=0)
     total = (centred**2).sum(axis=0)
     scaled = centred / np.sqrt(np.where(is_constant(x), np.inf, total))
-    # A difference of rounding only, as when a permutation regroups the same clips, is a tie.
-    observed = _between(scaled, y[None], len(labels))[0] - 1e-12
+    # Whatever the labels, clips of a recording come together: what they add up to is added up once.
+    sums = (_members(recording[None], len(sizes)) @ scaled).astype(np.float32)
+    blocks = [np.ascontiguousarray(sums[:, at : at + MAPS]) for at in range(0, sums.shape[1], MAPS)]
+
+    def between(of_recordings: np.ndarray) -> np.ndarray:
+        """Return the shares of the sums of squares between classes (B, C) for labels of the recordings (B, R)."""
+        members = _members(of_recordings, len(labels))
+        clips = (members @ sizes.astype(np.float32))[:, None]
+        squares = ((members @ block) ** 2 / clips for block in blocks)
+        return np.concatenate([s.reshape(-1, len(labels), s.shape[1]).sum(axis=1) for s in squares], axis=1)
+
+    observed = between(y[first][None])[0] - TIE
     at_least, largest = np.zeros(x.shape[1]), []
     for start in range(0, permutations, BLOCK):
         count = min(BLOCK, permutations - start)
-        shuffled = np.stack([rng.permutation(y[first])[recording] for _ in range(count)])
-        between = _between(scaled, shuffled, len(labels))
-        at_least += (between >= observed).sum(axis=0)
-        largest.append(between.max(axis=1))
+        shuffled = between(np.stack([rng.permutation(y[first]) for _ in range(count)]))
+        at_least += (shuffled >= observed).sum(axis=0)
+        largest.append(shuffled.max(axis=1))
     largest = np.sort(np.concatenate(largest))
     exceeded = permutations - np.searchsorted(largest, observed)
     return PermutationPvalues((1 + at_least) / (1 + permutations), (1 + exceeded) / (1 + permutations))
 
 
-def _between(centred: np.ndarray, y: np.ndarray, n_classes: int) -> np.ndarray:
-    """Return the sum of squares between classes of columns (n, C) with mean 0 for labels (B, n), shape (B, C)."""
-    member = (y[:, None, :] == np.arange(n_classes)[:, None]).astype(float)  # (B, classes, n)
-    sums = (member.reshape(-1, len(centred)) @ centred).reshape(len(y), n_classes, -1)
-    return (sums**2 / member.sum(axis=2)[:, :, None]).sum(axis=1)
+def _members(labels: np.ndarray, n_labels: int) -> sparse.csr_array:
+    """Return which of n items have which label, (B * n_labels, n): times (n, C), the sum over every label, for labels (B, n)."""
+    n_draws, n = labels.shape
+    rows = labels + n_labels * np.arange(n_draws)[:, None]
+    items = np.tile(np.arange(n), n_draws)
+    return sparse.csr_array(
+        (np.ones(rows.size, np.float32), (rows.ravel(), items)), shape=(n_draws * n_labels, n)
+    )

@@ -168,7 +168,11 @@ def without_each_recording(table: pd.DataFrame, all_clips: float, named: int) ->
 
 
 def carried_variance(table: pd.DataFrame) -> Figure:
-    """Draw how much of the variance of each tap every clip carries, one dot each; columns ``tap`` and ``share``."""
+    """Draw how much of the variance of each tap every clip carries, one dot each; columns ``tap`` and ``share``.
+
+    Of dots that would lie on one another, as most do of thousands of clips, one is drawn.
+    """
+    table = table[~table.assign(share=table["share"].round(3)).duplicated(["tap", "share"])]
     figure = Figure(figsize=(10, 4), layout="constrained")
     axis = figure.subplots()
     sns.stripplot(table, x="tap", y="share", hue="tap", palette="crest", legend=False, jitter=False, ax=axis)

@@ -12,10 +12,11 @@ from sklearn.preprocessing import normalize
 
 from dha_utils.core.work import in_order
 from dha_utils.criteria import CRITERIA
+from dha_utils.criteria.classwise import anova, kruskal, kruskal_of_ranks
 from dha_utils.criteria.multiplicity import METHODS, adjust
 from dha_utils.criteria.pairwise import separated_pairs
 from dha_utils.criteria.permutation import permutation_test
-from dha_utils.findings.shuffles import SHUFFLES, over_shuffles
+from dha_utils.findings.shuffles import SHUFFLES, over_shuffles, ranked
 from dha_utils.responses.table import Responses
 
 TESTS = {
@@ -34,12 +35,27 @@ def unit_length(responses: Responses) -> Responses:
     return Responses(arrays, responses.table, responses.provenance)
 
 
-def _test(responses: Responses, test: str, seed: int = 0):
+def _test(responses: Responses, function: Callable, seed: int = 0):
     """Return p-values, effect sizes and which maps are undefined, over the maps of all taps, each (maps,)."""
     rng = np.random.default_rng(seed)
-    function = CRITERIA[test].function
     scores = function(responses.matrix(), responses.y, responses.recordings, rng)
     return scores.pvalue, scores.effect, np.isneginf(scores.score)
+
+
+def _significance(training: Responses, test: str, alpha: float, permutations: int):
+    """Return shares as in `significance_table` for some clips, and the effect sizes of the defined maps."""
+    # The permutation test has the F of ANOVA; its p-values come from more permutations than the criterion draws.
+    function = CRITERIA["anova" if test == "permutation_f" else test].function
+    pvalues, effect, undefined = _test(training, function)
+    familywise = np.full(len(pvalues), np.nan)
+    if test == "permutation_f":
+        x, rng = training.matrix(), np.random.default_rng(0)
+        pvalues, familywise = permutation_test(x, training.y, training.recordings, rng, permutations)
+    shares = {method: (adjust(pvalues, method) <= alpha).mean() for method in METHODS}
+    shares["westfall_young"] = (familywise <= alpha).mean()
+    shares["holm" if test == "permutation_f" else "westfall_young"] = np.nan
+    shares |= {"undefined": undefined.mean(), "of_defined": shares["bh"] / (~undefined).mean()}
+    return shares, effect[~undefined]
 
 
 def significance_table(responses: Responses, alpha: float, permutations: int = 999) -> pd.DataFrame:
@@ -60,22 +76,10 @@ def significance_table(responses: Responses, alpha: float, permutations: int = 9
         the defined maps, by bh), effect (median over the defined maps), effect_size (its name). Holm cannot be
         used with so few permutations and Westfall and Young's adjustment needs them: NaN where there is none.
     """
-    rows = []
+    rows, training = [], responses.training_folds()
     for test, effect_size in TESTS.items():
-        folds = []
-        for training in responses.training_folds():
-            # The permutation test has the F of ANOVA; its p-values come from more permutations than the criterion draws.
-            pvalues, effect, undefined = _test(training, "anova" if test == "permutation_f" else test)
-            familywise = np.full(len(pvalues), np.nan)
-            if test == "permutation_f":
-                rng = np.random.default_rng(0)
-                x, y = training.matrix(), training.y
-                pvalues, familywise = permutation_test(x, y, training.recordings, rng, permutations)
-            shares = {method: (adjust(pvalues, method) <= alpha).mean() for method in METHODS}
-            shares["westfall_young"] = (familywise <= alpha).mean()
-            shares["holm" if test == "permutation_f" else "westfall_young"] = np.nan
-            shares |= {"undefined": undefined.mean(), "of_defined": shares["bh"] / (~undefined).mean()}
-            folds.append((shares, effect[~undefined]))
+        found = partial(_significance, test=test, alpha=alpha, permutations=permutations)
+        folds = in_order(found, training)
         means = pd.DataFrame([shares for shares, _ in folds]).mean()
         effect = float(np.median(np.concatenate([effect for _, effect in folds])))
         rows.append({"test": test, **means, "effect": effect, "effect_size": effect_size})
@@ -99,9 +103,9 @@ def no_difference_table(responses: Responses, alpha: float) -> pd.DataFrame:
     rows = []
     for fold, training in zip(responses.test_folds, responses.training_folds(), strict=True):
         variants = {
-            "anova": _test(training, "anova"),
-            "ranks": _test(training, "kruskal"),
-            "unit_length": _test(unit_length(training), "anova"),
+            "anova": _test(training, anova),
+            "ranks": _test(training, kruskal),
+            "unit_length": _test(unit_length(training), anova),
         }
         shares = {name: float((adjust(p) > alpha).mean()) for name, (p, _, _) in variants.items()}
         rows.append({"fold": fold} | shares)
@@ -124,17 +128,20 @@ def calibration_table(responses: Responses, seeds: int) -> pd.DataFrame:
         Columns test, shuffled (a name in `SHUFFLES`), false_alarms (mean over shuffles), sd (between shuffles; NaN for one),
         shuffles; undefined maps are left out.
     """
-    rows = []
+    rows, ranks = [], ranked(responses)  # ranks do not hang on labels
     for test in TESTS:
+        of, function = (
+            (ranks, kruskal_of_ranks) if test == "kruskal" else (responses, CRITERIA[test].function)
+        )
         for way, shuffle in SHUFFLES.items():
-            runs = in_order(partial(_test_shuffled, responses, test, shuffle), range(seeds))
+            runs = in_order(partial(_test_shuffled, of, function, shuffle), range(seeds))
             shares = [(p[~undefined] <= 0.05).mean() for p, _, undefined in runs]
             rows.append({"test": test, "shuffled": way} | over_shuffles("false_alarms", shares))
     return pd.DataFrame(rows)
 
 
-def _test_shuffled(responses: Responses, test: str, shuffle: Callable, seed: int):
-    return _test(shuffle(responses, seed), test, seed)
+def _test_shuffled(responses: Responses, function: Callable, shuffle: Callable, seed: int):
+    return _test(shuffle(responses, seed), function, seed)
 
 
 def pair_counts(responses: Responses) -> pd.DataFrame:

@@ -3,30 +3,39 @@
 Shares are fractions of all maps over all taps, averaged over the training folds (all folds but one).
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 import pandas as pd
 
 from dha_utils.core.work import in_order
-from dha_utils.criteria.classwise import (
-    EQUIVALENCE_FORMS,
-    EQUIVALENCE_MARGIN,
-    difference_pvalues,
-    equivalence_pvalues,
-)
-from dha_utils.criteria.groups import is_constant
+from dha_utils.criteria.classwise import EQUIVALENCE_FORMS, EQUIVALENCE_MARGIN, Spread, spread
 from dha_utils.criteria.multiplicity import adjust
-from dha_utils.findings.shuffles import SHUFFLES, over_shuffles
+from dha_utils.findings.shuffles import SHUFFLES, over_shuffles, ranked
 from dha_utils.responses.table import Responses
 
+Spreads = Mapping[str, Sequence[Spread]]
+"""Form of the test (`EQUIVALENCE_FORMS`) -> how far the class means lie apart, training fold by training fold, over all maps."""
 
-def equivalence_table(responses: Responses, alpha: float) -> pd.DataFrame:
+
+def spreads(responses: Responses) -> Spreads:
+    """Return what all tables here but the last start from: it does not hang on margin or level."""
+    folds = in_order(_fold_spreads, responses.training_folds())
+    return {form: [fold[form] for fold in folds] for form in EQUIVALENCE_FORMS}
+
+
+def _fold_spreads(training: Responses) -> dict[str, Spread]:
+    return {form: spread(training.matrix(), training.y, form) for form in EQUIVALENCE_FORMS}
+
+
+def equivalence_table(responses: Responses, spreads: Spreads, alpha: float) -> pd.DataFrame:
     """Return the share of maps shown to respond alike to all classes, per tap (Welch form, margin `EQUIVALENCE_MARGIN`).
 
     Parameters
     ----------
     responses : Responses
+    spreads : dict
+        Those of the responses, see `spreads`.
     alpha : float
         Level, of the raw p-values and of the Benjamini-Hochberg adjusted ones (all taps together).
 
@@ -38,10 +47,9 @@ def equivalence_table(responses: Responses, alpha: float) -> pd.DataFrame:
     sizes = [responses[tap].shape[1] for tap in responses.taps]
     ends = np.cumsum(sizes)[:-1]
     folds = []
-    for training in responses.training_folds():
-        x = training.matrix()
-        pvalues = equivalence_pvalues(x, training.y)
-        kinds = (is_constant(x), pvalues <= alpha, adjust(pvalues) <= alpha)
+    for fold in spreads["welch"]:
+        pvalues = fold.alike()
+        kinds = (fold.constant, pvalues <= alpha, adjust(pvalues) <= alpha)
         folds.append([[part.mean() for part in np.split(kind, ends)] for kind in kinds])
     constant, raw, adjusted = np.mean(folds, axis=0)
     return pd.DataFrame(
@@ -53,12 +61,13 @@ MARGINS = (0.1, 0.15, 0.2, 0.25, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 1.0, 1.25, 1
 """Margins f of the curve: from Cohen's "small" to classes that explain 80 % of the variance."""
 
 
-def equivalence_curve(responses: Responses, alpha: float) -> pd.DataFrame:
+def equivalence_curve(spreads: Spreads, alpha: float) -> pd.DataFrame:
     """Return the share of maps shown to respond alike, over `MARGINS`.
 
     Parameters
     ----------
-    responses : Responses
+    spreads : dict
+        As `spreads` returns them.
     alpha : float
         Level, as in `equivalence_table`.
 
@@ -70,7 +79,7 @@ def equivalence_curve(responses: Responses, alpha: float) -> pd.DataFrame:
     margins = np.array(MARGINS)
     tables = []
     for form in EQUIVALENCE_FORMS:
-        folds = [equivalence_pvalues(t.matrix(), t.y, margins, form) for t in responses.training_folds()]
+        folds = [fold.alike(margins) for fold in spreads[form]]
         raw = np.mean([(p <= alpha).mean(axis=1) for p in folds], axis=0)
         adjusted = np.mean([[(adjust(row) <= alpha).mean() for row in p] for p in folds], axis=0)
         tables.append(pd.DataFrame({"form": form, "margin": margins, "raw": raw, "adjusted": adjusted}))
@@ -81,12 +90,13 @@ NAMED = {"medium": EQUIVALENCE_MARGIN, "half": 0.5, "one": 1.0, "two": 2.0}
 """The margins of `MARGINS` that have a name in results files."""
 
 
-def different_shares(responses: Responses, alpha: float) -> dict[str, float]:
+def different_shares(spreads: Spreads, alpha: float) -> dict[str, float]:
     """Return the share of maps shown to differ between classes by more than `EQUIVALENCE_MARGIN`, in every form.
 
     Parameters
     ----------
-    responses : Responses
+    spreads : dict
+        As `spreads` returns them.
     alpha : float
         Level after Benjamini and Hochberg's adjustment over the maps of all taps.
 
@@ -95,12 +105,9 @@ def different_shares(responses: Responses, alpha: float) -> dict[str, float]:
     dict of str to float
         Form -> share, mean over training folds.
     """
-    folds = responses.training_folds()
     return {
-        form: float(
-            np.mean([(adjust(difference_pvalues(t.matrix(), t.y, form=form)) <= alpha).mean() for t in folds])
-        )
-        for form in EQUIVALENCE_FORMS
+        form: float(np.mean([(adjust(fold.different()) <= alpha).mean() for fold in folds]))
+        for form, folds in spreads.items()
     }
 
 
@@ -147,12 +154,18 @@ def equivalence_power(responses: Responses, alpha: float, seeds: int) -> pd.Data
         Columns shuffled (a name in `SHUFFLES`), form (a name in `EQUIVALENCE_FORMS`), alike (mean over shuffles), sd,
         shuffles.
     """
-    training = responses.training_folds()
+    folds = responses.training_folds()[:seeds]
+    # Ranks do not hang on labels: those of the form on ranks are taken once, and it is the pooled form of them.
+    of_ranks = in_order(ranked, folds)
     rows = []
     for way, shuffle in SHUFFLES.items():
-        shuffled = [shuffle(training[seed % len(training)], seed) for seed in range(seeds)]
         for form in EQUIVALENCE_FORMS:
-            pvalues = in_order(lambda s, form=form: equivalence_pvalues(s.matrix(), s.y, form=form), shuffled)
-            shares = [(p <= alpha).mean() for p in pvalues]
+            parts, of = (of_ranks, "pooled") if form == "ranks" else (folds, form)
+
+            def share(seed: int, parts=parts, of=of, shuffle=shuffle) -> float:
+                shuffled = shuffle(parts[seed % len(parts)], seed)
+                return (spread(shuffled.matrix(), shuffled.y, of).alike() <= alpha).mean()
+
+            shares = in_order(share, range(seeds))
             rows.append({"shuffled": way, "form": form} | over_shuffles("alike", shares))
     return pd.DataFrame(rows)

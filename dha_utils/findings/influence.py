@@ -12,7 +12,7 @@ import pandas as pd
 from scipy import special
 
 from dha_utils.core.work import in_order
-from dha_utils.criteria.classwise import EQUIVALENCE_FORMS, anova, equivalence_pvalues
+from dha_utils.criteria.classwise import EQUIVALENCE_FORMS, anova, spread
 from dha_utils.criteria.groups import MIN_CLIPS
 from dha_utils.criteria.multiplicity import adjust
 from dha_utils.criteria.selection import mean_jaccard, select
@@ -21,14 +21,36 @@ from dha_utils.studies.results import records
 
 
 class WithoutEach(NamedTuple):
-    """The F test with each of R recordings left out: their names (R,), and F and p-value, both (R, C).
+    """The F test with each of R recordings left out: their names (R,), F (R, C) and its degrees of freedom, those within (R,).
 
-    Undefined maps have F ``-inf`` and p-value 1; both are NaN where too few clips of a class would be left.
+    Undefined maps have F ``-inf``; it is NaN where too few clips of a class would be left.
     """
 
     recordings: np.ndarray
     f: np.ndarray
-    pvalue: np.ndarray
+    between: int
+    within: np.ndarray
+
+    def pvalues(self) -> np.ndarray:
+        """Return the p-values (R, C): 1 for undefined maps, NaN where F is."""
+        return special.fdtrc(self.between, self.within[:, None], np.maximum(self.f, 0))
+
+    def different(self, alpha: float) -> np.ndarray:
+        """Return which maps are significant (R, C) after Benjamini and Hochberg's adjustment over all maps; none where F is NaN.
+
+        With so many recordings most time would go into p-values. The adjustment needs none: of one recording all maps have the
+        same degrees of freedom, so that the k-th largest F has the k-th smallest p-value, and is compared with the F that has
+        the p-value it is allowed.
+        """
+        n_maps = self.f.shape[1]
+        allowed = alpha * np.arange(n_maps, 0, -1) / n_maps
+        degrees, which = np.unique(self.within, return_inverse=True)
+        critical = special.fdtri(self.between, degrees[:, None], 1 - allowed)
+        ordered = np.sort(self.f, axis=1)
+        reached = ordered >= critical[which]
+        first = reached.argmax(axis=1)
+        least = np.where(reached.any(axis=1), ordered[np.arange(len(ordered)), first], np.inf)
+        return (self.f >= least[:, None]) & reached.any(axis=1, keepdims=True)
 
 
 def anova_without_each(x: np.ndarray, y: np.ndarray, recordings: np.ndarray) -> WithoutEach:
@@ -36,7 +58,8 @@ def anova_without_each(x: np.ndarray, y: np.ndarray, recordings: np.ndarray) -> 
 
     The test is not made afresh for every recording: what a recording adds to the sums is taken away. With :math:`S_k` the sum
     of the responses in class *k*, :math:`Q` the sum of all squares, and :math:`s_k, q` the recording's part of them, what is left
-    between classes and the origin is :math:`B = \sum_k (S_k - s_k)^2 / (n_k - m_k)`, and within classes :math:`Q - q - B`.
+    between classes and the origin is :math:`B = \sum_k (S_k - s_k)^2 / (n_k - m_k)`, and within classes :math:`Q - q - B`. Only
+    the terms of the recording's own classes, one most often, change.
 
     Parameters
     ----------
@@ -51,49 +74,48 @@ def anova_without_each(x: np.ndarray, y: np.ndarray, recordings: np.ndarray) -> 
     -------
     WithoutEach
     """
-    x = np.asarray(x, dtype=np.float64)
     names, recording = np.unique(recordings, return_inverse=True)
-    member = np.equal.outer(np.arange(len(names)), recording).astype(float)  # (R, n)
+    classes, y = np.unique(y, return_inverse=True)
+    order = np.lexsort((y, recording))
+    x, y, recording = np.asarray(x, dtype=np.float64)[order], y[order], recording[order]
+    # A part is what a recording has of a class.
+    parts = np.flatnonzero(np.diff(recording * len(classes) + y, prepend=-1))
+    firsts = np.flatnonzero(np.diff(recording[parts], prepend=-1))
+    label, size = y[parts], np.diff(parts, append=len(y))
+    n_class = np.bincount(y)
+    left = n_class[label] - size
+
     centred = x - x.mean(axis=0)  # sums of squares then lose nothing to a common offset
-    squares = (centred**2).sum(axis=0) - member @ centred**2
-    total = -(member @ centred)
-    classes = np.unique(y)
-    n, n_classes = (1 - member).sum(axis=1, keepdims=True), len(classes)
-    between = np.zeros_like(squares)
-    enough = np.ones(len(names), dtype=bool)
-    for label in classes:
-        inside = y == label
-        left = inside.sum() - member[:, inside].sum(axis=1)
-        enough &= left >= MIN_CLIPS
-        sums = centred[inside].sum(axis=0) - member[:, inside] @ centred[inside]
-        between += sums**2 / np.maximum(left, 1)[:, None]
+    sums = np.add.reduceat(centred, parts, axis=0)
+    of_class = np.stack([sums[label == k].sum(axis=0) for k in range(len(classes))])
+    terms = of_class**2 / n_class[:, None]
+    change = (of_class[label] - sums) ** 2 / np.maximum(left, 1)[:, None] - terms[label]
+    between = terms.sum(axis=0) + np.add.reduceat(change, firsts, axis=0)
+    squares = centred**2
+    squares = squares.sum(axis=0) - np.add.reduceat(squares, parts[firsts], axis=0)
+    n = len(y) - np.add.reduceat(size, firsts)
     within = np.maximum(squares - between, 0)
-    between = np.maximum(between - total**2 / n, 0)
+    between = np.maximum(between - np.add.reduceat(sums, firsts, axis=0) ** 2 / n[:, None], 0)
+    df_between, df_within = len(classes) - 1, n - len(classes)
     with np.errstate(divide="ignore", invalid="ignore"):  # no variance within classes makes F infinite
-        f = between / (n_classes - 1) / (within / (n - n_classes))
-    undefined = np.isnan(f) | _constant_without_each(x, recording)
-    f = np.where(undefined, -np.inf, f)
-    pvalue = np.where(undefined, 1.0, special.fdtrc(n_classes - 1, n - n_classes, np.maximum(f, 0)))
-    f[~enough], pvalue[~enough] = np.nan, np.nan
-    return WithoutEach(names, f, pvalue)
+        f = between / df_between / (within / df_within[:, None])
+    f[np.isnan(f) | _constant_without_each(x, parts[firsts])] = -np.inf
+    enough = np.minimum.reduceat(left, firsts) >= MIN_CLIPS
+    f[~(enough & (n_class.min() >= MIN_CLIPS))] = np.nan
+    return WithoutEach(names, f, df_between, df_within)
 
 
-def _constant_without_each(x: np.ndarray, recording: np.ndarray) -> np.ndarray:
-    """Return which maps of `x` (n, C) hold one value only once a recording (numbered from 0) is left out, shape (R, C)."""
-    parts = [x[recording == number] for number in range(recording.max() + 1)]
-    lowest = -_highest_of_others(np.stack([-part.min(axis=0) for part in parts]))
-    highest = _highest_of_others(np.stack([part.max(axis=0) for part in parts]))
-    return lowest >= highest
+def _constant_without_each(x: np.ndarray, starts: np.ndarray) -> np.ndarray:
+    """Return which maps of `x` (n, C) hold one value only once a recording is left out, shape (R, C).
 
-
-def _highest_of_others(values: np.ndarray) -> np.ndarray:
-    """Return, for every row of `values` (R, C), the largest value of the other rows, shape (R, C)."""
-    columns = np.arange(values.shape[1])
-    rest = values.copy()
-    rest[values.argmax(axis=0), columns] = -np.inf
-    others = np.tile(values.max(axis=0), (len(values), 1))
-    others[values.argmax(axis=0), columns] = rest.max(axis=0)
-    return others
+    A recording's clips are rows that follow one another; `starts` (R,) are the first ones. Of two recordings one stays, so the
+    value that is left is that of the first clip or of the last.
+    """
+    constant = np.zeros((len(starts), x.shape[1]), bool)
+    for value in (x[0], x[-1]):
+        other = np.logical_or.reduceat(x != value, starts, axis=0)  # has the recording another value?
+        constant |= other.sum(axis=0) - other == 0
+    return constant
 
 
 def no_difference_without_each(responses: Responses, alpha: float) -> pd.DataFrame:
@@ -114,23 +136,25 @@ def no_difference_without_each(responses: Responses, alpha: float) -> pd.DataFra
     table = responses.table.groupby("recording").agg(label=("label", "first"), clips=("clip", "size"))
     names = table.index.to_numpy(dtype=str)
 
-    def differs_not(training: Responses) -> np.ndarray:
-        x, y = training.matrix(), training.y
-        everything = anova(x, y, training.recordings, None).pvalue
-        different = np.tile(adjust(everything) <= alpha, (len(names), 1)).astype(float)
-        without = anova_without_each(x, y, training.recordings)
-        for row, pvalue in zip(np.searchsorted(names, without.recordings), without.pvalue, strict=True):
-            different[row] = np.nan if np.isnan(pvalue[0]) else adjust(pvalue) <= alpha
-        return 1 - different
+    sizes = np.array([responses[tap].shape[1] for tap in responses.taps])
+    starts = np.cumsum(sizes) - sizes
 
-    # Of the training folds in which a map does not differ, shape (recordings, maps).
-    share = np.mean(in_order(differs_not, responses.training_folds()), axis=0)
-    ends = np.cumsum([responses[tap].shape[1] for tap in responses.taps])[:-1]
-    by_tap = {
-        tap: part.mean(axis=1)
-        for tap, part in zip(responses.taps, np.split(share, ends, axis=1), strict=True)
-    }
-    table = table.reset_index().assign(all=share.mean(axis=1), **by_tap)
+    def counts(training: Responses) -> np.ndarray:
+        """Return how many maps of every tap differ without each recording, shape (recordings, taps)."""
+        x, y = training.matrix(), training.y
+        everything = adjust(anova(x, y, training.recordings, None).pvalue) <= alpha
+        different = np.tile(np.add.reduceat(everything.astype(float), starts), (len(names), 1))
+        without = anova_without_each(x, y, training.recordings)
+        found = np.add.reduceat(without.different(alpha).astype(float), starts, axis=1)
+        found[np.isnan(without.f[:, 0])] = np.nan
+        different[np.searchsorted(names, without.recordings)] = found
+        return different
+
+    found = in_order(counts, responses.training_folds())
+    # Whole numbers until the last step: recordings that do equally much are to stay in order.
+    same = len(found) * sizes - np.sum(found, axis=0)
+    by_tap = dict(zip(responses.taps, (same / (len(found) * sizes)).T, strict=True))
+    table = table.reset_index().assign(all=same.sum(axis=1) / (len(found) * sizes.sum()), **by_tap)
     return table.sort_values("all", kind="stable", ignore_index=True)
 
 
@@ -170,24 +194,27 @@ def without_table(responses: Responses, recordings: Sequence[str], alpha: float)
         that ANOVA does not find significant; eta2, the median over maps; and for every form of the equivalence test the share of
         maps shown alike (raw p-values). Shares are means over training folds, the median is over the maps of all folds.
     """
-    rows = []
-    for count in range(len(recordings) + 1):
-        folds = leave_out(responses, recordings[:count]).training_folds()
-        tests = [anova(t.matrix(), t.y, t.recordings, None) for t in folds]
-        alike = {
-            form: np.mean([(equivalence_pvalues(t.matrix(), t.y, form=form) <= alpha).mean() for t in folds])
-            for form in EQUIVALENCE_FORMS
-        }
-        rows.append(
-            {
-                "left_out": count,
-                "recording": recordings[count - 1] if count else "",
-                "no_difference": np.mean([(adjust(test.pvalue) > alpha).mean() for test in tests]),
-                "eta2": np.median([test.effect for test in tests]),
-            }
-            | alike
-        )
-    return pd.DataFrame(rows)
+    steps = range(len(recordings) + 1)
+    folds = [
+        (count, fold) for count in steps for fold in leave_out(responses, recordings[:count]).training_folds()
+    ]
+
+    def look(item: tuple[int, Responses]) -> tuple[dict, np.ndarray]:
+        count, training = item
+        x, y = training.matrix(), training.y
+        test = anova(x, y, training.recordings, None)
+        shares = {form: (spread(x, y, form).alike() <= alpha).mean() for form in EQUIVALENCE_FORMS}
+        share = (adjust(test.pvalue) > alpha).mean()
+        return {"left_out": count, "no_difference": share} | shares, test.effect
+
+    shares, effects = zip(*in_order(look, folds), strict=True)
+    table = pd.DataFrame(shares)
+    counts = table["left_out"].to_numpy()
+    eta2 = [np.median([effects[row] for row in np.flatnonzero(counts == count)]) for count in steps]
+    table = table.groupby("left_out", as_index=False).mean()
+    table.insert(1, "recording", ["", *recordings])
+    table.insert(3, "eta2", eta2)
+    return table
 
 
 def kept_overlap(responses: Responses, without: Mapping[str, Sequence[str]], keep: float) -> pd.DataFrame:
@@ -238,13 +265,11 @@ def difference_without_each(first: np.ndarray, second: np.ndarray, recordings: n
     return table.sort_values("change", kind="stable", ignore_index=True)
 
 
-def summary(everything: float, each: pd.DataFrame, without: pd.DataFrame) -> dict[str, float | None]:
+def summary(each: pd.DataFrame, without: pd.DataFrame) -> dict[str, float | None]:
     """Return what the first recordings that are left out do, in a few numbers; None where there are fewer.
 
     Parameters
     ----------
-    everything : float
-        Share of maps without difference, with all recordings.
     each : DataFrame
         As `no_difference_without_each` returns it.
     without : DataFrame
@@ -258,7 +283,7 @@ def summary(everything: float, each: pd.DataFrame, without: pd.DataFrame) -> dic
     """
     steps = without.set_index("left_out").reindex(range(4))
     numbers = {
-        "no_difference": everything,
+        "no_difference": steps["no_difference"][0],
         "without_one": steps["no_difference"][1],
         "without_three": steps["no_difference"][3],
         "others_least": each["all"].iloc[1:].min(),

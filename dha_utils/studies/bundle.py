@@ -42,7 +42,9 @@ ASKED_FOR = {"crepe": keep_crepe, "pitch": lambda clips, folder: keep_pitch(fold
 """What is computed only where it is named: functions of the clips and the folder."""
 
 
-def make_bundle(dataset: str, root: str | None = None, only: Sequence[str] = ()) -> Clips:
+def make_bundle(
+    dataset: str, root: str | None = None, only: Sequence[str] = (), classifier: str = "converging"
+) -> Clips:
     """Compute the artifacts and write them to ``data/DATASET``; return the clips.
 
     Parameters
@@ -52,6 +54,8 @@ def make_bundle(dataset: str, root: str | None = None, only: Sequence[str] = ())
     only : sequence of str
         ``inputs`` (responses, MFCC, spectrograms) or names of `PARTS` or `ASKED_FOR`; left out, all but the last. Without
         ``inputs``, parts go with the responses that are bundled.
+    classifier : str
+        Of the ensembles on sounds without their silence.
 
     Raises
     ------
@@ -72,7 +76,8 @@ def make_bundle(dataset: str, root: str | None = None, only: Sequence[str] = ())
         inputs = Inputs.load(folder, rates, "")
     for name in PARTS:
         if name in parts:
-            PARTS[name](inputs.responses[rates[0]], clips, folder)
+            how = {"classifier": classifier} if name == "silence" else {}
+            PARTS[name](inputs.responses[rates[0]], clips, folder, **how)
     for name in ASKED_FOR:
         if name in parts:
             ASKED_FOR[name](clips, folder)

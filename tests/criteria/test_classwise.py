@@ -8,10 +8,10 @@ from dha_utils.criteria import CRITERIA
 from dha_utils.criteria.classwise import (
     EQUIVALENCE_FORMS,
     EQUIVALENCE_MARGIN,
-    difference_pvalues,
-    equivalence_pvalues,
     eta_squared,
+    kruskal_of_ranks,
     omega_squared,
+    spread,
 )
 from dha_utils.criteria.groups import is_constant, moments, split_by_class, varies_within_classes
 
@@ -55,9 +55,16 @@ def test_statistic_and_p_are_scipys_map_by_map(name):
         assert got.pvalue[column] == pytest.approx(expected.pvalue, rel=1e-7)
 
 
+def test_the_test_of_ranks_ranks_as_scipy_does():
+    x, y = unbalanced()
+    expected = score("kruskal", x, y)
+    got = kruskal_of_ranks(stats.rankdata(x, axis=0), y, y, None)
+    np.testing.assert_array_equal([got.score, got.pvalue], [expected.score, expected.pvalue])
+
+
 def test_equivalence_is_statsmodels_map_by_map():
     x, y = unbalanced()
-    got, pvalues = score("equivalence", x, y), equivalence_pvalues(x, y)
+    got, pvalues = score("equivalence", x, y), spread(x, y).alike()
     for column in range(x.shape[1]):
         parts = [x[y == c, column].astype(float) for c in range(5)]
         expected = equivalence_oneway(parts, EQUIVALENCE_MARGIN**2)
@@ -72,7 +79,7 @@ def test_equivalence_is_statsmodels_map_by_map():
 def test_equivalence_at_many_margins_is_statsmodels_one_by_one(form, use_var):
     x, y = unbalanced()
     margins = np.array([0.1, 0.25, 0.5, 1.0])
-    got = equivalence_pvalues(x, y, margins, form)
+    got = spread(x, y, form).alike(margins)
     assert got.shape == (4, 12)
     for column in range(x.shape[1]):
         parts = [x[y == c, column].astype(float) for c in range(5)]
@@ -89,17 +96,17 @@ def test_equivalence_p_is_uniform_at_the_margin_and_small_for_like_classes(form)
         np.arange(10.0)
     )  # f: the standard deviation of the class means over that within classes
     at_margin = rng.normal(size=(400, 1500)) + EQUIVALENCE_MARGIN * pattern[y][:, None]
-    assert stats.kstest(equivalence_pvalues(at_margin, y, form=form), "uniform").pvalue > 0.01
-    assert stats.kstest(difference_pvalues(at_margin, y, form=form), "uniform").pvalue > 0.01
-    alike = equivalence_pvalues(rng.normal(size=(400, 1500)), y, form=form)
+    assert stats.kstest(spread(at_margin, y, form).alike(), "uniform").pvalue > 0.01
+    assert stats.kstest(spread(at_margin, y, form).different(), "uniform").pvalue > 0.01
+    alike = spread(rng.normal(size=(400, 1500)), y, form).alike()
     assert (alike < 0.05).mean() > 0.9
 
 
 def test_the_form_on_ranks_is_the_pooled_one_of_ranks():
     x, y = unbalanced()
     ranks = np.stack([stats.rankdata(column) for column in x.T], axis=1)
-    expected = equivalence_pvalues(ranks, y, 0.5, "pooled")
-    assert equivalence_pvalues(x, y, 0.5, "ranks").tolist() == expected.tolist()
+    expected = spread(ranks, y, "pooled").alike(0.5)
+    assert spread(x, y, "ranks").alike(0.5).tolist() == expected.tolist()
 
 
 def test_one_wild_clip_makes_classes_alike_in_the_pooled_form_only():
@@ -107,9 +114,9 @@ def test_one_wild_clip_makes_classes_alike_in_the_pooled_form_only():
     y = np.repeat(np.arange(10), 40)
     x = rng.normal(size=(400, 1)) + 0.7 * stats.zscore(np.arange(10.0))[y][:, None]
     x[3] = 100
-    assert equivalence_pvalues(x, y, form="pooled") < 0.05
-    assert equivalence_pvalues(x, y, form="welch") > 0.05
-    assert equivalence_pvalues(x, y, form="ranks") > 0.05
+    assert spread(x, y, "pooled").alike() < 0.05
+    assert spread(x, y, "welch").alike() > 0.05
+    assert spread(x, y, "ranks").alike() > 0.05
 
 
 def test_p_values_of_equivalence_grow_as_the_margin_shrinks_also_where_the_tail_underflows():
@@ -118,7 +125,7 @@ def test_p_values_of_equivalence_grow_as_the_margin_shrinks_also_where_the_tail_
     x = rng.normal(size=(320, 60)) + np.linspace(0, 3, 60) * stats.zscore(np.arange(10.0))[y][:, None]
     margins = np.linspace(0.1, 5, 40)
     for form in EQUIVALENCE_FORMS:
-        p = equivalence_pvalues(x, y, margins, form)
+        p = spread(x, y, form).alike(margins)
         assert ((p >= 0) & (p <= 1)).all()
         assert (np.diff(p, axis=0) <= 1e-12).all()
 
@@ -126,18 +133,18 @@ def test_p_values_of_equivalence_grow_as_the_margin_shrinks_also_where_the_tail_
 def test_what_is_shown_alike_is_not_shown_different():
     x, y = unbalanced()
     for form in EQUIVALENCE_FORMS:
-        alike, different = equivalence_pvalues(x, y, 0.5, form), difference_pvalues(x, y, 0.5, form)
+        alike, different = spread(x, y, form).alike(0.5), spread(x, y, form).different(0.5)
         np.testing.assert_allclose(alike + different, 1)
     x[:, 0] = 0.1  # constant: alike
     x[y == 1, 1] = 0.1  # undefined in the Welch form: neither
-    assert difference_pvalues(x, y)[:2].tolist() == [1, 1]
-    assert equivalence_pvalues(x, y)[:2].tolist() == [0, 1]
+    assert spread(x, y).different()[:2].tolist() == [1, 1]
+    assert spread(x, y).alike()[:2].tolist() == [0, 1]
 
 
 def test_an_unknown_form_is_named():
     x, y = unbalanced()
     with pytest.raises(ParameterError, match=r"unknown form 'pool' \(did you mean 'pooled'\?\)"):
-        equivalence_pvalues(x, y, form="pool")
+        spread(x, y, form="pool")
 
 
 @pytest.mark.parametrize(
@@ -178,10 +185,10 @@ def test_the_rule_for_undefined_maps():
     perfect = score("anova", x, y)
     assert (perfect.score[2], perfect.pvalue[2], perfect.effect[2]) == (np.inf, 0, 1)
     # A constant map responds alike by construction; one that is silent for a class is undefined.
-    assert equivalence_pvalues(x, y)[:3].tolist() == [0, 1, 1]
-    pooled = equivalence_pvalues(x, y, form="pooled")
+    assert spread(x, y).alike()[:3].tolist() == [0, 1, 1]
+    pooled = spread(x, y, "pooled").alike()
     assert (pooled[0], pooled[2]) == (0, 1)  # classes that differ without any variance within are not alike
-    assert equivalence_pvalues(x[:, :1], y, np.array([0.1, 2])).tolist() == [[0], [0]]
+    assert spread(x[:, :1], y).alike(np.array([0.1, 2])).tolist() == [[0], [0]]
     assert np.isneginf(score("equivalence", x[:, :3], y).score).all()
 
 

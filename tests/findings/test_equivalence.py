@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from dha_utils.criteria.classwise import equivalence_pvalues
+from dha_utils.criteria.classwise import spread
 from dha_utils.findings import equivalence
 
 
@@ -15,13 +15,13 @@ def half_alike(make_responses):
 
 
 def test_equivalence(half_alike):
-    table = equivalence.equivalence_table(half_alike, 0.05)
+    table = equivalence.equivalence_table(half_alike, equivalence.spreads(half_alike), 0.05)
     assert table["raw"].tolist() == table["adjusted"].tolist() == [pytest.approx(4 / 7)]
     assert table["constant"].tolist() == [pytest.approx(1 / 7)]
 
 
 def test_equivalence_over_margins(half_alike):
-    curve = equivalence.equivalence_curve(half_alike, 0.05)
+    curve = equivalence.equivalence_curve(equivalence.spreads(half_alike), 0.05)
     assert len(curve) == 3 * len(equivalence.MARGINS)
     for _, rows in curve.groupby("form"):
         assert (np.diff(rows["raw"]) >= 0).all()
@@ -29,19 +29,19 @@ def test_equivalence_over_margins(half_alike):
         at_margin = rows.set_index("margin")["raw"]
         assert at_margin[0.25] == pytest.approx(4 / 7)
     fold = half_alike.training_folds()
-    by_hand = np.mean([(equivalence_pvalues(t.matrix(), t.y, 0.1, "pooled") <= 0.05).mean() for t in fold])
+    by_hand = np.mean([(spread(t.matrix(), t.y, "pooled").alike(0.1) <= 0.05).mean() for t in fold])
     pooled = curve[(curve["form"] == "pooled") & (curve["margin"] == 0.1)]
     assert pooled["raw"].tolist() == [pytest.approx(by_hand)]
 
 
 def test_what_is_shown_to_differ(half_alike):
-    assert equivalence.different_shares(half_alike, 0.05) == {
+    assert equivalence.different_shares(equivalence.spreads(half_alike), 0.05) == {
         form: pytest.approx(3 / 7) for form in ("welch", "pooled", "ranks")
     }
 
 
 def test_the_margin_at_which_so_many_are_alike(half_alike):
-    curve = equivalence.equivalence_curve(half_alike, 0.05)
+    curve = equivalence.equivalence_curve(equivalence.spreads(half_alike), 0.05)
     different = dict.fromkeys(("welch", "pooled", "ranks"), 0.4)
     table = equivalence.equivalence_by_form(curve, different, 0.5).set_index("form")
     assert list(table.index) == list(different)

@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 
 from dha_utils.criteria import CRITERIA
-from dha_utils.criteria.classwise import equivalence_pvalues
+from dha_utils.criteria.classwise import spread
 from dha_utils.criteria.multiplicity import adjust
 from dha_utils.criteria.selection import select
 from dha_utils.evaluation.inference import paired_difference
@@ -21,11 +21,14 @@ def test_without_each_is_the_test_made_afresh(dominated):
     x, y, recordings = dominated.matrix(), dominated.y, dominated.recordings
     got = influence.anova_without_each(x, y, recordings)
     assert got.recordings.tolist() == np.unique(recordings).tolist()
-    for name, f, pvalue in zip(got.recordings, got.f, got.pvalue, strict=True):
+    found = zip(got.recordings, got.f, got.pvalues(), got.different(0.05), strict=True)
+    for name, f, pvalue, different in found:
         left = recordings != name
         expected = anova(x[left], y[left])
         np.testing.assert_allclose(f, expected.score, rtol=1e-8)
         np.testing.assert_allclose(pvalue, expected.pvalue, rtol=1e-6)
+        assert different.tolist() == (adjust(expected.pvalue) <= 0.05).tolist()
+    assert not got.different(1e-12)[0].any()
     row = got.f[got.recordings.tolist().index(wild_recording(dominated))]
     assert np.isneginf(row[[40, 41]]).all()  # constant without the clip, and constant anyhow
     assert np.isfinite(row[:40]).all()
@@ -46,14 +49,16 @@ def test_a_class_that_would_be_too_small_gives_no_number():
     recordings = np.array(["a", "a", "b", "b", "c", "c", "d"])
     got = influence.anova_without_each(np.random.default_rng(1).normal(size=(7, 2)), y, recordings)
     # Without c one clip of class 1 is left.
-    assert np.isnan(got.pvalue).all(axis=1).tolist() == [False, False, True, False]
+    assert np.isnan(got.pvalues()).all(axis=1).tolist() == [False, False, True, False]
+    assert not got.different(0.9)[2].any()
 
 
 def test_classes_that_differ_without_variance_within_them():
     y = np.repeat([0, 1], 4)
     got = influence.anova_without_each(y[:, None].astype(float), y, np.arange(8))
     assert (got.f == np.inf).all()
-    assert (got.pvalue == 0).all()
+    assert (got.pvalues() == 0).all()
+    assert got.different(0.05).all()
 
 
 def test_shares_without_each_recording_are_those_of_a_selection_without_it(dominated):
@@ -83,10 +88,10 @@ def test_leaving_out_in_turn(dominated):
     assert table.loc[2, "no_difference"] == pytest.approx(second["all"][0])
     assert table.loc[1, "eta2"] > table.loc[0, "eta2"]
     folds = dominated.training_folds()
-    alike = [equivalence_pvalues(t.matrix(), t.y, form="pooled") <= 0.05 for t in folds]
+    alike = [spread(t.matrix(), t.y, "pooled").alike() <= 0.05 for t in folds]
     assert table.loc[0, "pooled"] == pytest.approx(np.mean(alike))
-    found = influence.summary(0.5, first, table.reset_index())
-    assert (found["no_difference"], found["without_one"]) == (0.5, table.loc[1, "no_difference"])
+    found = influence.summary(first, table.reset_index())
+    assert (found["no_difference"], found["without_one"]) == tuple(table.loc[:1, "no_difference"])
     assert found["others_least"] == first["all"][1]
     assert found["without_three"] is None  # two were left out
 

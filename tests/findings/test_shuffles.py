@@ -1,4 +1,5 @@
 import numpy as np
+from scipy import stats
 
 from dha_utils.findings import shuffles
 
@@ -11,3 +12,11 @@ def test_shuffles(make_responses):
     assert (shuffled.table["label"] != labels).any()
     assert (shuffled.table.groupby("recording")["label"].nunique() == 1).all()
     assert len(set(shuffles.shuffle_by_clip(pure, 1).recordings)) == 64
+
+
+def test_ranks_are_scipys_and_stay_under_a_shuffle(make_responses):
+    responses = make_responses(per_class=16)
+    responses["relu7"][responses["relu7"] < 1] = 0  # ties
+    ranks = shuffles.ranked(responses)
+    assert ranks["relu7"].tolist() == stats.rankdata(responses["relu7"], axis=0).tolist()
+    assert ranks.shuffle_labels(0)["relu7"] is ranks["relu7"]
