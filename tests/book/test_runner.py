@@ -261,7 +261,7 @@ def test_data_sets_of_the_book_are_worked_on_at_once_each_on_its_share_of_the_co
     meet = """
 import os, time
 from pathlib import Path
-Path(results, dataset).mkdir(parents=True)
+Path(results, dataset).mkdir(parents=True, exist_ok=True)
 Path(results, dataset, "cores.txt").write_text(str(sorted(os.sched_getaffinity(0))))
 while len(list(Path(results).rglob("cores.txt"))) < 2:
     time.sleep(0.05)
