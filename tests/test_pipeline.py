@@ -25,7 +25,8 @@ def test_the_book_on_dcase2016_with_its_evaluation_set(tmp_path):
     root = make_dcase2016(tmp_path / "data")
     given = QUICK | FEW | {"dataset": "dcase2016-evaluation", "root": str(root), "channel": "left"}
     executed = run_notebooks(given | {"results": str(tmp_path / "results")}, executed=tmp_path / "executed")
-    assert len(executed) == len(list((repository() / "notebooks").glob("*.ipynb")))
+    names = sorted(path.stem for path in (repository() / "notebooks").glob("*.ipynb"))
+    assert [path.stem for path in executed] == [name for name in names if name != "18_second_network"]
     results = tmp_path / "results" / "dcase2016-evaluation"
     responses = read(results, "responses")
     assert (responses["clips"], responses["folds"], responses["channel"]) == (30, 1, "left")
