@@ -93,7 +93,7 @@ def test_commands_go_on_without_what_cannot_be_used(sounds, tmp_path, monkeypatc
     table, files = sounds
     n_good = sum(not case.fault for case in CASES.values())
     monkeypatch.setattr("dha_utils.responses.extraction.load_network", lambda **options: random_network)
-    monkeypatch.setattr(inputs, "load_network", lambda: random_network)
+    monkeypatch.setattr(inputs, "load_network", lambda *_: random_network)
     out = tmp_path / "responses.safetensors"
     assert (
         f"{len(files) - n_good} of the {len(files)} clips" in call("inspect", table).output.splitlines()[-1]
@@ -123,7 +123,7 @@ def test_a_network_is_made_from_them_and_hears_them(tmp_path, monkeypatch, rando
     table, files = write_table(tmp_path, PRUNED)
     counts = {"conv3": 16, "conv4": 12, "conv5": 12, "conv6": 12, "conv7": 10}
     narrow = prune_network(random_network, {layer: np.arange(n) for layer, n in counts.items()})
-    monkeypatch.setattr(product, "load_network", lambda: narrow)
+    monkeypatch.setattr(product, "load_network", lambda *_: narrow)
     assert call("inspect", table).exit_code == 0
     made = call("prune", table, "--keep", "8-16-10-8-8-8-6", "-o", tmp_path / "small.safetensors")
     assert made.exit_code == 0, made.output
