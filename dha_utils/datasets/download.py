@@ -63,6 +63,8 @@ class ResumingDownloader:
                 ValueError,
             ) as error:  # such as what a proxy's address raises
                 said = " ".join(str(error).split())[:200]
+                if f"Invalid URL '{url}'" in said:  # that of the file, not of a proxy
+                    raise FetchError(f"{url}: cannot be downloaded ({said})") from error
                 raise FetchError(
                     f"{url}: cannot be asked for ({said}); are the proxies in $http_proxy, $https_proxy and $all_proxy right?"
                 ) from error
