@@ -208,7 +208,7 @@ def test_extract(monkeypatch):
     assert (result.exit_code, result.stdout) == (0, "3 clips: out.st\n")
     options = {
         "rate": 44100, "duration": 5.0, "channel": "mean", "batch_size": 2, "device": "auto", "precision": "float32",
-        "padding": "input", "pooling": "mean",
+        "padding": "input", "pooling": "mean", "model": None,
     }  # fmt: skip
     loaded = ("esc10", "audio", {"allow_missing": False})
     assert calls == [loaded, (["clip"] * 3, options | {"out": "out.st"})]
@@ -241,7 +241,7 @@ def test_extract_into_a_store(monkeypatch, tmp_path):
         assert invoke("extract", "mine", "-o", folder, *choices.split()).exit_code == 0
     options = {
         "rate": 22050, "duration": None, "channel": "left", "batch_size": 8, "device": "cpu", "precision": "bfloat16",
-        "padding": "input", "pooling": "mean",
+        "padding": "input", "pooling": "mean", "model": None,
     }  # fmt: skip
     shortest = 4574 / 22050  # of a file of its own length
     inspected = {"skip_bad": True, "shortest": shortest}
