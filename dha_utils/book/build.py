@@ -160,8 +160,8 @@ def as_page(notebook: str, title: str) -> str:
 def lead_to(page: str, names: Sequence[str]) -> str:
     """Return a page whose links to pages of data sets that are not in `names` lead to the first of them that has the page.
 
-    >>> lead_to("{doc}`executed/esc50/03_ensemble` and {doc}`executed/esc10/03_ensemble`", ["mine", "esc10"])
-    '{doc}`executed/mine/03_ensemble` and {doc}`executed/esc10/03_ensemble`'
+    >>> lead_to("{doc}`executed/esc50/02_ensemble` and {doc}`executed/esc10/02_ensemble`", ["mine", "esc10"])
+    '{doc}`executed/mine/02_ensemble` and {doc}`executed/esc10/02_ensemble`'
     """
 
     def lead(match: re.Match) -> str:
@@ -173,21 +173,35 @@ def lead_to(page: str, names: Sequence[str]) -> str:
 
 
 def expand_contents(contents: dict, names: Sequence[str]) -> dict:
-    """Return the table of contents with the part of the experiments, ``executed/NN_...``, once for each data set.
+    """Return the table of contents with what is executed, ``executed/NN_...``, for each data set.
 
-    >>> contents = {"parts": [{"caption": "The experiments", "chapters": [{"file": "executed/01_responses"}]}]}
+    The argument is told in its parts on the first data set; on each other one its pages follow in a part of their own, before the
+    first part behind them that has no such page.
+
+    >>> contents = {"parts": [{"caption": "Does it?", "chapters": [{"file": "executed/01_responses"}]}, {"caption": "Data"}]}
     >>> [part["caption"] for part in expand_contents(contents, ["esc50", "esc10"])["parts"]]
-    ['The experiments on ESC-50', 'The same on ESC-10']
+    ['Does it? (ESC-50)', 'All of it on ESC-10', 'Data']
     """
-    parts = []
+
+    def executed(name: str, chapters: Sequence[dict]) -> list[dict]:
+        pages = [Path(chapter["file"]) for chapter in chapters if chapter["file"].startswith("executed/")]
+        return [{"file": f"executed/{name}/{page.name}"} for page in pages if page.name not in without(name)]
+
+    parts, all_chapters, last = [], [], 0
     for part in contents["parts"]:
-        files = [chapter["file"] for chapter in part["chapters"]]
-        if not files[0].startswith("executed/"):
+        chapters = part.get("chapters", [])
+        pages = executed(names[0], chapters)
+        others = [chapter for chapter in chapters if not chapter["file"].startswith("executed/")]
+        if len(others) == len(chapters):
             parts.append(part)
             continue
-        for name in names:
-            caption = f"{part['caption'] if name == names[0] else 'The same'} on {title_of(name)}"
-            own = [file for file in files if Path(file).name not in without(name)]
-            chapters = [{"file": file.replace("executed/", f"executed/{name}/")} for file in own]
-            parts.append({**part, "caption": caption, "chapters": chapters})
-    return {**contents, "parts": parts}
+        all_chapters += chapters
+        if pages or others:
+            caption = f"{part['caption']} ({title_of(names[0])})" if pages else part["caption"]
+            parts.append({**part, "caption": caption, "chapters": pages + others})
+            last = len(parts)
+    behind = [
+        {"caption": f"All of it on {title_of(name)}", "numbered": True, "chapters": executed(name, all_chapters)}
+        for name in names[1:]
+    ]
+    return {**contents, "parts": parts[:last] + behind + parts[last:]}

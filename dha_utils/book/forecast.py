@@ -226,7 +226,7 @@ def seconds(notebook: str, told: Mapping[str, object], sounds: Sounds, machine: 
     Parameters
     ----------
     notebook : str
-        Its name, such as ``09_curves``.
+        Its name, such as ``05_curves``.
     told : dict
         All parameters that it takes.
     sounds : Sounds
@@ -234,7 +234,7 @@ def seconds(notebook: str, told: Mapping[str, object], sounds: Sounds, machine: 
 
     Examples
     --------
-    >>> seconds("16_outcomes", {}, Sounds(48, 4, 5), Machine(start=4.0, clip=0.05, fold=0.1))
+    >>> seconds("17_outcomes", {}, Sounds(48, 4, 5), Machine(start=4.0, clip=0.05, fold=0.1))
     4.0
     """
     work = WORK.get(notebook.partition("_")[2], lambda *_: Work())(told, sounds)
@@ -257,7 +257,7 @@ class Forecast:
 
     Examples
     --------
-    >>> forecast = Forecast({"01_responses": 20.0, "02_redundancy": 80.0})
+    >>> forecast = Forecast({"01_responses": 20.0, "06_redundancy": 80.0})
     >>> forecast.left(), forecast.ended("01_responses", 50.0)
     (100.0, 160.0)
     """

@@ -11,11 +11,11 @@ OWN = ""
 GIVEN: Mapping[str, Mapping[str, Mapping[str, object]]] = {
     "esc50": {
         "": {"rates": [22_050], "classifier": "least_squares", "others": [], "seeds": 20},
-        "03": {"others": ["converging"], "seeds": 8},
-        "04": {"seeds": 4},
-        "09": {"others": ["converging"], "seeds": 8, "criteria_at": [0.01, 0.05, 0.11]},
-        "12": {"seeds": 2},
-        "14": {"seeds": 11},
+        "ensemble": {"others": ["converging"], "seeds": 8},
+        "tests": {"seeds": 4},
+        "curves": {"others": ["converging"], "seeds": 8, "criteria_at": [0.01, 0.05, 0.11]},
+        "frontier": {"seeds": 2},
+        "dimension": {"seeds": 11},
     },
     OWN: {
         "": {
@@ -27,12 +27,12 @@ GIVEN: Mapping[str, Mapping[str, Mapping[str, object]]] = {
             "seeds": 10,
             "only_claims": True,
         },
-        "09": {"criteria_at": [0.11]},
-        "12": {"seeds": 2},
-        "16": {"seeds": 2},
+        "curves": {"criteria_at": [0.11]},
+        "frontier": {"seeds": 2},
+        "sensitivity": {"seeds": 2},
     },
 }
-"""Data set -> number of a notebook, or nothing for all of them -> parameters that it is given where nothing else is said, because
+"""Data set -> subject of a notebook, or nothing for all of them -> parameters that it is given where nothing else is said, because
 those that it declares are not for this data set. On ESC-50 the protocol's classifier makes what the claims rest on, and least
 squares, which takes a fraction of the time, the rest. Sounds of one's own are to be done in minutes: least squares throughout,
 as few draws as anything is compared with, every other fraction of the protocol, and smaller networks, beside those of the
@@ -42,7 +42,7 @@ claim, at the size at which compensations are compared and at half of that."""
 def given(
     dataset: str, notebook: str, thorough: bool = False, network: str | None = None
 ) -> dict[str, object]:
-    """Return the parameters that a notebook, by its number, is given on a data set; some it may not take.
+    """Return the parameters that a notebook, by its subject ("curves"), is given on a data set; some it may not take.
 
     Sounds of one's own, and others with a network of one's own, are given none if the run is to be thorough.
     """

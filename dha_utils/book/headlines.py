@@ -25,7 +25,7 @@ POINT = 0.01
 
 STOPPED_POINTS = 3 * POINT
 """The same with the released classifier, whose SVMs are stopped where few maps are kept, and stand where the last bits have led
-them (notebook 09)."""
+them (notebook 05)."""
 
 RELEASED = ("anova_time", "entropy_knn", "angle_to_first", "rank_full")
 """The methods that the authors have released."""

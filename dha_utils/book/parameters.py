@@ -59,14 +59,14 @@ BOOK = ("esc50", "esc10")
 """The data sets of the book, in its order: each has a part of its own, and prose quotes their committed results. What notebooks
 declare is the smallest, so that one that is opened by hand is quick."""
 
-SECOND = "18_second_network"
+SECOND = "15_second_network"
 
 ABOUT_SOUNDNET = (
-    "05_released", "08_maps", "10_computation", "11_compensation", "12_frontier", "15_silence", "16_sensitivity", SECOND,
+    "18_released", "09_maps", "12_computation", "13_compensation", "14_frontier", "11_silence", "16_sensitivity", SECOND,
 )  # fmt: skip
 """Notebooks that ask of SoundNet's own layers, filters and protocols, and have nothing to say of another network."""
 
-WITHOUT: Mapping[str, Sequence[str]] = {"esc10": (), "esc50": ("11_compensation", "12_frontier", SECOND)}
+WITHOUT: Mapping[str, Sequence[str]] = {"esc10": (), "esc50": ("13_compensation", "14_frontier", SECOND)}
 """Data set -> notebooks that the book has not for it: on ESC-50 smaller networks are not evaluated yet."""
 
 

@@ -57,7 +57,7 @@ def run_notebooks(
         Those to run the notebooks on, where `parameters` name none; by default those of the book. All are worked on at once where
         they start from what is bundled.
     only : sequence of str
-        Numbers ("03") or names ("03_ensemble") of the notebooks to run; empty: all. The first one, from which all others
+        Numbers ("02") or names ("02_ensemble") of the notebooks to run; empty: all. The first one, from which all others
         start, is run as well if it is out of date.
     force : bool
         Run also what is up to date.
@@ -173,7 +173,7 @@ def _run_dataset(
             source: {
                 name: value
                 for name, value in {
-                    **given(dataset, source.stem[:2], thorough, network),
+                    **given(dataset, source.stem.partition("_")[2], thorough, network),
                     **parameters,
                 }.items()
                 if name in names

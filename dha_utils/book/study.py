@@ -58,7 +58,7 @@ def begin(name: str, namespace: MutableMapping[str, object]) -> "Study":
     Parameters
     ----------
     name : str
-        Name of the notebook, such as ``09_curves``.
+        Name of the notebook, such as ``05_curves``.
     namespace : dict
         The notebook's ``globals()``.
 

@@ -169,6 +169,6 @@ def bundle(
     from dha_utils.book.given import given
     from dha_utils.studies.bundle import make_bundle
 
-    classifier = given(dataset, "15").get("classifier", "converging")
+    classifier = given(dataset, "silence").get("classifier", "converging")
     clips = make_bundle(dataset, root, only or (), classifier)
     typer.echo(f"{len(clips)} clips: data/{clips.name}")

@@ -13,7 +13,7 @@ def answer_table(outcomes: Sequence[Mapping]) -> list[list[str]]:
     Parameters
     ----------
     outcomes : sequence of dict
-        The results of notebook 16, ``outcomes.json``, of each data set.
+        The results of notebook 17, ``outcomes.json``, of each data set.
 
     Examples
     --------
@@ -48,10 +48,10 @@ def answer_rows(outcomes: Sequence[Mapping]) -> list[dict]:
 
     Examples
     --------
-    >>> row = {"claim": "cost", "text": "Free.", "evidence": "03_ensemble", "outcome": "holds on ESC-10", "measured": "..."}
+    >>> row = {"claim": "cost", "text": "Free.", "evidence": "02_ensemble", "outcome": "holds on ESC-10", "measured": "..."}
     >>> row |= {"estimate": -0.005, "low": -0.02, "high": 0.01}
     >>> answer_rows([{"on": "ESC-10", "table": [row]}])
-    [{'text': 'Free.', 'evidence': '03_ensemble', 'cells': [('holds', '−0.50 points [−2.00, +1.00]')]}]
+    [{'text': 'Free.', 'evidence': '02_ensemble', 'cells': [('holds', '−0.50 points [−2.00, +1.00]')]}]
     """
     claims = {row["claim"]: row for found in outcomes for row in found["table"]}
     columns = [{row["claim"]: row for row in found["table"]} for found in outcomes]

@@ -166,7 +166,7 @@ def claim_rows(rows: Sequence[Mapping]) -> list[dict]:
     ]
 
 
-@claim("cost", "DHA, abstract", "Ignoring 89 % of the feature maps costs less than 3 %.", "03_ensemble")
+@claim("cost", "DHA, abstract", "Ignoring 89 % of the feature maps costs less than 3 %.", "02_ensemble")
 def _cost(ensemble: Mapping) -> Iterator[Part]:
     """Ask what ignoring costs in points, and relative to the accuracy with all maps beside it."""
     cost = ensemble["cost"]
@@ -190,7 +190,7 @@ def _cost(ensemble: Mapping) -> Iterator[Part]:
     )
 
 
-@claim("computation", "DHA, abstract", "That saves 18 % of the computation.", "10_computation")
+@claim("computation", "DHA, abstract", "That saves 18 % of the computation.", "12_computation")
 def _computation(computation: Mapping) -> Iterator[Part]:
     """Ask what ignoring saves, network, averages and classifiers counted, and what removing filters saves.
 
@@ -214,7 +214,7 @@ def _computation(computation: Mapping) -> Iterator[Part]:
         )
 
 
-@claim("selection", "DHA, poster", "The statistic finds the maps that matter.", "09_curves")
+@claim("selection", "DHA, poster", "The statistic finds the maps that matter.", "05_curves")
 def _selection(curves: Mapping) -> Iterator[Part]:
     """Compare ANOVA with random maps, at every fraction together, then fraction by fraction."""
     compared = list(curves["random"].values())
@@ -248,7 +248,7 @@ def _selection(curves: Mapping) -> Iterator[Part]:
         )
 
 
-@claim("alike", "DHA, poster", "Redundant maps respond alike to the various classes.", "04_tests")
+@claim("alike", "DHA, poster", "Redundant maps respond alike to the various classes.", "07_tests")
 def _alike(tests: Mapping) -> Iterator[Part]:
     """Ask how many maps are shown to respond alike, in both forms of the test; claimed of all that are ignored."""
     claimed, margin = 1 - KEEP, tests["margin"]
@@ -265,7 +265,7 @@ def _alike(tests: Mapping) -> Iterator[Part]:
         )
 
 
-@claim("pruning", "DHA, poster", "CNNs can be pruned by redundant feature maps only.", "11_compensation")
+@claim("pruning", "DHA, poster", "CNNs can be pruned by redundant feature maps only.", "13_compensation")
 def _pruning(compensation: Mapping) -> Iterator[Part]:
     """Ask what networks without some filters lose, at the paper's saving and as far as it goes."""
     for network in compensation["claim"].values():
@@ -283,7 +283,7 @@ def _pruning(compensation: Mapping) -> Iterator[Part]:
     "ensemble",
     "EUSIPCO-18",
     "The ensemble is 30.85 % (relative) better than its best layer.",
-    "03_ensemble",
+    "02_ensemble",
     about="dcase2016",
 )
 def _ensemble(ensemble: Mapping) -> Iterator[Part]:

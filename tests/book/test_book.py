@@ -210,9 +210,9 @@ def test_the_first_page_shows_the_data_sets_that_have_results(tmp_path):
     front = "```{answer-figure}\nIn *short*.\n```\n\n```{answer-claims}\n```"
     source = make_project(tmp_path, {"page": front}, "esc10")
     (source / "executed" / "esc10").mkdir(parents=True)
-    (source / "executed" / "esc10" / "03_ensemble.md").write_text("---\norphan: true\n---\n# It\n", "utf-8")
+    (source / "executed" / "esc10" / "02_ensemble.md").write_text("---\norphan: true\n---\n# It\n", "utf-8")
     for dataset, on in (("esc10", "ESC-10"), ("esc50", "ESC-50")):
-        row = {"claim": "cost", "text": "Free.", "outcome": f"holds on {on}", "evidence": "03_ensemble"}
+        row = {"claim": "cost", "text": "Free.", "outcome": f"holds on {on}", "evidence": "02_ensemble"}
         row |= {"measured": "", "estimate": -0.005, "low": -0.01, "high": 0.0}
         results = tmp_path / "results" / dataset
         results.mkdir(exist_ok=True)
@@ -225,7 +225,7 @@ def test_the_first_page_shows_the_data_sets_that_have_results(tmp_path):
     short = "✓ holds −0.50 points [−1.00, 0.00]"
     assert f"on ESC-50 on ESC-10 claim {short} {short} Free." in text
     html = (tmp_path / "html" / "page.html").read_text("utf-8")
-    assert 'href="executed/esc10/03_ensemble.html"' in html
+    assert 'href="executed/esc10/02_ensemble.html"' in html
     assert html.count('<svg class="answer"') == 2
 
 

@@ -16,11 +16,11 @@ def test_sounds_of_ones_own_are_given_what_takes_minutes_unless_the_run_is_thoro
         False,
         *[True] * 3,
     ]
-    quick = given("path/to/sounds", "09")
+    quick = given("path/to/sounds", "curves")
     assert quick["classifier"] == "least_squares"
-    assert given("mine.csv", "12") == given("mine.csv", "03") | {"seeds": 2}
-    assert given("path/to/sounds", "09", thorough=True) == given("esc10", "09") == {}
-    assert given("esc50", "09", thorough=True) == given("esc50", "09")
+    assert given("mine.csv", "frontier") == given("mine.csv", "ensemble") | {"seeds": 2}
+    assert given("path/to/sounds", "curves", thorough=True) == given("esc10", "curves") == {}
+    assert given("esc50", "curves", thorough=True) == given("esc50", "curves")
 
 
 def test_what_is_given_is_said_but_for_what_was_asked_for():

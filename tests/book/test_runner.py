@@ -206,13 +206,13 @@ def test_a_network_of_ones_own_has_its_own_folders_and_the_notebooks_that_fit_it
     taken = "dataset = 'esc10'\nnetwork = None\nrates = [22050]\nresults = None"
     write_notebook(repo, "01_one", "print(network, rates, results, sep=chr(10))", parameters=taken)
     write_notebook(repo, "02_two", "print(rate)", parameters="rate = 22050")
-    write_notebook(repo, "05_released", "1", parameters="rate = 22050")
+    write_notebook(repo, "18_released", "1", parameters="rate = 22050")
     source = f"{tmp_path}/mine.py:build"
     first, second = run_notebooks({"network": source})
     assert first == repo / "book" / "executed" / "networks" / "mine" / "esc10" / "01_one.ipynb"
     said = [nbformat.read(path, 4).cells[-1].outputs[0]["text"].splitlines() for path in (first, second)]
     assert said == [[source, "[8000]", str(repo / "results" / "networks" / "mine")], ["8000"]]
-    assert "esc10 is without 05_released, which ask of SoundNet itself" in capsys.readouterr().out
+    assert "esc10 is without 18_released, which ask of SoundNet itself" in capsys.readouterr().out
     with pytest.raises(
         ParameterError, match=r"still.py:build takes arrays, not sounds: give Network.wrap a rate"
     ):

@@ -22,31 +22,31 @@ def namespace(tmp_path, monkeypatch):
 
 @pytest.fixture
 def study(namespace):
-    return begin("09_curves", namespace)
+    return begin("05_curves", namespace)
 
 
 def test_parameters_are_those_of_the_tagged_cell():
-    names = declared_parameters(repository() / "notebooks" / "02_redundancy.ipynb")
+    names = declared_parameters(repository() / "notebooks" / "06_redundancy.ipynb")
     assert names == ["dataset", "rate", "keep", "alpha", "results"]
 
 
 def test_parameters_are_checked_and_put_back(monkeypatch, tmp_path, capsys):
     monkeypatch.setenv("DHA_DATA", "")
-    names = declared_parameters(repository() / "notebooks" / "02_redundancy.ipynb")
+    names = declared_parameters(repository() / "notebooks" / "06_redundancy.ipynb")
     namespace = dict(zip(names, ["esc10", 22050, 1, 0.05, str(tmp_path)], strict=True))
-    begin("02_redundancy", namespace)
+    begin("06_redundancy", namespace)
     assert isinstance(namespace["keep"], float)
     assert "bundled artifacts of esc10" in capsys.readouterr().out
 
 
 def test_a_wrong_parameter_is_refused():
     with pytest.raises(ParameterError, match="there are: dataset, rate, keep"):
-        begin("02_redundancy", {"kept": 0.5})
+        begin("06_redundancy", {"kept": 0.5})
 
 
 def test_the_workers_are_those_of_the_parameters_until_the_cell_is_run_again(namespace):
     for number in (1, 2, 1):
-        begin("09_curves", namespace | {"workers": number})
+        begin("05_curves", namespace | {"workers": number})
         others = {*in_order(lambda _: os.getpid(), range(4), "processes")} - {os.getpid()}
         assert bool(others) == (number > 1)
 
