@@ -32,11 +32,11 @@ GIVEN: Mapping[str, Mapping[str, Mapping[str, object]]] = {
         "sensitivity": {"seeds": 2},
     },
 }
-"""Data set -> subject of a notebook, or nothing for all of them -> parameters that it is given where nothing else is said, because
-those that it declares are not for this data set. On ESC-50 the protocol's classifier makes what the claims rest on, and least
-squares, which takes a fraction of the time, the rest. Sounds of one's own are to be done in minutes: least squares throughout,
-as few draws as anything is compared with, every other fraction of the protocol, and smaller networks, beside those of the
-claim, at the size at which compensations are compared and at half of that."""
+"""Data set -> subject of a notebook, or nothing for all of them -> parameters that it is given where nothing else is said,
+because those that it declares are not for this data set. On ESC-50 the protocol's classifier makes what the claims rest on, and
+least squares, which takes a fraction of the time, the rest. Sounds of one's own are to be done in minutes: least squares
+throughout, as few draws as anything is compared with, every other fraction of the protocol, and smaller networks, beside those
+of the claim, at the size at which compensations are compared and at half of that."""
 
 
 def given(
