@@ -1,6 +1,6 @@
 """Do the numbers still come out? The notebooks, run on the bundled artifacts, against a committed reference.
 
-The notebooks read long sweeps from the bundled file, so a sample of its cells is computed anew besides.
+Long sweeps, and runs that several notebooks compare with, are read from bundled files; a sample of them is computed anew.
 
 Results are JSON files of the notebooks; a number is named by its file, relative to ``results``, and a
 dotted key into it (``taps.pool5.accuracy``, see `dha_utils.core.formats`). Tolerances are absolute, in the number's
@@ -11,19 +11,25 @@ import json
 import os
 import tempfile
 from collections.abc import Iterable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
+import numpy as np
+
+from dha_utils.book.given import given
 from dha_utils.book.headlines import POINT, STOPPED_POINTS, Headline, headlines_of
 from dha_utils.book.parameters import BOOK
 from dha_utils.book.runner import run_notebooks
 from dha_utils.core.errors import DataError, choose
 from dha_utils.core.formats import ResultError, lookup
 from dha_utils.core.paths import STORE, atomic_write, bundled, repository
+from dha_utils.datasets import default_rates
 from dha_utils.findings.answers import answer_table
 from dha_utils.responses.table import Responses
+from dha_utils.studies.book_runs import asked_runs, evaluate_runs
 from dha_utils.studies.inputs import responses_file
+from dha_utils.studies.runs import load_run, runs_file
 from dha_utils.studies.scores import load_fold_scores
 from dha_utils.studies.sweep_store import load_results
 from dha_utils.studies.sweeps import Cell, sample_cells, sweep
@@ -89,7 +95,7 @@ def check(dataset: str = "", write_reference: bool = False) -> bool:
         comparisons = []
         for name in names:
             comparisons += compare(reference, results, headlines_of(name)) + recompute_cells(name)
-            comparisons += compare_outcomes(reference, results, name)
+            comparisons += recompute_runs(name) + compare_outcomes(reference, results, name)
     moved = [comparison for comparison in comparisons if not comparison.holds]
     print(format_table(moved) if moved else f"{len(comparisons)} numbers and outcomes as they were")
     return not moved
@@ -193,6 +199,37 @@ def recompute_cells(dataset: str, seed: int = 0) -> list[Comparison]:
             headline = Headline(f"{dataset}/{file.name}", name, tolerance, "accuracy")
             before, after = stored[cell]["accuracy"]["all"], now["accuracy"]["all"]
             comparisons.append(Comparison(headline, before, after))
+    return comparisons
+
+
+def recompute_runs(dataset: str, seed: int = 0) -> list[Comparison]:
+    """Evaluate one of the bundled runs of every rate anew, and compare the accuracies.
+
+    Parameters
+    ----------
+    dataset : str
+    seed : int
+        Of the draw.
+
+    Returns
+    -------
+    list of Comparison
+        Named by the file and the run; the reference is what the file holds.
+    """
+    folder, rng = bundled(dataset), np.random.default_rng(seed)
+    classifier = given(dataset, "ensemble").get("classifier", "converging")
+    comparisons = []
+    for rate in default_rates(dataset):
+        responses = Responses.load(responses_file(folder, rate))
+        asked = asked_runs(responses, classifier, main=rate == default_rates(dataset)[0])
+        single = [(part, name, select) for part, ways in asked for name, select in ways.items()]
+        part, name, select = single[rng.integers(len(single))]
+        ((key, now),) = evaluate_runs([(part, {name: select})], classifier)
+        before = None
+        with suppress(DataError):
+            before = load_run(folder / runs_file(responses), part, key).accuracy()
+        headline = Headline(f"{dataset}/{runs_file(responses)}", name, POINT, "accuracy")
+        comparisons.append(Comparison(headline, before, now.accuracy()))
     return comparisons
 
 

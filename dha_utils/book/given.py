@@ -14,7 +14,8 @@ GIVEN: Mapping[str, Mapping[str, Mapping[str, object]]] = {
         "ensemble": {"others": ["converging"], "seeds": 8},
         "tests": {"seeds": 4},
         "curves": {"others": ["converging"], "seeds": 8, "criteria_at": [0.01, 0.05, 0.11]},
-        "frontier": {"seeds": 2},
+        "compensation": {"only_bundled": True},
+        "frontier": {"seeds": 2, "budgets": [0.82, 0.6, 0.35, 0.2, 0.1], "only_bundled": True},
         "dimension": {"seeds": 11},
     },
     OWN: {

@@ -175,6 +175,12 @@ PARAMETERS: Mapping[str, Parameter] = {
         "True or False",
         "Make only the smaller networks that the claim is asked of, which take an hour less than all",
     ),
+    "only_bundled": Parameter(
+        (bool,),
+        lambda value: True,
+        "True or False",
+        "Look only at the smaller networks that are bundled of the data set",
+    ),
     "full": Parameter(
         (bool,),
         lambda value: True,

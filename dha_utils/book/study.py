@@ -40,7 +40,14 @@ from dha_utils.studies.results import Results
 from dha_utils.studies.runs import kept_runs
 from dha_utils.studies.scores import FoldScores, load_fold_scores
 from dha_utils.studies.sweeps import Cell, cells, named_criteria, sweep
-from dha_utils.studies.trials import CompressionStudy, claimed, has_audio, load_study, run_trials
+from dha_utils.studies.trials import (
+    CompressionStudy,
+    bundled_trials,
+    claimed,
+    has_audio,
+    load_study,
+    run_trials,
+)
 
 _BEGUN = ExitStack()
 """Who does the work of the notebook, until it ends."""
@@ -254,10 +261,13 @@ class Study:
         return load_study(self.responses, self.dataset, self.root)
 
     def trials(self, trials: Iterable[Trial]) -> list[dict]:
-        """Evaluate smaller networks, or only those of the claim if the notebook is told so; one record each."""
+        """Evaluate smaller networks, only those of the claim or those bundled if the notebook is told so; one record each."""
         asked = claimed(trials) if self.others.get("only_claims") else trials
+        asked = [replace(trial, classifier=self.classifier) for trial in asked]
+        if self.others.get("only_bundled"):
+            asked = bundled_trials(asked, self.responses)
         return run_trials(
-            [replace(trial, classifier=self.classifier) for trial in asked],
+            asked,
             self.responses,
             lambda: self.compression,
             full=self.anew and has_audio(self.root),

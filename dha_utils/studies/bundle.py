@@ -9,6 +9,7 @@ from dha_utils.core.paths import atomic_write, bundled
 from dha_utils.datasets import default_duration, default_rates, load_clips
 from dha_utils.datasets.clips import Clips
 from dha_utils.responses.table import Responses
+from dha_utils.studies.book_runs import keep_runs
 from dha_utils.studies.crepe_responses import keep_crepe
 from dha_utils.studies.examples import keep_examples
 from dha_utils.studies.inputs import Inputs, compute_inputs, provenance_json
@@ -33,10 +34,14 @@ PARTS = {
     "copy": keep_copy,
     "examples": keep_examples,
     "silence": keep_silence,
+    "runs": keep_runs,
     "ridge": _keep_ridge,
     "soundnet_protocol": keep_soundnet_protocol,
 }
 """What is computed beside the responses, by name: functions of responses, their clips, and the folder to write to."""
+
+WITH_CLASSIFIER = ("silence", "runs")
+"""Those of `PARTS` that are told the classifier."""
 
 ASKED_FOR = {"crepe": keep_crepe, "pitch": lambda clips, folder: keep_pitch(folder)}
 """What is computed only where it is named: functions of the clips and the folder."""
@@ -55,7 +60,7 @@ def make_bundle(
         ``inputs`` (responses, MFCC, spectrograms) or names of `PARTS` or `ASKED_FOR`; left out, all but the last. Without
         ``inputs``, parts go with the responses that are bundled.
     classifier : str
-        Of the ensembles on sounds without their silence.
+        Of the ensembles on sounds without their silence, and of the runs that pages compare with.
 
     Raises
     ------
@@ -76,7 +81,7 @@ def make_bundle(
         inputs = Inputs.load(folder, rates, "")
     for name in PARTS:
         if name in parts:
-            how = {"classifier": classifier} if name == "silence" else {}
+            how = {"classifier": classifier} if name in WITH_CLASSIFIER else {}
             PARTS[name](inputs.responses[rates[0]], clips, folder, **how)
     for name in ASKED_FOR:
         if name in parts:

@@ -5,9 +5,10 @@ all clips run through it, and the classifiers are trained anew on what it says o
 `dha_utils.studies.sweep_store`.
 """
 
+import json
 import math
 from collections.abc import Callable, Iterable
-from dataclasses import asdict, replace
+from dataclasses import asdict, fields, replace
 from functools import cache
 from pathlib import Path
 
@@ -96,6 +97,15 @@ CLAIM = {
 def claimed(trials: Iterable[Trial]) -> list[Trial]:
     """Return those of some trials that the claim is asked of."""
     return [trial for trial in trials if trial in {asked for _, asked in CLAIM.values()}]
+
+
+def bundled_trials(trials: Iterable[Trial], responses: Responses) -> list[Trial]:
+    """Return those of some trials that are bundled of the responses' data set, whatever sounds they were made of."""
+    file = committed_file("trials", responses)
+    lines = file.read_text("utf-8").splitlines()[1:] if file.is_file() else []
+    names = [field.name for field in fields(Trial)]
+    there = {Trial(*(result[name] for name in names)) for result in map(json.loads, lines)}
+    return [trial for trial in trials if trial in there]
 
 
 def paper_trials() -> list[Trial]:

@@ -1,7 +1,9 @@
 import json
 import os
+from dataclasses import replace
 
 import nbformat
+import numpy as np
 import pytest
 from nbformat.v4 import new_code_cell, new_notebook
 
@@ -16,11 +18,14 @@ from dha_utils.book.check import (
     quote_headline,
     read_number,
     recompute_cells,
+    recompute_runs,
 )
 from dha_utils.book.headlines import headlines_of
 from dha_utils.book.parameters import BOOK
 from dha_utils.core.errors import DataError, ParameterError
 from dha_utils.core.paths import repository
+from dha_utils.studies.book_runs import evaluate_runs
+from dha_utils.studies.runs import choose_masks, save_runs
 from dha_utils.studies.sweeps import Cell, sweep
 
 ACCURACY = Headline("ensemble.json", "rates.22050.accuracy", 0.5, "%")
@@ -35,6 +40,7 @@ def repo(tmp_path, monkeypatch):
     monkeypatch.setattr(headlines, "HEADLINES", (ACCURACY, KEPT))
     monkeypatch.setattr(headlines, "ONLY", {})
     monkeypatch.setattr(module, "recompute_cells", lambda dataset: [])
+    monkeypatch.setattr(module, "recompute_runs", lambda dataset: [])
     monkeypatch.setattr(runner, "clips_at_hand", lambda *_, **__: None)
     monkeypatch.setenv("DHA_DATA", str(tmp_path / "audio"))
     (tmp_path / "README.md").write_text("before\n<!-- headline -->\nold\n<!-- /headline -->\nafter\n")
@@ -191,6 +197,32 @@ def test_recomputed_cells_are_compared_with_the_bundled_ones(make_responses, tmp
     assert all(c.holds for c in found)
     store.write_text(store.read_text().replace('"all": ', '"all": 0.0, "was": '))
     assert not any(c.holds for c in recompute_cells("esc10"))
+
+
+def test_a_recomputed_run_is_compared_with_the_bundled_one(make_responses, tmp_path, monkeypatch):
+    responses = make_responses()
+    responses.save(tmp_path / "responses_22050.safetensors")
+    monkeypatch.setattr(module, "bundled", lambda dataset: tmp_path)
+    monkeypatch.setattr(module, "given", lambda dataset, subject: {"classifier": "least_squares"})
+    monkeypatch.setattr(module, "default_rates", lambda dataset: [22_050])
+    of = {"all maps": (responses, None), "another": (responses.take(responses.folds != 1), None)}
+    asked = [(part, {name: select}) for name, (part, select) in of.items()]
+    monkeypatch.setattr(module, "asked_runs", lambda *_, **__: asked)
+    (missing,) = recompute_runs("esc50")
+    assert (missing.reference, missing.holds) == (None, False)
+    (key, wrong), (_, right) = evaluate_runs(asked, "least_squares")
+    other = choose_masks(*asked[1], "least_squares")[1]["another"]
+    save_runs(tmp_path / "runs_22050.safetensors", [(key, wrong), (other, right)])
+    found = [recompute_runs("esc50", seed)[0] for seed in range(5)]
+    assert {c.headline.key for c in found} == {"all maps", "another"}
+    assert {c.headline.file for c in found} == {"esc50/runs_22050.safetensors"}
+    assert all(c.holds for c in found)
+    said = replace(wrong, probabilities=np.roll(wrong.probabilities, 1, axis=2))
+    save_runs(tmp_path / "runs_22050.safetensors", [(key, said), (other, right)])
+    assert {(c.headline.key, c.holds) for c in (recompute_runs("esc50", seed)[0] for seed in range(5))} == {
+        ("all maps", False),
+        ("another", True),
+    }
 
 
 def test_of_large_data_sets_few_cells_are_computed_anew_those_of_fast_classifiers_first():

@@ -1,4 +1,5 @@
-from dataclasses import asdict
+import json
+from dataclasses import asdict, replace
 
 import numpy as np
 import pandas as pd
@@ -24,10 +25,12 @@ from dha_utils.findings.smaller import (
     widths_table,
 )
 from dha_utils.pruning.compressor import PSNET_SIZE, Trial, parse_size
+from dha_utils.studies import trials as studies
 from dha_utils.studies.trials import (
     CLAIM,
     FEW,
     SMALL,
+    bundled_trials,
     claimed,
     compensation_trials,
     frontier_trials,
@@ -208,6 +211,19 @@ def test_those_of_the_claim_are_few():
         trial for trial in [*compensation_trials(20), *paper_trials()] if trial in asked
     ]
     assert set(claimed([*compensation_trials(20), *paper_trials()])) == set(asked)
+
+
+def test_those_that_are_bundled_are_read_whatever_sounds_they_were_made_of(
+    make_responses, tmp_path, monkeypatch
+):
+    asked = [replace(trial, classifier="least_squares") for trial in paper_trials()]
+    responses = make_responses()
+    monkeypatch.setattr(studies, "committed_file", lambda kind, responses: tmp_path / f"{kind}.jsonl")
+    assert bundled_trials(asked, responses) == []
+    lines = [{"kind": "of other sounds"}, *(asdict(trial) | {"accuracy": 1} for trial in asked[3:1:-1])]
+    (tmp_path / "trials.jsonl").write_text("".join(json.dumps(line) + "\n" for line in lines))
+    assert bundled_trials(asked, responses) == asked[2:4]
+    assert bundled_trials(paper_trials(), responses) == []  # with another classifier
 
 
 def test_layer_widths_are_those_of_the_first_fold():
