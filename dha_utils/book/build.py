@@ -79,9 +79,9 @@ def build_book(dataset: str = "", force: bool = False) -> Path:
 
 
 def _fingerprint(root: Path, executed: list[Path]) -> str:
-    """Hash all that the book is made of: pages, executed notebooks, quoted numbers, code, settings, versions."""
+    """Hash all that the book is made of: pages, executed notebooks, results and artifacts, code, settings, versions."""
     pages = [path for path in (root / "book").rglob("*") if not {*LEFT_OUT} & {*path.parts}]
-    quoted = [path for name in ("data", "results/reference") for path in (root / name).rglob("*.json")]
+    quoted = [path for name in ("data", "results/reference") for path in (root / name).rglob("*.*")]
     notebooks = [path for folder in executed for path in folder.glob("*.ipynb")]
     files = [*pages, *quoted, *(root / "dha_utils").rglob("*.py")]
     named = [root / name for name in ("_config.yml", "requirements.lock", "CITATION.cff", "LICENSE")]

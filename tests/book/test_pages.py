@@ -10,7 +10,7 @@ from browser import browser, dead_links, faults, needs_chromium
 from dha_utils.book.build import JUPYTER_BOOK
 from dha_utils.core.paths import repository
 
-PAGES = ("index", "method", "criteria", "glossary", "cite")
+PAGES = ("index", "method", "criteria", "glossary", "cite", "explore")
 """One of each kind; few, so that the test is quick."""
 
 
@@ -73,6 +73,29 @@ def test_tables_and_figures_can_be_taken_along(html, context):
         tab.locator("svg.answer + .take").first.click()
     assert taken.value.suggested_filename == "index-1.svg"
     assert taken.value.path().read_text("utf-8").startswith("<svg")
+    tab.close()
+
+
+@needs_chromium
+def test_fractions_are_explored_with_the_keyboard(html, context):
+    tab = context.new_page()
+    tab.goto((html / "explore.html").as_uri())
+    said = tab.locator(".explorer .said")
+    assert tab.locator(".without-scripts").is_hidden()
+    assert said.inner_text().startswith("ESC-50, ANOVA, 11\u202f% of the maps kept: ")
+    tab.locator("select[name=set]").focus()
+    tab.keyboard.press("ArrowDown")  # ESC-10
+    tab.keyboard.press("Tab")
+    tab.keyboard.press("Tab")
+    tab.keyboard.press("End")  # the last criterion is none: maps at random
+    tab.keyboard.press("Tab")
+    tab.keyboard.press("Home")
+    assert tab.locator("input[name=keep]").get_attribute("aria-valuetext") == "1\u202f%"
+    assert said.inner_text().startswith("ESC-10, random maps, 1\u202f% of the maps kept: ")
+    assert tab.locator("tbody.classes tr").count() == 10
+    assert tab.locator("details.lost summary").inner_text().endswith(" of 400")
+    tab.keyboard.press("ArrowRight")
+    assert said.inner_text().startswith("ESC-10, random maps, 2\u202f%")
     tab.close()
 
 
