@@ -46,7 +46,11 @@ FORMULAS = {
     "group_norm": r"mean of $\|w\|^2$, $\gamma^2$ and $\|v\|^2$, $v$ what the next layer reads the map with",
     "filter_clusters": r"$1 - \cos(w, v)$ of two filters, mean over the pairs of two clusters",
     "wanda": r"$\sum_{i, t} |v_{it}| \, \|z_t\|$, $v_i$ what filter $i$ of the next layer reads the map with",
+    "lasso": r"largest $\lambda$ with $\beta \neq 0$ in $\frac{1}{2} \|Y - \sum \beta X v / \|v\| \|^2 + \lambda \sum |\beta|$,"
+    r" $X v$ what the next layer reads of the map, $Y$ of all",
+    "chip": r"$\|Z\|_* - \|Z_{-z}\|_*$, $Z$ all maps, $Z_{-z}$ all but this one, $\|\cdot\|_*$ the sum of singular values",
     "taylor": r"$\frac{1}{n} \sum_i \left(x_i \, \partial L_i / \partial x_i\right)^2$, $L$ the loss of a linear head",
+    "brain_damage": r"$\frac{1}{2 n} \sum_i x_i^2 \, \partial^2 L_i / \partial x_i^2$, $L$ the loss of a linear head",
     "next_layer": r"$\sum_j (q_j \cdot r)^2 / \|r\|^2$, $q_j$ what is left of output $j$ of the next layer",
 }
 """Criterion -> what is computed for one map; for those that choose map by map, what the next one has most of. MyST."""

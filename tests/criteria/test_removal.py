@@ -1,15 +1,25 @@
 import numpy as np
 import pytest
 import torch
+from sklearn.linear_model import Lasso, LogisticRegression
 from torch import nn
 from torch.nn import functional as F
 from zoo import build, example
 
 from dha_utils.criteria import CRITERIA
 from dha_utils.criteria.filters import LayerWeights
-from dha_utils.criteria.removal import Neighbourhood, filter_clusters, neighbourhoods, taylor, wanda
+from dha_utils.criteria.removal import (
+    Neighbourhood,
+    brain_damage,
+    chip,
+    filter_clusters,
+    lasso,
+    neighbourhoods,
+    taylor,
+    wanda,
+)
 from dha_utils.criteria.selection import order_filters, select
-from dha_utils.criteria.unpooled import gather_statistics
+from dha_utils.criteria.unpooled import LayerStatistics, explained_variance, gather_statistics
 from dha_utils.networks.activations import layer_activations
 from dha_utils.networks.base import Network
 from dha_utils.studies.sweeps import named_criteria
@@ -154,3 +164,78 @@ def test_of_a_network_with_branches_the_reader_is_not_known():
     assert {
         layer: len(o.channels) for layer, o in order_filters("group_norm", network, statistics={}).items()
     } == network.widths
+
+
+@pytest.mark.parametrize("n_classes", [2, 3])
+def test_brain_damage_is_the_diagonal_of_the_hessian_by_gates(n_classes):
+    """Against automatic differentiation of the same head's loss by a factor on every map."""
+    y = np.arange(40) % n_classes
+    x = RNG.normal(size=(40, 5)) + 0.8 * y[:, None] * np.array([1, 0, 0.5, 0, 0])
+    got = brain_damage(x, y, y, RNG).score
+    standard = (x - x.mean(0)) / x.std(0)
+    head = LogisticRegression(max_iter=5_000).fit(standard, y)
+    rows, labels = torch.tensor(standard), torch.tensor(y)
+    weight, bias = torch.tensor(head.coef_), torch.tensor(head.intercept_)
+
+    def loss(gates):
+        logits = (rows * gates) @ weight.T + bias
+        if n_classes == 2:
+            return F.binary_cross_entropy_with_logits(logits[:, 0], labels.double())
+        return F.cross_entropy(logits, labels)
+
+    hessian = torch.autograd.functional.hessian(loss, torch.ones(5, dtype=torch.float64))
+    np.testing.assert_allclose(got, hessian.diagonal() / 2, rtol=1e-6)
+
+
+def reading(kernel, correlated=0.0):
+    """Return statistics of a layer whose windows are rows of numbers, and those rows: (observations, maps * places)."""
+    n_maps = kernel.shape[1]
+    windows = RNG.normal(size=(500, n_maps * kernel.shape[2])) + correlated * RNG.normal(size=(500, 1))
+    covariance = np.cov(windows[:, :: kernel.shape[2]].T)
+    return LayerStatistics(covariance, windows.T @ windows, kernel.reshape(len(kernel), -1)), windows
+
+
+def test_lasso_is_that_of_coordinate_descent():
+    """Against scikit-learn's Lasso on the observations themselves, at penalties between those at which maps come in."""
+    kernel = RNG.normal(size=(4, 6, 3)) * np.array([3, 1, 0.1, 2, 0.5, 1]).reshape(6, 1)
+    statistics, windows = reading(kernel, correlated=0.5)
+    score = lasso(statistics).score
+    made = np.einsum("nct,oct->cno", windows.reshape(-1, 6, 3), kernel)
+    norms = np.linalg.norm(kernel, axis=(0, 2))
+    columns = (made / norms[:, None, None]).reshape(6, -1).T
+    wanted = made.sum(axis=0).ravel()
+    entries = np.sort(score)[::-1]
+    for n, penalty in enumerate(np.sqrt(entries[:-1] * entries[1:]), 1):
+        found = Lasso(penalty / len(wanted), fit_intercept=False, tol=1e-10, max_iter=100_000)
+        weighs = found.fit(columns, wanted).coef_ != 0
+        assert weighs.tolist() == (np.argsort(np.argsort(-score)) < n).tolist()
+
+
+def test_lasso_keeps_what_is_read_and_one_of_two_copies():
+    kernel = RNG.normal(size=(4, 5, 1))
+    kernel[:, 2] = 0  # nobody reads this map
+    statistics, windows = reading(kernel)
+    windows[:, 4] = windows[:, 0]
+    kernel[:, 4] = 0.5 * kernel[:, 0]
+    twice = LayerStatistics(statistics.covariance, windows.T @ windows, kernel[:, :, 0])
+    score = lasso(twice).score
+    assert score[2] == 0
+    assert (score[[1, 3]] > 0).all()
+    assert np.isfinite(score).all()
+    last = LayerStatistics(statistics.covariance, None, None)
+    assert lasso(last).score.tolist() == explained_variance(last).score.tolist()
+
+
+def test_chip_is_what_the_nuclear_norm_loses():
+    maps = RNG.normal(size=(7, 200)) * np.arange(1, 8)[:, None]
+    maps[3] = maps[5] + 0.01 * RNG.normal(size=200)
+    maps -= maps.mean(axis=1, keepdims=True)
+    expected = []
+    for c in range(7):
+        without = maps.copy()
+        without[c] = 0
+        expected.append(np.linalg.norm(maps, "nuc") - np.linalg.norm(without, "nuc"))
+    got = chip(LayerStatistics(maps @ maps.T, None, None)).score
+    np.testing.assert_allclose(got, expected, rtol=1e-6)
+    assert got[6] == got.max()
+    assert got[5] < got[4]  # with a copy beside it, the second loudest is worth less than one that is alone
