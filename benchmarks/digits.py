@@ -67,7 +67,9 @@ for criterion, own in measured.groupby("criterion", sort=False):
         name = f"fewer_{100 * fewer:.0f}"
         row |= {name: of.mean(), f"{name}_least": of.min(), f"{name}_most": of.max()}
     table.append(row)
-sizes = pd.DataFrame(costs).groupby("fewer").mean().reset_index().to_dict("records")
+sizes = {
+    f"{100 * fewer:.0f}": dict(of) for fewer, of in pd.DataFrame(costs).groupby("fewer").mean().iterrows()
+}
 content = {
     "seeds": SEEDS, "tested": int((~training).sum()), "full": float(np.mean(whole)), "sizes": sizes, "table": table
 }  # fmt: skip

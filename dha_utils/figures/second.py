@@ -41,7 +41,7 @@ def pitch_frontier(table: pd.DataFrame, tiny: Mapping[str, float]) -> Figure:
     Parameters
     ----------
     table, tiny
-        As `dha_utils.findings.second_network.pitch_table` and `dha_utils.findings.second.tiny_against` give them.
+        As `dha_utils.findings.second_network.pitch_table` and `dha_utils.findings.second_network.tiny_against` give them.
     """
     figure = Figure(figsize=(8, 4.4), layout="constrained")
     axis = figure.subplots()
@@ -54,6 +54,18 @@ def pitch_frontier(table: pd.DataFrame, tiny: Mapping[str, float]) -> Figure:
     axis.errorbar(
         table["macs"], table["accuracy"], errors, fmt="o-", ms=5, lw=1.5, elinewidth=0.8, color=COLOURS[0],
         label="explained variance, refitted",
+    )  # fmt: skip
+    axis.plot(
+        table["macs"], table["group_norm"], "^--", ms=5, lw=1, color=COLOURS[5], label="group norm, refitted"
+    )
+    trained = table.dropna(subset="trained")
+    errors = [
+        trained["trained_change"] - trained["trained_low"],
+        trained["trained_high"] - trained["trained_change"],
+    ]
+    axis.errorbar(
+        trained["macs"], trained["trained"], errors, fmt="D-", ms=5, lw=1.5, elinewidth=0.8, color=COLOURS[6],
+        label="explained variance, refitted and trained",
     )  # fmt: skip
     axis.plot(
         table["macs"],

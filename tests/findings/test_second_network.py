@@ -26,10 +26,13 @@ def rows():
         network("crepe-tiny", "all", 70, **small),
         network("crepe", "unfitted", 5, **small),
         network("crepe", "explained_variance", 80, **small),
+        network("crepe", "trained", 85, **small),
+        network("crepe", "group_norm", 65, **small),
         network("crepe", "random", 60, **small),
         network("crepe", "random", 70, seed=1, **small),
         network("crepe", "unfitted", 50, widths=(4, 2), macs=3),
         network("crepe", "explained_variance", 89, widths=(4, 2), macs=3),
+        network("crepe", "group_norm", 86, widths=(4, 2), macs=3),
         network("crepe", "random", 88, widths=(4, 2), macs=3),
     ]
 
@@ -50,14 +53,19 @@ def test_pitch_table(rows):
     assert first["low"] < first["change"] < first["high"]
     assert first["difference"] == pytest.approx(0.15)
     assert first["difference_low"] < 0.15 < first["difference_high"]
+    assert first[["group_norm", "draws", "trained"]].tolist() == [0.65, 2, 0.85]
+    assert first["trained_change"] == pytest.approx(-0.05)
+    assert first[["to_tiny", "trained_to_tiny"]].tolist() == pytest.approx([0.1, 0.15])
+    assert first["trained_to_tiny_low"] < 0.15 < first["trained_to_tiny_high"]
+    assert np.isnan(table.iloc[1]["trained"])
 
 
 def test_tiny(rows):
     tiny = second.tiny_against(rows)
-    assert {name: round(tiny[name], 6) for name in ("full", "accuracy", "change", "refitted_change")} == {
-        "full": 0.9, "accuracy": 0.7, "change": -0.2, "refitted_change": 0.1
+    assert {name: round(tiny[name], 6) for name in ("full", "accuracy", "macs", "change")} == {
+        "full": 0.9, "accuracy": 0.7, "macs": 0.1, "change": -0.2
     }  # fmt: skip
-    assert tiny["refitted_low"] < 0.1 < tiny["refitted_high"]
+    assert tiny["low"] < -0.2 < tiny["high"]
 
 
 def test_what_is_bundled_is_read(rows, monkeypatch, tmp_path):
