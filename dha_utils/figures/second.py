@@ -1,13 +1,20 @@
 """Figures of the second network; the same conventions as `dha_utils.figures.maps`."""
 
-from collections.abc import Mapping
-
 import pandas as pd
 from matplotlib.figure import Figure
 from matplotlib.ticker import PercentFormatter
 
 from dha_utils.figures.ensemble import percent_axis
 from dha_utils.figures.maps import COLOURS
+
+PITCH = {
+    "tiny": (COLOURS[4], "*"),
+    "unfitted": (COLOURS[1], "s"),
+    "random": ("0.4", "x"),
+    "explained_variance": (COLOURS[0], "o"),
+    "trained": (COLOURS[3], "D"),
+}
+"""Colour and marker of the ways to make a smaller network (`dha_utils.findings.second_network.WAYS`)."""
 
 
 def kept_curve(table: pd.DataFrame, full: float) -> Figure:
@@ -35,51 +42,31 @@ def kept_curve(table: pd.DataFrame, full: float) -> Figure:
     return figure
 
 
-def pitch_frontier(table: pd.DataFrame, tiny: Mapping[str, float]) -> Figure:
-    """Draw raw pitch accuracy against computation, with the authors' tiny network as a mark.
+def pitch_frontier(table: pd.DataFrame) -> Figure:
+    """Draw raw pitch accuracy against computation, with the full network and the authors' tiny one as marks.
 
     Parameters
     ----------
-    table, tiny
-        As `dha_utils.findings.second_network.pitch_table` and `dha_utils.findings.second_network.tiny_against` give them.
+    table : DataFrame
+        As `dha_utils.findings.second_network.pitch_table` gives it.
     """
     figure = Figure(figsize=(8, 4.4), layout="constrained")
     axis = figure.subplots()
-    axis.axhline(tiny["full"], color=COLOURS[2], lw=2, label="full network")
-    axis.axhline(tiny["full"] - 0.01, color=COLOURS[3], lw=1.2, ls="--", label="1 point less")
-    axis.fill_between(
-        table["macs"], table["lowest"], table["highest"], color="0.85", label="random maps, refitted: range"
-    )
-    errors = [table["change"] - table["low"], table["high"] - table["change"]]
-    axis.errorbar(
-        table["macs"], table["accuracy"], errors, fmt="o-", ms=5, lw=1.5, elinewidth=0.8, color=COLOURS[0],
-        label="explained variance, refitted",
-    )  # fmt: skip
-    axis.plot(
-        table["macs"], table["group_norm"], "^--", ms=5, lw=1, color=COLOURS[5], label="group norm, refitted"
-    )
-    trained = table.dropna(subset="trained")
-    errors = [
-        trained["trained_change"] - trained["trained_low"],
-        trained["trained_high"] - trained["trained_change"],
-    ]
-    axis.errorbar(
-        trained["macs"], trained["trained"], errors, fmt="D-", ms=5, lw=1.5, elinewidth=0.8, color=COLOURS[6],
-        label="explained variance, refitted and trained",
-    )  # fmt: skip
-    axis.plot(
-        table["macs"],
-        table["unfitted"],
-        "s:",
-        ms=4,
-        color=COLOURS[1],
-        label="explained variance, not refitted",
-    )
-    axis.plot(tiny["macs"], tiny["accuracy"], "*", ms=14, color=COLOURS[4], label="the authors' tiny network")
-    percent_axis(axis, [0.01, 0.02, 0.05, 0.1, 0.2, 0.5])
+    for selection, own in table.groupby("selection", sort=False):
+        (way, *_), accuracy = own["way"], own["accuracy"]
+        if selection == "full":
+            axis.axhline(accuracy.item(), color=COLOURS[2], lw=2, label=way)
+            continue
+        colour, marker = PITCH[selection]
+        errors = [own["change"] - own["low"], own["high"] - own["change"]]
+        axis.errorbar(
+            own["macs"], accuracy, errors, color=colour, marker=marker, ms=12 if marker == "*" else 6, lw=1.2,
+            elinewidth=1, capsize=3, label=way,
+        )  # fmt: skip
+    percent_axis(axis, [0.02, 0.05, 0.1, 0.2])
     axis.yaxis.set_major_formatter(PercentFormatter(1, decimals=0))
     axis.set(
         xlabel="multiply-accumulates, of the full network's", ylabel="raw pitch accuracy", ylim=(0, 1.02)
     )
-    axis.legend(fontsize=9, loc="lower right")
+    axis.legend(fontsize=9, loc="center right")
     return figure

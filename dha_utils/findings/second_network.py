@@ -9,7 +9,7 @@ import pandas as pd
 from dha_utils.core.errors import DataError
 from dha_utils.core.paths import bundled
 from dha_utils.criteria.selection import select
-from dha_utils.evaluation.inference import cluster_bootstrap, paired_difference, paired_random
+from dha_utils.evaluation.inference import cluster_bootstrap, paired_random
 from dha_utils.evaluation.packing import unpack_correct
 from dha_utils.findings.dimension import dimension_table, dominant_recordings
 from dha_utils.findings.kept_maps import kept_table
@@ -84,65 +84,68 @@ def read_pitch(dataset: str) -> list[dict]:
         ) from error
 
 
+WAYS = {
+    "full": "the full network",
+    "tiny": "the authors' tiny network",
+    "unfitted": "explained variance, not refitted",
+    "random": "random maps, refitted",
+    "explained_variance": "explained variance, refitted",
+    "trained": "explained variance, refitted and trained",
+}
+"""Selection -> how a network was made, in words."""
+
+
 def pitch_table(rows: Sequence[Mapping]) -> pd.DataFrame:
-    """Return raw pitch accuracies of smaller networks, one row per size, the smallest first.
+    """Return raw pitch accuracies of networks, one row per size and way to make it; draws of random maps are one row.
+
+    Parameters
+    ----------
+    rows : sequence of dict
+        As `dha_utils.studies.pitch.measure_pitch` gives them: the full network and the tiny one first.
 
     Returns
     -------
     DataFrame
-        Columns size (maps of the first two layers, "128-16"), widths, macs and parameters (as fractions of the full network's);
-        unfitted, accuracy (maps of explained variance, refitted), group_norm (its maps, refitted); random (mean of the draws,
-        refitted), lowest, highest, difference, difference_low, difference_high (explained variance to random); trained (maps of
-        explained variance, refitted and trained; NaN where they are not). Of accuracy and of trained, with 95 % intervals over
-        frames, change, low, high (to the full network) and to_tiny, to_tiny_low, to_tiny_high; of the latter after ``trained_``.
+        Columns selection (`WAYS`), way, size (maps of the first two layers, "64-28"), widths (of all), draws, macs and parameters
+        (as fractions of the full network's); accuracy, lowest, highest (over draws); and, with 95 % intervals over frames,
+        change, low, high (to the full network), to_tiny, to_tiny_low, to_tiny_high, and to_random, to_random_low,
+        to_random_high (NaN where no maps of this size were drawn).
     """
-    full, tiny, frames = *rows[:2], np.arange(rows[0]["clips"])
-
-    def against_both(own: Mapping, prefix: str = "") -> dict:
-        right = unpack_correct(own)
-        found = {
-            name: paired_difference(unpack_correct(other), right, frames)
-            for name, other in (("change", full), ("to_tiny", tiny))
-        }
-        return found["change"].columns(f"{prefix}change", prefix) | found["to_tiny"].columns(
-            f"{prefix}to_tiny", f"{prefix}to_tiny_"
-        )
-
+    full, frames = rows[0], np.arange(rows[0]["clips"])
+    measured: dict[tuple[str, str], list[Mapping]] = {("full", ""): [full], ("tiny", ""): [rows[1]]}
+    for row in rows[2:]:
+        measured.setdefault((row["selection"], "-".join(map(str, row["widths"]))), []).append(row)
+    right = {key: np.stack([unpack_correct(row) for row in group]) for key, group in measured.items()}
+    marks = {"change": ("full", "low", "high"), "to_tiny": ("tiny", "to_tiny_low", "to_tiny_high")}
     table = []
-    for own in rows:
-        if own["selection"] != "explained_variance":
-            continue
-        same = [row for row in rows if row["network"] == own["network"] and row["widths"] == own["widths"]]
-        one = {row["selection"]: row for row in same}
-        draws = np.stack([unpack_correct(row) for row in same if row["selection"] == "random"])
-        row = {"size": "-".join(map(str, own["widths"][:2])), "widths": "-".join(map(str, own["widths"]))}
-        row |= {cost: own[cost] / full[cost] for cost in ("macs", "parameters")}
-        row |= {name: one[name]["accuracy"] for name in ("unfitted", "group_norm")}
-        row |= {"accuracy": own["accuracy"]} | against_both(own)
-        row |= {"random": draws.mean(), "draws": len(draws)}
-        row |= {"lowest": draws.mean(axis=1).min(), "highest": draws.mean(axis=1).max()}
-        row |= paired_random(unpack_correct(own), draws, frames).columns("difference", "difference_")
-        if "trained" in one:
-            row |= {"trained": one["trained"]["accuracy"]} | against_both(one["trained"], "trained_")
-        table.append(row)
-    return pd.DataFrame(table).sort_values("macs", ignore_index=True)
+    for (selection, widths), group in measured.items():
+        own, each = right[selection, widths], right[selection, widths].mean(axis=1)
+        row = {
+            "selection": selection,
+            "way": WAYS[selection],
+            "size": "-".join(map(str, group[0]["widths"][:2])),
+        }
+        row |= {"widths": "-".join(map(str, group[0]["widths"])), "draws": len(own)}
+        row |= {cost: group[0][cost] / full[cost] for cost in ("macs", "parameters")}
+        row |= {"accuracy": each.mean(), "lowest": each.min(), "highest": each.max()}
+        for name, (mark, low, high) in marks.items():
+            difference = cluster_bootstrap(own.mean(axis=0) - right[mark, ""][0], frames)
+            row |= dict(zip((name, low, high), difference, strict=True))
+        drawn = right.get(("random", widths))
+        against = (np.nan,) * 3
+        if drawn is not None and selection != "random":
+            against = paired_random(own[0], drawn, frames)
+        table.append(row | dict(zip(("to_random", "to_random_low", "to_random_high"), against, strict=True)))
+    order = [*WAYS]
+    return pd.DataFrame(table).sort_values(
+        ["macs", "selection"], key=lambda column: column.map(order.index) if column.name == "selection" else column,
+        ascending=[False, True], ignore_index=True,
+    )  # fmt: skip
 
 
-def tiny_against(rows: Sequence[Mapping]) -> dict[str, float]:
-    """Return how accurate the authors' tiny network is, and what it costs.
-
-    Returns
-    -------
-    dict
-        full, accuracy; macs, parameters (fractions of the full network's); change, low, high (tiny to full).
-    """
-    full, tiny = rows[:2]
-    frames = np.arange(full["clips"])
-    return (
-        {"full": full["accuracy"], "accuracy": tiny["accuracy"]}
-        | {cost: tiny[cost] / full[cost] for cost in ("macs", "parameters")}
-        | paired_difference(unpack_correct(full), unpack_correct(tiny), frames).columns("change")
-    )
+def by_selection(table: pd.DataFrame) -> dict[str, pd.DataFrame]:
+    """Return `pitch_table` for a results file: by selection, and by size."""
+    return {name: own.set_index("size", drop=False) for name, own in table.groupby("selection")}
 
 
 def stacked(tables: Mapping[str, pd.DataFrame]) -> pd.DataFrame:

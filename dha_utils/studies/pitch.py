@@ -14,7 +14,7 @@ import torch
 from torch import Tensor
 
 from dha_utils.core.paths import write_json
-from dha_utils.criteria.selection import order_by, order_filters
+from dha_utils.criteria.selection import order_by
 from dha_utils.criteria.unpooled import LayerStatistics, explained_variance
 from dha_utils.networks.base import Network
 from dha_utils.networks.crepe import FRAME, SpectralTaps, load_crepe, pitch_of
@@ -34,7 +34,7 @@ DRAWN = 8_000
 
 FIT_SEED, TEST_SEED, TRAIN_SEED = 1, 2, 3
 
-DRAWS = 3
+DRAWS = 1
 """Selections of random maps."""
 
 RIDGE = 0.01
@@ -46,20 +46,9 @@ TOGETHER = 50
 EPOCHS = 2
 """Passes of training."""
 
-SIZES = (
-    (128, 16, 16, 16, 32, 64),
-    (64, 28, 32, 96, 16, 128),
-    (96, 68, 112, 112, 88, 160),
-    (128, 128, 128, 128, 256, 512),
-)
-"""Maps of the six layers: those of the authors' tiny network; what `dha_utils.pruning.allocation.allocate` makes of as much
-computation, and of a tenth of the full network's, by explained variance; and a quarter, taken from the first layer alone."""
-
-CHOICES = ("explained_variance", "group_norm")
-"""Criteria beside random maps; the networks of the first are trained, too."""
-
-TRAINED_SIZES = SIZES[1:3]
-"""Those of them that are trained."""
+SIZES = ((64, 28, 32, 96, 16, 128),)
+"""Maps of the six layers: what `dha_utils.pruning.allocation.allocate` makes, by explained variance, of as much computation as
+the authors' tiny network takes."""
 
 
 def hear(network: Network, waveforms: np.ndarray) -> np.ndarray:
@@ -126,18 +115,15 @@ class Teacher:
             for layer, (n, total, products) in sums.items()
         }
 
-    def orders(self, criterion: str, seed: int = 0) -> dict[str, np.ndarray]:
-        """Return the maps of every layer, the one to keep longest first: drawn, by explained variance, or by weights."""
-        if criterion == "random":
+    def orders(self, seed: int | None = None) -> dict[str, np.ndarray]:
+        """Return the maps of every layer, the one to keep longest first: by explained variance, or drawn with a seed."""
+        if seed is not None:
             rng = np.random.default_rng(seed)
             return {layer: rng.permutation(len(c)) for layer, c in self.covariances.items()}
-        if criterion == "explained_variance":
-            return {
-                layer: order_by(explained_variance(LayerStatistics(covariance, None, None))).channels
-                for layer, covariance in self.covariances.items()
-            }
-        by_weights = order_filters(criterion, self.network, statistics={})
-        return {layer: by_weights[layer].channels for layer in self.covariances}
+        return {
+            layer: order_by(explained_variance(LayerStatistics(covariance, None, None))).channels
+            for layer, covariance in self.covariances.items()
+        }
 
     def refitted(
         self, orders: Mapping[str, np.ndarray], sizes: Sequence[Sequence[int]], ridge: float = RIDGE
@@ -211,8 +197,8 @@ def measure_pitch(
 ) -> Iterator[dict]:
     """Yield `describe_network` of the two networks as they are, then of smaller ones of the full one.
 
-    Selections are ``all``; ``unfitted``, by explained variance; refitted, by the names of their criteria; and ``trained``, those
-    of explained variance trained on. What is known already is not computed again.
+    Selections are ``all``; ``unfitted``, by explained variance; ``random`` and ``explained_variance``, refitted; and ``trained``,
+    those of explained variance trained on. What is known already is not computed again.
     """
     found = {_key(row): row for row in known}
 
@@ -222,26 +208,24 @@ def measure_pitch(
 
     yield describe(full, "all")
     yield describe(tiny, "all")
-    teacher, logits = Teacher(full, fitted), None
-    choices = [*((name, 0) for name in CHOICES), *(("random", seed) for seed in range(DRAWS))]
-    for criterion, seed in choices:
-        orders, left, best = teacher.orders(criterion, seed), [], criterion == CHOICES[0]
-        for size in SIZES:
-            if best:
-                yield describe(prune_network(full, kept(orders, size)), "unfitted")
-            asked = [(full.name, criterion, seed, size)]
-            if best and size in TRAINED_SIZES:
-                asked.append((full.name, "trained", 0, size))
-            if all(key in found for key in asked):
-                yield from (found[key] for key in asked)
-            else:
-                left.append(size)
-        for size, network in zip(left, teacher.refitted(orders, left), strict=True):
-            yield describe(network, criterion, seed)
-            if best and size in TRAINED_SIZES:
-                logits = logits_of(full, trained) if logits is None else logits
-                train(network, trained, logits, EPOCHS)
-                yield describe(network, "trained")
+    teacher = Teacher(full, fitted)
+    chosen = teacher.orders()
+    for size in SIZES:
+        yield describe(prune_network(full, kept(chosen, size)), "unfitted")
+    for seed in range(DRAWS):
+        left = [size for size in SIZES if (full.name, "random", seed, size) not in found]
+        yield from (found[full.name, "random", seed, size] for size in SIZES if size not in left)
+        for network in teacher.refitted(teacher.orders(seed), left):
+            yield describe(network, "random", seed)
+    left = [size for size in SIZES if (full.name, "trained", 0, size) not in found]
+    for size in SIZES:
+        if size not in left:
+            yield from (found[full.name, name, 0, size] for name in ("explained_variance", "trained"))
+    logits = logits_of(full, trained) if left else None
+    for network in teacher.refitted(chosen, left):
+        yield describe(network, "explained_variance")
+        train(network, trained, logits, EPOCHS)
+        yield describe(network, "trained")
 
 
 def _key(row: Mapping) -> tuple:
@@ -249,7 +233,7 @@ def _key(row: Mapping) -> tuple:
 
 
 def keep_pitch(folder: Path) -> None:
-    """Measure smaller networks of CREPE and keep the numbers in a folder; 20 minutes on one core.
+    """Measure smaller networks of CREPE and keep the numbers in a folder; 15 minutes on one core.
 
     What is there already, of the same frames and versions, is not measured again: it goes on where it was stopped.
     """

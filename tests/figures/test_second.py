@@ -11,13 +11,20 @@ def test_the_curve_has_what_it_says():
     assert sorted(labels) == ["ANOVA", "all maps", "random maps: mean", "random maps: range"]
 
 
-def test_the_frontier_marks_the_tiny_network():
+def test_the_frontier_marks_both_networks_of_the_authors():
     table = pd.DataFrame(
-        {"macs": [0.02, 0.1], "accuracy": [0.6, 0.7], "change": [-0.3, -0.2], "low": -0.4, "high": 0.0}
+        {
+            "selection": ["full", "tiny", "random", "trained", "trained"],
+            "way": ["whole", "theirs", "drawn", "ours", "ours"],
+            "macs": [1, 0.03, 0.03, 0.1, 0.03],
+            "accuracy": [0.9, 0.8, 0.5, 0.85, 0.8],
+            "change": -0.1,
+            "low": -0.2,
+            "high": -0.05,
+        }
     )
-    table = table.assign(lowest=0.4, highest=0.65, unfitted=0.1, group_norm=0.5)
-    table = table.assign(trained=[0.7, float("nan")], trained_change=-0.2, trained_low=-0.3, trained_high=0.0)
-    (axis,) = pitch_frontier(table, {"full": 0.9, "macs": 0.03, "accuracy": 0.8}).axes
+    (axis,) = pitch_frontier(table).axes
     (star,) = [line for line in axis.lines if line.get_marker() == "*"]
     assert (star.get_xdata()[0], star.get_ydata()[0]) == (0.03, 0.8)
-    assert [len(line.get_xdata()) for line in axis.lines if line.get_marker() == "D"] == [1]
+    assert sorted(axis.get_legend_handles_labels()[1]) == ["drawn", "ours", "theirs", "whole"]
+    assert [len(line.get_xdata()) for line in axis.lines if line.get_marker() == "D"] == [2]

@@ -27,45 +27,33 @@ def rows():
         network("crepe", "unfitted", 5, **small),
         network("crepe", "explained_variance", 80, **small),
         network("crepe", "trained", 85, **small),
-        network("crepe", "group_norm", 65, **small),
         network("crepe", "random", 60, **small),
         network("crepe", "random", 70, seed=1, **small),
         network("crepe", "unfitted", 50, widths=(4, 2), macs=3),
         network("crepe", "explained_variance", 89, widths=(4, 2), macs=3),
-        network("crepe", "group_norm", 86, widths=(4, 2), macs=3),
         network("crepe", "random", 88, widths=(4, 2), macs=3),
     ]
 
 
 def test_pitch_table(rows):
-    table = second.pitch_table(rows[::1])
-    assert table["size"].tolist() == ["2-1", "4-2"]
-    first = table.iloc[0]
-    assert first[["macs", "parameters"]].tolist() == [0.1, 0.1]
-    assert first[["unfitted", "accuracy", "random", "lowest", "highest"]].tolist() == [
-        0.05,
-        0.8,
-        0.65,
-        0.6,
-        0.7,
-    ]
-    assert first["change"] == pytest.approx(-0.1)
-    assert first["low"] < first["change"] < first["high"]
-    assert first["difference"] == pytest.approx(0.15)
-    assert first["difference_low"] < 0.15 < first["difference_high"]
-    assert first[["group_norm", "draws", "trained"]].tolist() == [0.65, 2, 0.85]
-    assert first["trained_change"] == pytest.approx(-0.05)
-    assert first[["to_tiny", "trained_to_tiny"]].tolist() == pytest.approx([0.1, 0.15])
-    assert first["trained_to_tiny_low"] < 0.15 < first["trained_to_tiny_high"]
-    assert np.isnan(table.iloc[1]["trained"])
-
-
-def test_tiny(rows):
-    tiny = second.tiny_against(rows)
-    assert {name: round(tiny[name], 6) for name in ("full", "accuracy", "macs", "change")} == {
-        "full": 0.9, "accuracy": 0.7, "macs": 0.1, "change": -0.2
-    }  # fmt: skip
-    assert tiny["low"] < -0.2 < tiny["high"]
+    table = second.pitch_table(rows)
+    assert table["selection"].tolist() == [
+        "full", "unfitted", "random", "explained_variance", "tiny", "unfitted", "random", "explained_variance", "trained"
+    ]  # fmt: skip
+    assert table.loc[table["selection"] == "full", "change"].item() == 0
+    own = {name: part.loc["2-1"] for name, part in second.by_selection(table).items() if "2-1" in part.index}
+    assert {name: row["accuracy"] for name, row in own.items()} == pytest.approx(
+        {"tiny": 0.7, "unfitted": 0.05, "random": 0.65, "explained_variance": 0.8, "trained": 0.85}
+    )
+    assert own["random"][["draws", "lowest", "highest"]].tolist() == [2, 0.6, 0.7]
+    assert own["random"]["change"] == pytest.approx(-0.25)
+    assert np.isnan(own["random"]["to_random"])
+    trained = own["trained"]
+    assert trained[["macs", "parameters", "widths"]].tolist() == [0.1, 0.1, "2-1"]
+    assert trained[["change", "to_tiny", "to_random"]].tolist() == pytest.approx([-0.05, 0.15, 0.2])
+    assert trained["low"] < -0.05 < trained["high"] <= 0
+    assert trained["to_tiny_low"] < 0.15 < trained["to_tiny_high"]
+    assert trained["to_random_low"] < 0.2 < trained["to_random_high"]
 
 
 def test_what_is_bundled_is_read(rows, monkeypatch, tmp_path):
