@@ -6,30 +6,28 @@ fingerprint of all it depends on and the hashes of the results it wrote; while b
 """
 
 import fcntl
-import json
 import logging
 import os
 import time
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
 
-import nbformat
 import papermill
-from papermill.exceptions import PapermillExecutionError
 
 from dha_utils.book.closing import closing_words
-from dha_utils.book.fingerprint import fingerprint_inputs, list_files
+from dha_utils.book.fingerprint import fingerprint_inputs
 from dha_utils.book.forecast import declared, look_ahead
 from dha_utils.book.given import given, in_words, is_own
-from dha_utils.book.kernels import StoppedError, as_written, at_once, execute, failure, is_complete
+from dha_utils.book.kernels import as_written, at_once
 from dha_utils.book.lines import Lines, WholeLines
 from dha_utils.book.parameters import check_value, in_book, without
+from dha_utils.book.records import is_fresh, parameters_of, record_of, run_one
 from dha_utils.core.announcements import duration
 from dha_utils.core.errors import DhaError, ParameterError, choose
-from dha_utils.core.hashing import hash_files, hash_json
-from dha_utils.core.paths import STORE, out_dir, repository, require_writable
+from dha_utils.core.hashing import hash_json
+from dha_utils.core.paths import out_dir, repository, require_writable
 from dha_utils.datasets.clips import Clips, check_folds
 from dha_utils.datasets.given import clips_at_hand, name_of
 from dha_utils.networks.registry import is_code, load_network, weights_sha256
@@ -165,7 +163,7 @@ def _run_dataset(
         first = sources[0]
         if first not in chosen:
             # What the first one was told holds for those that start from what it left.
-            parameters = _parameters_of(executed / first.name, parameters) | parameters
+            parameters = parameters_of(executed / first.name, parameters) | parameters
         inputs = fingerprint_inputs(parameters)
         if network:
             inputs = hash_json([inputs, weights_sha256(load_network(network))])
@@ -188,7 +186,7 @@ def _run_dataset(
             }
             return hash_json([inputs, source.read_text("utf-8"), decisive, str(results), *earlier])
 
-        stale = not _is_fresh(_record(executed / first.name), fingerprint(first, []), results)
+        stale = not is_fresh(record_of(executed / first.name), fingerprint(first, []), results)
         if stale and first not in chosen:
             lines.say(f"{first.stem} is out of date and is run as well: the others start from it")
             chosen = [first, *chosen]
@@ -206,15 +204,15 @@ def _run_dataset(
             if source in chosen:
                 current = fingerprint(source, earlier)
                 lines.begin(f"{source.stem:<{width}}")
-                if not force and _is_fresh(_record(output), current, results):
+                if not force and is_fresh(record_of(output), current, results):
                     lines.end("unchanged")
                 else:
                     start = time.perf_counter()
-                    _run(source, output, told[source], current, results, lines)
+                    run_one(source, output, told[source], current, results, lines)
                     took = time.perf_counter() - start
                     left = f", about {duration(ahead.ended(source.stem, took))} left" if ahead else ""
                     lines.end(f"{took:.1f} s{left}")
-            earlier = [*earlier[:1], _record(output)]
+            earlier = [*earlier[:1], record_of(output)]
     if ahead and due[-1].stem.endswith("outcomes"):
         lines.say(closing_words(results / executed.name, executed / due[-1].name))
     return [executed / source.name for source in chosen]
@@ -230,8 +228,8 @@ def _due(
     """Return the first of the chosen notebooks that is out of date, and those after it, which then are as well."""
     earlier: list[dict] = []
     for source in sources:
-        record = _record(executed / source.name)
-        if source in chosen and not _is_fresh(record, fingerprint(source, earlier), results):
+        record = record_of(executed / source.name)
+        if source in chosen and not is_fresh(record, fingerprint(source, earlier), results):
             return chosen[chosen.index(source) :]
         earlier = [*earlier[:1], record]
     return []
@@ -266,60 +264,3 @@ def _check_taken(name: str, chosen: list[Path], takes: dict[Path, dict]) -> None
         these = ", ".join(source.stem for source in chosen)
         takers = ", ".join(source.stem for source, names in takes.items() if name in names)
         raise ParameterError(f"parameter {name} is not taken by {these}; taken by {takers}")
-
-
-def _record(output: Path) -> dict:
-    """Return what `_run` stored in an executed notebook: its fingerprint and the files that it wrote."""
-    try:
-        return json.loads(output.read_text("utf-8"))["metadata"]["dha"]
-    except (OSError, ValueError, KeyError):
-        return {}
-
-
-def _parameters_of(output: Path, parameters: dict) -> dict:
-    """Return the parameters that an executed notebook was given; none if it was run on another data set than is asked for."""
-    try:
-        given = json.loads(output.read_text("utf-8"))["metadata"]["papermill"]["parameters"]
-    except (OSError, ValueError, KeyError):
-        return {}
-    same = all(given.get(name) == parameters.get(name) for name in ("dataset", "results"))
-    return given if same else {}
-
-
-def _is_fresh(record: dict, fingerprint: str, results: Path) -> bool:
-    files = record.get("files", {})
-    return record.get("fingerprint") == fingerprint and files == hash_files(
-        map(results.joinpath, files), results
-    )
-
-
-def _run(source: Path, output: Path, given: dict, fingerprint: str, results: Path, lines: Lines) -> None:
-    """Execute one notebook and, once it has proved complete, move it to `output`."""
-    unfinished = output.parent / ".failed" / output.name
-    unfinished.parent.mkdir(parents=True, exist_ok=True)
-    own = results / output.parent.name
-    before = list_files(own)
-    try:
-        notebook = execute(source, unfinished, given, lines)
-        fault = "" if is_complete(notebook) else "the notebook ended before its last cell"
-    except PapermillExecutionError as error:
-        fault = f"{error.ename}: {error.evalue}"
-    except (RuntimeError, TimeoutError) as error:  # the kernel died or no longer answers
-        fault = f"{error} (too little memory?)"
-    except (KeyboardInterrupt, StoppedError):
-        unfinished.unlink(missing_ok=True)
-        raise
-    if fault:
-        lines.end("failed")
-        raise failure(unfinished, fault)
-
-    after = list_files(own)
-    changed = [name for name, stat in after.items() if before.get(name) != stat and not name.endswith(STORE)]
-    written = [own / name for name in changed]
-    notebook.metadata["dha"] = {"fingerprint": fingerprint, "files": hash_files(written, results)}
-    # Names instead of absolute paths: the executed notebook is published with the book.
-    notebook.metadata["papermill"].update(input_path=source.name, output_path=output.name)
-    nbformat.write(notebook, unfinished)
-    os.replace(unfinished, output)
-    with suppress(OSError):  # other notebooks may have failed before
-        unfinished.parent.rmdir()

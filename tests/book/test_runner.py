@@ -11,6 +11,7 @@ from papermill.exceptions import PapermillExecutionError
 from dha_utils.book import fingerprint, runner
 from dha_utils.book.kernels import InterpreterKernel, execute
 from dha_utils.book.lines import Lines
+from dha_utils.book.records import parameters_of, record_of
 from dha_utils.book.runner import run_notebooks
 from dha_utils.core.errors import DataError, DhaError, ParameterError
 
@@ -337,3 +338,20 @@ def test_results_and_pages_that_cannot_be_written_are_known_before_the_work(repo
     with pytest.raises(DhaError, match=r"file/executed/esc10: cannot be written"):
         run_notebooks({}, executed=repo / "file" / "executed")
     assert "01_one" not in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        "",
+        "[]",
+        "null",
+        '{"metadata": []}',
+        '{"metadata": {"dha": 1}}',
+        '{"metadata": {"dha": {"files": []}}}',
+    ],
+)
+def test_an_executed_notebook_that_is_damaged_says_nothing(tmp_path, content):
+    (tmp_path / "01_x.ipynb").write_text(content)
+    assert record_of(tmp_path / "01_x.ipynb") == {}
+    assert parameters_of(tmp_path / "01_x.ipynb", {"dataset": "esc10"}) == {}

@@ -224,7 +224,7 @@ def test_the_first_notebook_is_run_before_others_where_data_changed(table, tmp_p
         content = {"dha": {"fingerprint": fingerprint, "files": {}}, "papermill": {"parameters": given}}
         output.write_text(json.dumps({"metadata": content}))
 
-    monkeypatch.setattr(runner, "_run", run)
+    monkeypatch.setattr(runner, "run_one", run)
 
     def again(table):
         ran.clear()

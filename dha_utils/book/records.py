@@ -1,0 +1,74 @@
+"""What an executed notebook says of itself: of what it was made, and which results it wrote; and how one is made."""
+
+import json
+import os
+from contextlib import suppress
+from pathlib import Path
+
+import nbformat
+from papermill.exceptions import PapermillExecutionError
+
+from dha_utils.book.fingerprint import list_files
+from dha_utils.book.kernels import StoppedError, execute, failure, is_complete
+from dha_utils.book.lines import Lines
+from dha_utils.core.hashing import hash_files
+from dha_utils.core.paths import STORE
+
+
+def record_of(output: Path) -> dict:
+    """Return what `run_one` stored in an executed notebook: its fingerprint and the files that it wrote; empty without one."""
+    try:
+        record = json.loads(output.read_text("utf-8"))["metadata"]["dha"]
+        return {"fingerprint": record["fingerprint"], "files": dict(record["files"])}
+    except (OSError, ValueError, LookupError, TypeError):
+        return {}
+
+
+def parameters_of(output: Path, parameters: dict) -> dict:
+    """Return the parameters that an executed notebook was given; none if it was run on another data set than is asked for."""
+    try:
+        given = dict(json.loads(output.read_text("utf-8"))["metadata"]["papermill"]["parameters"])
+    except (OSError, ValueError, LookupError, TypeError):
+        return {}
+    same = all(given.get(name) == parameters.get(name) for name in ("dataset", "results"))
+    return given if same else {}
+
+
+def is_fresh(record: dict, fingerprint: str, results: Path) -> bool:
+    """Return whether a record has a fingerprint, and all files that it names are as they were written."""
+    files = record.get("files", {})
+    return record.get("fingerprint") == fingerprint and files == hash_files(
+        map(results.joinpath, files), results
+    )
+
+
+def run_one(source: Path, output: Path, given: dict, fingerprint: str, results: Path, lines: Lines) -> None:
+    """Execute one notebook and, once it has proved complete, move it to `output`."""
+    unfinished = output.parent / ".failed" / output.name
+    unfinished.parent.mkdir(parents=True, exist_ok=True)
+    own = results / output.parent.name
+    before = list_files(own)
+    try:
+        notebook = execute(source, unfinished, given, lines)
+        fault = "" if is_complete(notebook) else "the notebook ended before its last cell"
+    except PapermillExecutionError as error:
+        fault = f"{error.ename}: {error.evalue}"
+    except (RuntimeError, TimeoutError) as error:  # the kernel died or no longer answers
+        fault = f"{error} (too little memory?)"
+    except (KeyboardInterrupt, StoppedError):
+        unfinished.unlink(missing_ok=True)
+        raise
+    if fault:
+        lines.end("failed")
+        raise failure(unfinished, fault)
+
+    after = list_files(own)
+    changed = [name for name, stat in after.items() if before.get(name) != stat and not name.endswith(STORE)]
+    written = [own / name for name in changed]
+    notebook.metadata["dha"] = {"fingerprint": fingerprint, "files": hash_files(written, results)}
+    # Names instead of absolute paths: the executed notebook is published with the book.
+    notebook.metadata["papermill"].update(input_path=source.name, output_path=output.name)
+    nbformat.write(notebook, unfinished)
+    os.replace(unfinished, output)
+    with suppress(OSError):  # other notebooks may have failed before
+        unfinished.parent.rmdir()
