@@ -33,21 +33,21 @@ class Case(NamedTuple):
     note: str = ""
 
 
-def written(kind: str, coding: str = "PCM_16", samples=TONES, rate: int = RATE, **how) -> bytes:
-    """Return the tones as a file of a format and a coding of libsndfile."""
+def written(kind: str, coding: str = "PCM_16", samples=None, rate: int = RATE, **how) -> bytes:
+    """Return samples, by default the tones, as a file of a format and a coding of libsndfile."""
     file = io.BytesIO()
-    soundfile.write(file, samples, rate, format=kind, subtype=coding, **how)
+    soundfile.write(file, TONES if samples is None else samples, rate, format=kind, subtype=coding, **how)
     return file.getvalue()
 
 
-def mp3(samples=TONES, *, header: bool = True, **how) -> bytes:
+def mp3(samples=None, *, header: bool = True, **how) -> bytes:
     content = written("MP3", "MPEG_LAYER_III", samples, **how)
     n = parse_frame(content[:4]).length
     assert b"Xing" in content[:n] or b"Info" in content[:n]
     return content if header else content[n:]
 
 
-def vbr(samples=TONES, *, header: bool = False) -> bytes:
+def vbr(samples=None, *, header: bool = False) -> bytes:
     return mp3(samples, header=header, bitrate_mode="VARIABLE", compression_level=0.3)
 
 
@@ -96,8 +96,16 @@ def wav(*chunks: bytes, size: int | None = None, mark: bytes = b"RIFF") -> bytes
     return chunk(mark, b"WAVE" + b"".join(chunks), size)
 
 
-def data(size: int | None = None, body: bytes = DATA) -> bytes:
-    return chunk(b"data", body, size)
+def data(size: int | None = None, body: bytes | None = None) -> bytes:
+    return chunk(b"data", DATA if body is None else body, size)
+
+
+def sound_like(samples) -> None:
+    """Let the files of all cases hold other samples; what is said of their length in `CASES` is no longer true then."""
+    global TONES, QUIET_FIRST, DATA, N
+    TONES, QUIET_FIRST = samples, samples * np.linspace(1e-3, 1, len(samples))
+    DATA = written("WAV")[44:]
+    N = len(DATA)
 
 
 def patched(content: bytes, at: int, new: bytes) -> bytes:
@@ -260,3 +268,18 @@ CASES = {
     for group, cases in (("MPEG", MPEG), ("FLAC", FLAC), ("Ogg", OGG), ("WAV", WAV), ("others", OTHERS))
     for name, case in cases.items()
 }
+
+UNWRITTEN = {
+    ("AIFF", "DWVW_12"),
+    ("WAV", "MPEG_LAYER_III"),
+    ("MP3", "MPEG_LAYER_I"),
+    ("MP3", "MPEG_LAYER_II"),
+}
+"""Besides RAW, which has no header, and SD2, which has it in a file of its own."""
+
+KINDS = [
+    (kind, coding)
+    for kind in soundfile.available_formats()
+    for coding in soundfile.available_subtypes(kind)
+    if kind not in ("RAW", "SD2") and (kind, coding) not in UNWRITTEN
+]

@@ -9,7 +9,7 @@ import struct
 from typing import NamedTuple
 
 from dha_utils.audio.mpeg import mpeg_streams
-from dha_utils.audio.source import Source, Stream
+from dha_utils.audio.source import MOST, Source, Stream
 
 UNKNOWN = 0x7FFF0000
 """From here on, a size of 32 bits was never known: a program that writes to a pipe leaves the largest number there is."""
@@ -86,7 +86,7 @@ def chunk_streams(source: Source, start: int) -> list[Stream]:
         Samples that its header promises are missing.
     """
     streams = []
-    while kind := find_kind(source, start):
+    while len(streams) <= MOST and (kind := find_kind(source, start)):
         more, start = _read_chunks(source, start, kind)
         streams += more
     if source.at(start, 2**16).strip(b"\0"):

@@ -8,7 +8,7 @@ from dha_utils.audio.chunks import UNKNOWN, chunk_streams, find_kind
 from dha_utils.audio.flac import flac_streams
 from dha_utils.audio.mpeg import mpeg_streams, parse_frame
 from dha_utils.audio.ogg import ogg_streams
-from dha_utils.audio.source import Source, Stream
+from dha_utils.audio.source import MOST, Source, Stream
 
 MPEG_ENDINGS = (".mp1", ".mp2", ".mp3", ".mpga")
 """Of files in which MPEG audio is looked for where other content stands before it."""
@@ -54,6 +54,8 @@ def find_streams(source: Source) -> list[Stream]:
         streams = mpeg_streams(source, start, source.end)
     else:
         streams = _plain_streams(source, start)
+    if len(streams) > MOST:
+        raise source.fault(f"holds more than {MOST} sounds end to end; part them")
     if len(streams) > 1:
         source.odd["several"] = str(len(streams))
     return streams or [Stream((range(start, source.end),))]
@@ -71,7 +73,7 @@ def name_other(source: Source) -> str:
 def _plain_streams(source: Source, start: int) -> list[Stream]:
     """Return the sounds of a format of which only the promise is looked at; none if it promises nothing."""
     streams = []
-    while (end := _promised_end(source, start)) is not None:
+    while len(streams) <= MOST and (end := _promised_end(source, start)) is not None:
         if end > source.end:
             raise source.fault(
                 f"is truncated: it has {source.end} of the {end} bytes that its header promises; get the file again"
@@ -88,7 +90,7 @@ def _promised_end(source: Source, start: int) -> int | None:
     head = source.at(start, 1024)
     if head[:4] in (b".snd", b"dns.") and len(head) >= 24:
         offset, size = struct.unpack_from(">II" if head[:4] == b".snd" else "<II", head, 4)
-        return start + offset + size if size < UNKNOWN else None
+        return start + offset + size if size < UNKNOWN and offset >= 24 else None
     if head[:7] == b"NIST_1A":
         given = {name: int(n) for name, n in re.findall(rb"(\w+) -\w+ (\d+)", head)}
         sizes = [given.get(name, 0) for name in (b"sample_count", b"channel_count", b"sample_n_bytes")]

@@ -107,6 +107,8 @@ def _stream(source: Source, runs: list[Run]) -> Stream:
     at = first.count_at - first.where.start
     head = bytearray(source.at(first.where.start, first.frame.length))
     head[at : at + 4] = n.to_bytes(4, "big")
+    if head[at - 8 : at - 4] != b"VBRI" and head[at - 1] & 2:  # the bytes, or mpg123 warns of them on stderr
+        head[at + 4 : at + 8] = sum(map(len, ranges)).to_bytes(4, "big")
     return Stream((bytes(head), range(first.where.start + len(head), first.where.stop), *ranges[1:]))
 
 

@@ -15,6 +15,9 @@ from dha_utils.core.errors import AudioError
 BLOCK = 2**20
 """Bytes read at a time where something is searched for."""
 
+MOST = 10_000
+"""Sounds in one file; however short they are, each takes its time."""
+
 
 @dataclass(frozen=True)
 class Stream:

@@ -18,7 +18,7 @@ def pitch(sound: np.ndarray, rate: int) -> float:
 
 
 @pytest.mark.parametrize("name", CASES)
-def test_all_that_is_there_is_read_or_one_line_says_what_is_missing(tmp_path, name):
+def test_all_that_is_there_is_read_or_one_line_says_what_is_missing(tmp_path, name, capfd):
     case = CASES[name]
     path = tmp_path / f"a.{case.ending}"
     path.write_bytes(case.content())
@@ -38,6 +38,7 @@ def test_all_that_is_there_is_read_or_one_line_says_what_is_missing(tmp_path, na
     end = len(sound) - rate // 10
     assert pitch(sound[end - rate // 4 : end], rate) == pytest.approx(HIGH * scale, abs=10)
     np.testing.assert_array_equal(np.concatenate(list(stream_audio(path, rate, frames=3_000))), sound)
+    assert capfd.readouterr() == ("", "")  # decoders write to stderr what they think
 
 
 def test_an_ogg_file_that_ends_with_a_whole_page_is_read_with_a_note(tmp_path):
