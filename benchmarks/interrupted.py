@@ -25,9 +25,14 @@ from dataclasses import replace
 from pathlib import Path
 from unittest import mock
 
+import librosa.feature  # noqa: F401 - what takes long to import is there before a command is begun
 import nbformat
+import numba  # noqa: F401
 import numpy as np
-import papermill  # noqa: F401 - what is loaded here need not be loaded by every command
+import papermill  # noqa: F401
+import pooch  # noqa: F401
+import requests  # noqa: F401
+import torch.onnx._internal.exporter._core  # noqa: F401
 import typer
 from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook
 

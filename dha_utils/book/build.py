@@ -6,6 +6,7 @@ leads to that of the first that it does.
 """
 
 import json
+import os
 import re
 import shutil
 import subprocess
@@ -27,6 +28,9 @@ from dha_utils.datasets.given import name_of, title_of
 # Its console script may lie outside $PATH, and the package cannot be run with -m.
 JUPYTER_BOOK = [sys.executable, "-c", "from jupyter_book.cli.main import main; main()"]
 BUILD = ["build", "book", "--config", "_config.yml", "--all", "-W", "--keep-going", "--path-output"]
+
+UNFINISHED = ".unfinished-"
+"""How the folder beside ``_build`` begins in which a book is built; a build that was killed may go on in its own."""
 
 LEFT_OUT = ("executed", "_build", "__pycache__", ".failed", ".lock")
 """What lies in ``book/`` and is no page."""
@@ -102,10 +106,13 @@ def build(root: Path, executed: Path, names: Sequence[str], output: Path) -> Non
     output : Path
         Where ``_build`` and ``book.log`` go; errors as `build_book`.
     """
-    # A page that was renamed or dropped would stay in the output otherwise.
-    shutil.rmtree(output / "_build", ignore_errors=True)
     output.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(prefix="dha-book-") as folder:
+    for left in output.glob(f"{UNFINISHED}*"):  # by a build that was killed
+        shutil.rmtree(left, ignore_errors=True)
+    with (
+        tempfile.TemporaryDirectory(prefix="dha-book-") as folder,
+        tempfile.TemporaryDirectory(prefix=UNFINISHED, dir=output, ignore_cleanup_errors=True) as unfinished,
+    ):
         sources = Path(folder).resolve()
         ignored = shutil.ignore_patterns(*LEFT_OUT)
         shutil.copytree(root / "book", sources / "book", ignore=ignored)
@@ -125,15 +132,18 @@ def build(root: Path, executed: Path, names: Sequence[str], output: Path) -> Non
         for name in ("results", "data", "CITATION.cff", "LICENSE"):
             (sources / name).symlink_to(root / name)
         done = subprocess.run(
-            [*JUPYTER_BOOK, *BUILD, str(output)],
+            [*JUPYTER_BOOK, *BUILD, unfinished],
             cwd=sources,
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
             text=True,
         )
-    said = done.stdout.replace(str(sources / "book" / "executed"), str(executed)).replace(
-        str(sources), str(root)
-    )
+        if done.returncode == 0:  # no page that was renamed or dropped stays
+            shutil.rmtree(output / "_build", ignore_errors=True)
+            os.replace(Path(unfinished, "_build"), output / "_build")
+    said = done.stdout
+    for made, meant in ((sources / "book" / "executed", executed), (sources, root), (unfinished, output)):
+        said = said.replace(str(made), str(meant))
     log = output / "book.log"
     log.write_text(said, "utf-8")
     if done.returncode != 0:
@@ -201,7 +211,11 @@ def expand_contents(contents: dict, names: Sequence[str]) -> dict:
             parts.append({**part, "caption": caption, "chapters": pages + others})
             last = len(parts)
     behind = [
-        {"caption": f"All of it on {title_of(name)}", "numbered": True, "chapters": executed(name, all_chapters)}
+        {
+            "caption": f"All of it on {title_of(name)}",
+            "numbered": True,
+            "chapters": executed(name, all_chapters),
+        }
         for name in names[1:]
     ]
     return {**contents, "parts": parts[:last] + behind + parts[last:]}

@@ -1,7 +1,8 @@
 """Files of named arrays with one JSON header (safetensors): no pickle, and either whole or not there."""
 
 import json
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
@@ -20,6 +21,16 @@ def save_tensors(path: str | Path, arrays: Mapping[str, np.ndarray], header: Map
     with atomic_write(Path(path)) as temporary:
         metadata = {"dha": json.dumps(header, ensure_ascii=False)} if header else None
         save_file(dict(arrays), temporary, metadata=metadata)
+
+
+@contextmanager
+def reading(path: str | Path, kind: str) -> Iterator[None]:
+    """Raise a DataError where what a file holds is no file of a kind, or damaged: something is missing, or does not fit."""
+    try:
+        yield
+    except (SafetensorError, OSError, LookupError, TypeError, ValueError, AttributeError) as error:
+        fault = " ".join(str(error).split())[:200]
+        raise DataError(f"{path}: not a file of {kind}, or damaged ({fault}); make it again") from error
 
 
 def load_tensors(
@@ -44,12 +55,10 @@ def load_tensors(
     """
     if not Path(path).is_file():
         raise DataError(f"{path}: no such file; {advice}")
-    try:
+    with reading(path, kind):
         with safe_open(path, "numpy") as file:
             header = json.loads((file.metadata() or {}).get("dha", "{}"))
             arrays = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
         if absent := {*needed} - {*header}:
             raise LookupError(f"no {min(absent)} in its header")
         return header, arrays
-    except (SafetensorError, OSError, LookupError, TypeError, ValueError) as error:
-        raise DataError(f"{path}: not a file of {kind}, or damaged ({error}); make it again") from error

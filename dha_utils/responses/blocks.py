@@ -19,6 +19,8 @@ from dha_utils.core.hashing import hash_json
 from dha_utils.core.paths import atomic_write
 
 MARK = b"dha"
+FAULTS = (pa.ArrowException, ValueError, OSError, LookupError, TypeError, AttributeError)
+"""What reading a damaged file raises."""
 
 
 @dataclass(frozen=True)
@@ -55,7 +57,7 @@ def write_block(path: Path, table: pd.DataFrame, arrays: Mapping[str, np.ndarray
     for tap, array in arrays.items():
         flat = pa.array(np.ascontiguousarray(array, np.float32).reshape(-1))
         columns = columns.append_column(tap, pa.FixedSizeListArray.from_arrays(flat, array.shape[1]))
-    columns = columns.replace_schema_metadata({**(columns.schema.metadata or {}), MARK: mark.encode()})
+    columns = columns.replace_schema_metadata({MARK: mark.encode()})  # none for pandas: it has no checksum
     how = {"compression": "none", "use_dictionary": False, "write_page_checksum": True}
     try:
         with atomic_write(path) as temporary:
@@ -74,8 +76,8 @@ def find_fault(path: Path, block: Block, mark: str) -> str | None:
         return f"has {size} bytes, not {block.bytes}: it was not written to its end, or changed since"
     try:
         held = pq.read_metadata(path)
-    except (pa.ArrowInvalid, OSError) as error:
-        return f"is not a parquet file, or cut short ({str(error).splitlines()[0]})"
+    except FAULTS as error:
+        return f"is not a parquet file, or cut short ({_reason(error)})"
     if held.num_rows != block.rows or (held.metadata or {}).get(MARK) != mark.encode():
         return "is a block of another store, or of another place in this one"
     return None
@@ -90,20 +92,27 @@ def read_table(path: Path, taps: Sequence[str]) -> pd.DataFrame:
         If the file is damaged.
     """
     columns = [name for name in _parquet(path).schema_arrow.names if name not in taps]
-    return _read(path, columns).to_pandas()
+    table = _read(path, columns)
+    try:
+        return table.to_pandas()
+    except FAULTS as error:
+        raise _damaged(path, error) from error
 
 
 def read_arrays(path: Path, taps: Sequence[str]) -> dict[str, np.ndarray]:
     """Return the responses of some taps in a block, each shape (clips, maps), float32; errors as `read_table`."""
     columns = _read(path, taps)
-    flat = {tap: columns[tap].combine_chunks().flatten().to_numpy(zero_copy_only=False) for tap in taps}
-    return {tap: values.reshape(len(columns), -1) for tap, values in flat.items()}
+    try:
+        flat = {tap: columns[tap].combine_chunks().flatten().to_numpy(zero_copy_only=False) for tap in taps}
+        return {tap: values.reshape(len(columns), -1) for tap, values in flat.items()}
+    except FAULTS as error:
+        raise _damaged(path, error) from error
 
 
 def _parquet(path: Path) -> pq.ParquetFile:
     try:
         return pq.ParquetFile(path, page_checksum_verification=True)
-    except (pa.ArrowInvalid, OSError) as error:
+    except FAULTS as error:
         raise _damaged(path, error) from error
 
 
@@ -111,12 +120,15 @@ def _read(path: Path, columns: Sequence[str]) -> pa.Table:
     with _parquet(path) as file:
         try:
             return file.read(list(columns), use_threads=False)
-        except (pa.ArrowInvalid, OSError) as error:
+        except FAULTS as error:
             raise _damaged(path, error) from error
 
 
+def _reason(error: Exception) -> str:
+    return " ".join(str(error).split())[:200]
+
+
 def _damaged(path: Path, error: Exception) -> DataError:
-    reason = str(error).splitlines()[0]
     return DataError(
-        f"{path}: is damaged ({reason}); remove it and run the same extraction again, which makes it anew"
+        f"{path}: is damaged ({_reason(error)}); remove it and run the same extraction again, which makes it anew"
     )

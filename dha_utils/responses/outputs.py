@@ -124,11 +124,12 @@ def extract(
     if probe_file(out):
         held = _load_output(out)
         if key_of(kind, held) == store.key and not held.provenance.get("bundled"):
+            _remove(store.folder)  # a kill came in between
             return held
         _say_anew(out)
     responses = fill_store(store.begin(anew=True), clips, batch, batch_size).read()
     responses.save(out)
-    shutil.rmtree(store.folder)
+    _remove(store.folder)
     return responses
 
 
@@ -159,8 +160,7 @@ def extract_into(
         _rename(folder, aside)
         _rename(beside, folder)
         store = replace(anew, folder=folder)
-    if (aside / MANIFEST).exists():
-        shutil.rmtree(aside)
+    _remove(aside)
     return store
 
 
@@ -195,6 +195,16 @@ def _is_complete(folder: Path) -> bool:
         return ResponseStore.load(folder).complete
     except DataError:
         return False
+
+
+def _remove(folder: Path) -> None:
+    """Remove a store, if one is there; its manifest goes last, so that what a kill leaves of it is still known for one."""
+    is_empty = folder.is_dir() and not any(folder.iterdir())
+    if (folder / MANIFEST).exists() or is_empty:
+        for path in folder.iterdir():
+            if path.name != MANIFEST:
+                path.unlink()
+        shutil.rmtree(folder)
 
 
 def _rename(folder: Path, to: Path) -> None:

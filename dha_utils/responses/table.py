@@ -13,8 +13,8 @@ import numpy as np
 import pandas as pd
 
 from dha_utils.core.errors import DataError, choose
-from dha_utils.core.tensor_files import load_tensors, save_tensors
-from dha_utils.datasets.clips import Labelled
+from dha_utils.core.tensor_files import load_tensors, reading, save_tensors
+from dha_utils.datasets.clips import COLUMNS, Labelled
 
 
 @dataclass(frozen=True)
@@ -121,5 +121,9 @@ class Responses(Labelled):
         """
         advice = "`dha extract` makes it, or run the earlier notebook first"
         header, arrays = load_tensors(path, "responses", advice, "taps", "table", "provenance")
-        taps = {tap: arrays[tap] for tap in header["taps"]}
-        return cls(taps, pd.DataFrame(header["table"]), header["provenance"])
+        with reading(path, "responses"):
+            taps = {tap: arrays[tap] for tap in header["taps"]}
+            table = pd.DataFrame(header["table"])
+            if absent := {*COLUMNS} - {"path", *table.columns}:
+                raise LookupError(f"no {min(absent)} in its table")
+            return cls(taps, table, dict(header["provenance"]))

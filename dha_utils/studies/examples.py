@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 
 from dha_utils.core.artifacts import obtain, places
-from dha_utils.core.tensor_files import load_tensors, save_tensors
+from dha_utils.core.tensor_files import load_tensors, reading, save_tensors
 from dha_utils.datasets.clips import Clips
 from dha_utils.networks.base import Network
 from dha_utils.networks.registry import load_network
@@ -54,9 +54,10 @@ class Examples:
             path, "examples", "`dha bundle` computes it from audio", "arrays", "provenance"
         )
         maps: dict[str, dict[str, np.ndarray]] = {}
-        for key in header["arrays"]:
-            tap, _, label = key.partition("/")
-            maps.setdefault(tap, {})[label] = arrays[key]
+        with reading(path, "examples"):
+            for key in header["arrays"]:
+                tap, _, label = key.partition("/")
+                maps.setdefault(tap, {})[label] = arrays[key]
         return cls(maps, header["provenance"])
 
 

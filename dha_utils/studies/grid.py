@@ -12,7 +12,7 @@ from pathlib import Path
 import pandas as pd
 
 from dha_utils.audio.inspection import usable_clips
-from dha_utils.core.artifacts import make_key
+from dha_utils.core.artifacts import hash_rows, make_key
 from dha_utils.core.errors import DataError, ParameterError, choose
 from dha_utils.criteria.selection import find_criterion
 from dha_utils.datasets import default_duration
@@ -21,7 +21,7 @@ from dha_utils.datasets.given import clips_at_hand
 from dha_utils.networks.registry import load_network
 from dha_utils.responses.provenance import extraction_provenance, key_of
 from dha_utils.responses.table import Responses
-from dha_utils.studies.inputs import compute_inputs, load_inputs, responses_file
+from dha_utils.studies.inputs import Inputs, compute_inputs, load_inputs, responses_file
 from dha_utils.studies.results import Results
 from dha_utils.studies.scores import load_fold_scores
 from dha_utils.studies.sweeps import CONTROLS, Cell, sweep
@@ -167,7 +167,7 @@ def _responses(
     else:
         clips = usable_clips(clips, skip_bad=skip_bad)
         inputs = None
-        if held is None or not _is_of(held, clips):
+        if held is None or not _is_of(held, clips) or not _has_all(place.folder, rate, held):
             inputs = compute_inputs(clips, [rate], duration, channel, folder=place.folder)
     source = f"as what is kept in {place.folder}" if held else "as asked for" if seconds else "the default"
     print(f"{dataset}: clips of {duration:g} s, {source}", flush=True)
@@ -175,6 +175,16 @@ def _responses(
         return held
     inputs.save(place.folder)
     return inputs.responses[rate]
+
+
+def _has_all(folder: Path, rate: int, responses: Responses) -> bool:
+    """Return whether what belongs to responses lies beside them, of the same clips: an earlier grid may have been killed."""
+    try:
+        mfcc = Inputs.load(folder, [rate], "").mfcc
+    except DataError:
+        return False
+    rows, own = (hash_rows(one.table, one.provenance.get("cut")) for one in (mfcc, responses))
+    return rows == own
 
 
 def _is_of(responses: Responses, clips: Clips) -> bool:

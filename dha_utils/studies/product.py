@@ -1,9 +1,11 @@
 """What ``dha prune`` makes: a smaller network and its classifiers, from all clips of a data set, in files that others can run."""
 
+import os
 import sys
 from collections.abc import Iterable
 from functools import partial
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 from dha_utils.audio.inspection import usable_clips
 from dha_utils.core.errors import DataError
@@ -90,7 +92,12 @@ def make_product(
     say("exporting")
     n_samples = waveforms.shape[1]
     product = Product(small, ensemble, n_samples, metadata)
-    notes = {file: known.write(product, file) for file, known in files.items()}
+    with TemporaryDirectory(prefix=f".{network.stem}.", dir=network.parent) as folder:
+        notes = {file: known.write(product, Path(folder, file.name)) for file, known in files.items()}
+        # The network comes last, and an earlier one goes first: a kill leaves none beside another's classifiers.
+        network.unlink(missing_ok=True)
+        for file in reversed(files):
+            os.replace(Path(folder, file.name), file)
     full, now = count_macs(model, n_samples), count_macs(small, n_samples)
     return [
         *(

@@ -16,7 +16,7 @@ from dha_utils.core.artifacts import short
 from dha_utils.core.errors import DataError
 from dha_utils.core.hashing import hash_arrays
 from dha_utils.core.paths import bundled
-from dha_utils.core.tensor_files import load_tensors, save_tensors
+from dha_utils.core.tensor_files import load_tensors, reading, save_tensors
 from dha_utils.criteria.selection import Selection
 from dha_utils.evaluation.crossvalidation import CrossValidation, Selector, cross_validate_many, fusions
 from dha_utils.responses.provenance import key_of
@@ -111,20 +111,23 @@ def load_run(path: Path, responses: Responses, key: Mapping) -> CrossValidation:
         If the file is missing or damaged, or holds no such run.
     """
     header, arrays = load_tensors(path, "runs", "they are made anew", "keys")
-    if key not in header["keys"]:
+    with reading(path, "runs"):
+        keys = [*header["keys"]]
+    if key not in keys:
         raise DataError(f"{path}: holds no run with this key")
-    number = header["keys"].index(key)
+    number = keys.index(key)
     tested = responses.tested()
-    return CrossValidation(
-        responses.taps,
-        None,
-        responses.y[np.isin(responses.folds, responses.test_folds)],
-        tested.folds,
-        tested.recordings,
-        {},
-        {fold: arrays[f"{number}/converged"][n].tolist() for n, fold in enumerate(responses.test_folds)},
-        {
-            tuple(taps): arrays[f"{number}/{name}"].astype(np.int64)
-            for name, taps in fusions(responses.taps).items()
-        },
-    )
+    with reading(path, "runs"):
+        return CrossValidation(
+            responses.taps,
+            None,
+            responses.y[np.isin(responses.folds, responses.test_folds)],
+            tested.folds,
+            tested.recordings,
+            {},
+            {fold: arrays[f"{number}/converged"][n].tolist() for n, fold in enumerate(responses.test_folds)},
+            {
+                tuple(taps): arrays[f"{number}/{name}"].astype(np.int64)
+                for name, taps in fusions(responses.taps).items()
+            },
+        )

@@ -15,7 +15,7 @@ import numpy as np
 from dha_utils.core.artifacts import load_json, obtain, places
 from dha_utils.core.errors import DataError, ParameterError
 from dha_utils.core.paths import write_json
-from dha_utils.core.tensor_files import load_tensors, save_tensors
+from dha_utils.core.tensor_files import load_tensors, reading, save_tensors
 from dha_utils.core.work import progress_bar
 from dha_utils.criteria import CRITERIA, MapScores
 from dha_utils.criteria.filters import layer_weights
@@ -80,9 +80,10 @@ class FoldScores:
             path, "scores", "`dha bundle` computes it from audio", "n_keep", "provenance"
         )
         scores: dict[tuple[str, int], dict[str, MapScores]] = {}
-        for key, n_keep in header["n_keep"].items():
-            criterion, fold, tap = key.split("/")
-            scores.setdefault((criterion, int(fold)), {})[tap] = MapScores(arrays[key], n_keep=n_keep)
+        with reading(path, "scores"):
+            for key, n_keep in header["n_keep"].items():
+                criterion, fold, tap = key.split("/")
+                scores.setdefault((criterion, int(fold)), {})[tap] = MapScores(arrays[key], n_keep=n_keep)
         return cls(scores, header["provenance"])
 
 

@@ -195,7 +195,7 @@ def _read(content: dict) -> Silence:
     try:
         shares, trimmed = content["shares"].values(), list(map(with_sums_renamed, content["trimmed"]))
         return Silence(np.array(list(shares), float), trimmed)
-    except (LookupError, AttributeError, ValueError) as error:
+    except (LookupError, AttributeError, TypeError, ValueError) as error:
         raise DataError(f"not what is kept of silence ({error})") from error
 
 

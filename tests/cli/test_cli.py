@@ -400,9 +400,12 @@ def test_book_is_built_when_something_changed(tmp_path, monkeypatch, capsys):
             book.build_book()
         fault = f"{executed / '01_x.ipynb'}: WARNING: no such label\n"  # not where it was copied to
         assert capsys.readouterr().err == fault
+    assert index.read_text().startswith("one")  # nor is a part of one ever in the place of a whole one
 
     page.write_text("two")
+    (build / ".unfinished-of-a-build-that-was-killed" / "_build").mkdir(parents=True)
     book.build_book()
+    assert sorted(path.name for path in build.iterdir()) == [".fingerprint", "_build", "book.log"]
     assert index.read_text() == 'two{"cells": [{"source": ["# X (ESC-10)"]}]}'
     (tmp_path / "results" / "reference").mkdir(parents=True)
     (tmp_path / "results" / "reference" / "numbers.json").write_text("{}")

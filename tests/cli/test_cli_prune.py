@@ -158,3 +158,31 @@ def test_waveforms_are_decoded_in_the_order_of_the_clips(sounds):
     assert waveforms.shape == (8, 16_000)
     loud = waveforms.std(axis=1) > 0.1
     assert loud.tolist() == [label == "loud" for label in clips.table["label"]]
+
+
+def test_a_kill_leaves_no_network_beside_the_classifiers_of_another(sounds, narrow, tmp_path, monkeypatch):
+    out = tmp_path / "small.safetensors"
+
+    def write(product, path):
+        path.write_text(str(product.network.widths))
+
+    monkeypatch.setattr(product, "FORMATS", {suffix: Format("", write) for suffix in FORMATS})
+    how = ("prune", sounds, "--rate", 16000, "-o", out)
+    assert call(*how, "--keep", "8-16-10-8-8-8-6").exit_code == 0
+    whole = {path.name: path.read_text() for path in tmp_path.glob("small.*")}
+    assert whole.keys() == {f"small{suffix}" for suffix in FORMATS}
+
+    replaced = []
+
+    def killed(made, file):
+        if len(replaced) == 2:
+            raise KeyboardInterrupt
+        replaced.append(file)
+        file.write_text("new")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(product.os, "replace", killed)
+        assert call(*how, "--keep", "8-16-10-8-8-8-5", "--force").exit_code == 130
+    assert not out.exists()
+    assert call(*how, "--keep", "8-16-10-8-8-8-6", "--force").exit_code == 0
+    assert {path.name: path.read_text() for path in tmp_path.glob("*") if path.is_file()} == whole

@@ -413,3 +413,17 @@ def test_bundled_responses_of_esc50_are_recomputed_from_the_copy():
     assert fresh.table["sound"].tolist() == stored.table["sound"].tolist()
     for tap in stored.taps:
         np.testing.assert_allclose(fresh[tap], stored[tap], rtol=1e-4, atol=1e-5 * np.abs(stored[tap]).max())
+
+
+def test_a_kill_while_the_blocks_are_removed(clips, random_network, tmp_path, monkeypatch):
+    def killed(folder):
+        raise KeyboardInterrupt
+
+    out = tmp_path / "out.safetensors"
+    with monkeypatch.context() as patch:
+        patch.setattr("dha_utils.responses.outputs.shutil.rmtree", killed)
+        with pytest.raises(KeyboardInterrupt):
+            extract(clips, random_network, out=out)
+    assert [path.name for path in (tmp_path / "out.safetensors.partial").iterdir()] == ["manifest.json"]
+    extract(clips, random_network, out=out)
+    assert not (tmp_path / "out.safetensors.partial").exists()

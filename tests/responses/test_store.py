@@ -1,6 +1,7 @@
 import json
 import multiprocessing
 import os
+from contextlib import suppress
 
 import numpy as np
 import pandas as pd
@@ -266,3 +267,15 @@ def test_any_reader_of_parquet_reads_a_block(responses, tmp_path):
     np.testing.assert_array_equal(np.stack(frame["relu6"]), responses["relu6"][:7])
     assert frame["label"].tolist() == responses.table["label"][:7].tolist()
     assert json.loads((tmp_path / "manifest.json").read_text())["provenance"] == responses.provenance
+
+
+def test_a_damaged_block_holds_the_same_or_says_so(responses, tmp_path):
+    store = fill(tmp_path, responses)
+    content = store.path(2).read_bytes()
+    rng = np.random.default_rng(0)
+    for at in rng.integers(
+        len(content) - 3000, len(content) - 8, 40
+    ):  # words on the rest, without a checksum
+        store.path(2).write_bytes(content[:at] + bytes([rng.integers(256)]) + content[at + 1 :])
+        with suppress(DataError):
+            assert_same(ResponseStore.open(tmp_path).read(), responses)

@@ -1,5 +1,6 @@
 import re
 
+import numpy as np
 import pandas as pd
 import pytest
 from miniatures import make_sounds
@@ -114,3 +115,55 @@ def test_command(monkeypatch, own_sounds):
         "dha: parameter keep: expected a number in (0, 1], got 2.0 (float)\n",
     )
     assert not calls
+
+
+def test_a_grid_that_was_killed_is_completed(own_sounds, tmp_path):
+    folder = tmp_path / "results" / "mine"
+    cells = {str(own_sounds): [Cell("anova", 0.11, classifier="least_squares")]}
+    how = {"rate": 22_050, "results": tmp_path / "results", "duration": 0.5}
+    run_grid(cells, **how)
+    whole = {path.name: path.read_bytes() for path in folder.iterdir()}
+    for left in ("mfcc.safetensors", "spectrograms.safetensors"):
+        (folder / left).unlink()
+        run_grid(cells, **how)
+        assert {path.name: path.read_bytes() for path in folder.iterdir()} == whole
+
+
+@pytest.fixture(scope="module")
+def corrected(tmp_path_factory):
+    """A table of two classes, and its labels, folds or sounds as somebody corrects them later."""
+    folder = make_sounds(tmp_path_factory.mktemp("corrected"), seconds=0.5)
+    files = sorted(path.relative_to(folder).as_posix() for path in folder.glob("*/*.wav"))
+    table = pd.DataFrame(
+        {"path": files, "label": [name[:3] for name in files], "fold": [i % 3 + 1 for i in range(12)]}
+    )
+
+    def write(what=""):
+        at_random = np.random.default_rng(5).permutation(12)
+        own = table.copy()
+        if what in ("label", "fold"):
+            own[what] = own[what].to_numpy()[at_random]
+        if what == "sound":
+            content = [(folder / name).read_bytes() for name in files]
+            for name, i in zip(files, at_random, strict=True):
+                (folder / name).write_bytes(content[i])
+        own.to_csv(folder / "mine.csv", index=False)
+        return str(folder / "mine.csv")
+
+    return write
+
+
+@pytest.mark.parametrize("what", ["label", "fold", "sound"])
+def test_what_is_corrected_is_computed_anew(corrected, tmp_path, what):
+    cells = [Cell("anova", 0.25, classifier="least_squares")]
+    how = {"rate": 22_050, "duration": 0.5}
+    before = run_grid({corrected(): cells}, results=tmp_path / "results", **how)
+    assert before["mean"].item() == 1.0
+    table = corrected(what)
+    again = run_grid({table: cells}, results=tmp_path / "results", **how)
+    afresh = run_grid({table: cells}, results=tmp_path / "afresh", **how)
+    assert again.equals(afresh)
+    assert (again["mean"].item() < 0.9) == (what != "fold")
+    for name in ("responses_22050.safetensors", "mfcc.safetensors"):
+        one, two = (tmp_path / place / "mine" / name for place in ("results", "afresh"))
+        assert one.read_bytes() == two.read_bytes()

@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 from dha_utils.core.errors import ParameterError
+from dha_utils.core.tensor_files import load_tensors, save_tensors
 from dha_utils.criteria.selection import select
 from dha_utils.evaluation.crossvalidation import cross_validate_many
 from dha_utils.studies import runs
@@ -59,3 +60,15 @@ def test_a_damaged_run_is_made_anew(make_responses, tmp_path, monkeypatch):
     asked = evaluations(monkeypatch)
     kept_runs(responses, {"a": None}, "least_squares", tmp_path)
     assert asked == ["a"]
+
+
+def test_what_was_damaged_is_made_anew(make_responses, tmp_path):
+    responses = make_responses()
+    kept_runs(responses, {"all": None}, "least_squares", tmp_path)
+    (path,) = tmp_path.glob("run_*")
+    whole = path.read_bytes()
+    header, arrays = load_tensors(path, "a run", "")
+    del arrays["0/converged"]
+    save_tensors(path, arrays, header)
+    kept_runs(responses, {"all": None}, "least_squares", tmp_path)
+    assert path.read_bytes() == whole
