@@ -30,7 +30,6 @@ import nbformat
 import numba  # noqa: F401
 import numpy as np
 import papermill  # noqa: F401
-import pooch  # noqa: F401
 import requests  # noqa: F401
 import torch.onnx._internal.exporter._core  # noqa: F401
 import typer

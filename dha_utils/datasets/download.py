@@ -1,4 +1,4 @@
-"""One file over HTTP, with pooch: its hash checked before it bears its name, and a broken download gone on with.
+"""One file over HTTP: its hash checked before it bears its name, and a broken download gone on with.
 
 What has arrived of a file is kept as ``NAME.part``, beside where the whole one will be; the next attempt asks the server for
 the rest (HTTP Range). A server that cannot do that sends the file from the start.
@@ -9,12 +9,12 @@ import sys
 from pathlib import Path
 from urllib.parse import urlsplit
 
-import pooch
 import requests
 from tqdm import tqdm
 from urllib3.exceptions import HTTPError
 
 from dha_utils.core.errors import FetchError
+from dha_utils.core.hashing import hash_file
 
 ATTEMPTS = 4
 """How often a connection that breaks is made anew before the user is asked to."""
@@ -25,11 +25,9 @@ TIMEOUT = (20, 60)
 CHUNK = 1 << 14
 """Bytes at a time, and what is lost at most of what had come when a connection breaks."""
 
-pooch.get_logger().setLevel("WARNING")  # it logs what the lines of `fetch` say
-
 
 class ResumingDownloader:
-    """What pooch calls to get a file: ``downloader(url, output_file, pooch)``.
+    """Gets files, going on where it stopped.
 
     Parameters
     ----------
@@ -40,8 +38,8 @@ class ResumingDownloader:
     def __init__(self, part: Path):
         self.part = part
 
-    def __call__(self, url: str, output_file: str, pooch_: object) -> None:
-        """Download the rest of the file and move it to where pooch checks its hash."""
+    def __call__(self, url: str) -> None:
+        """Download the rest of a file."""
         for attempt in range(1, ATTEMPTS + 1):
             before = self._size()
             try:
@@ -68,7 +66,6 @@ class ResumingDownloader:
                 raise FetchError(
                     f"{url}: cannot be asked for ({said}); are the proxies in $http_proxy, $https_proxy and $all_proxy right?"
                 ) from error
-        self.part.replace(output_file)
 
     def _size(self) -> int:
         return self.part.stat().st_size if self.part.is_file() else 0
@@ -143,18 +140,28 @@ def download(url: str, known_hash: str | None, folder: Path) -> Path:
             f"{url}: only http:// and https:// can be fetched; give the folder of what is on this machine with --root"
         )
     name = Path(urlsplit(url).path).name
-    downloader = ResumingDownloader(folder / f"{name}.part")
+    file, part = folder / name, folder / f"{name}.part"
     try:
-        return Path(pooch.retrieve(url, known_hash, fname=name, path=folder, downloader=downloader))
-    except FetchError:
-        raise
-    except ValueError as error:
-        raise FetchError(
-            f"{url}: what came has not the published hash ({known_hash}) and was thrown away; run the same command again, and "
-            "if that does not help, the server holds another file"
-        ) from error
+        if file.is_file() and _has(file, known_hash):
+            return file
+        folder.mkdir(parents=True, exist_ok=True)
+        ResumingDownloader(part)(url)
+        if not _has(part, known_hash):
+            part.unlink()
+            raise FetchError(
+                f"{url}: what came has not the published hash ({known_hash}) and was thrown away; run the same command again, "
+                "and if that does not help, the server holds another file"
+            )
+        part.replace(file)
+        return file
     except OSError as error:
         raise FetchError(disk_fault(folder, error)) from error
+
+
+def _has(file: Path, known_hash: str | None) -> bool:
+    """Return whether a file has a hash, if one is known."""
+    algorithm, _, digest = (known_hash or "").partition(":")
+    return known_hash is None or hash_file(file, algorithm) == digest
 
 
 def disk_fault(folder: Path, error: OSError) -> str:

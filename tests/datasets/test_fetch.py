@@ -188,6 +188,19 @@ def test_what_has_come_is_kept_for_the_next_run(registered, server, tmp_path):
     assert "one.zip.part" not in listing(tmp_path / "data")
 
 
+def test_a_kill_when_all_has_come_leaves_the_part_alone(registered, tmp_path, monkeypatch):
+    def killed(*_):
+        raise KeyboardInterrupt
+
+    registered(one=make_zip({"Sounds/a.wav": b"a"}))
+    with monkeypatch.context() as patch:
+        patch.setattr(download_module, "_has", killed)
+        assert run(tmp_path).exit_code == 130
+    assert listing(tmp_path) == ["one.zip.part"]
+    assert run(tmp_path).exit_code == 0
+    assert listing(tmp_path) == ["Sounds/.dha-fetched.json", "Sounds/a.wav"]
+
+
 def test_a_whole_part_needs_nothing_more(registered, server, tmp_path):
     registered(one=make_zip({"a.wav": b"aaa"}))
     (tmp_path / "data").mkdir()
