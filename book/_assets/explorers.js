@@ -169,3 +169,96 @@ explorers.begin("explore", (sets, place) => {
     changed("won", `Wrong with all maps, right with these${most}`, set, (clip) => !full[clip] && here[clip] > 0.5);
   };
 });
+
+/* Which feature map: its class means, and the clips that it answers most and least, to see and to hear. */
+explorers.begin("hear", (heard, place) => {
+  const { text, words, signed, tag, fill } = explorers;
+  const [BLUE, GREY] = ["#1c7fc4", "#808080"];
+  const pick = Object.fromEntries([...place.querySelectorAll("[name]")].map((control) => [control.name, control]));
+  const part = (name) => place.querySelector(`.${name}`);
+  const bytes = (packed) => Uint8Array.from(atob(packed), (sign) => sign.charCodeAt(0));
+  const kinds = [{ name: "all", about: "of a tap, by number", maps: null }, ...heard.groups];
+  const opened = {};
+  const open = (name) => {
+    const tap = heard.taps.find((one) => one.name === name);
+    return (opened[name] ??= {
+      ...tap,
+      means: new Int8Array(bytes(tap.means).buffer),
+      eta2: bytes(tap.eta2),
+      ends: bytes(tap.ends),
+      places: new Uint16Array(bytes(tap.places).buffer),
+      overTime: bytes(tap.over_time),
+    });
+  };
+
+  const draw = (tap, map) => {
+    const count = heard.classes.length;
+    const rows = heard.classes.map((label, number) => ({ label, mean: tap.means[map * count + number] / 16 }));
+    rows.sort((a, b) => b.mean - a.mean);
+    const [width, high] = [Math.min(place.clientWidth, 560), 20];
+    const [left, right] = [112, width - 40];
+    const most = Math.max(...rows.map((row) => Math.abs(row.mean)), 0.5);
+    const x = (mean) => (left + right) / 2 + ((right - left) / 2) * (mean / most);
+    const write = (at, level, said, anchor) =>
+      tag("text", { x: at, y: level, fill: "currentColor", "font-size": 12, "text-anchor": anchor }, said);
+    const shapes = rows.map((row, number) => {
+      const top = number * high;
+      const bar = { x: Math.min(x(0), x(row.mean)), y: top + 4, width: Math.abs(x(row.mean) - x(0)), height: high - 8, fill: BLUE };
+      return write(0, top + 14, words(row.label), "start") + tag("rect", bar) + write(width, top + 14, signed(row.mean), "end");
+    });
+    const zero = tag("path", { d: `M${x(0)} 0V${count * high}`, stroke: GREY, "stroke-width": 1.5 });
+    const drawing = part("means");
+    drawing.setAttribute("viewBox", `0 0 ${width} ${count * high + 4}`);
+    drawing.setAttribute("width", width);
+    const numbers = rows.map((row) => `${row.label.replaceAll("_", " ")} ${signed(row.mean)}`).join(", ");
+    drawing.setAttribute("aria-label", `Class means of map ${map} of ${tap.name}, in standard deviations: ${numbers}.`);
+    drawing.innerHTML = shapes.join("") + zero;
+  };
+
+  const card = (tap, map, end, shown) => {
+    const at = map * shown + end;
+    const clip = heard.clips[tap.ends[at]];
+    const image = tag("img", { src: `_static/heard/${clip.name}.png`, alt: `Spectrogram: ${clip.label.replaceAll("_", " ")}, clip ${clip.name}` });
+    let course = "";
+    if (tap.positions) {
+      const values = [...tap.overTime.subarray(at * tap.positions, (at + 1) * tap.positions)];
+      const line = values.map((value, place) => `${place ? "V" : "M0 "}${98 - (96 * value) / 255}H${place + 1}`).join("");
+      const step = tag("path", { d: line, fill: "none", stroke: BLUE, "stroke-width": 2, "vector-effect": "non-scaling-stroke" });
+      const box = { viewBox: `0 0 ${tap.positions} 100`, preserveAspectRatio: "none", role: "img", "aria-label": "The map's activation over the clip" };
+      course = tag("svg", box, step);
+    }
+    const sound = tag("audio", { controls: "", preload: "metadata", src: `_static/heard/${clip.name}.mp3`, "aria-label": `${clip.label.replaceAll("_", " ")}, clip ${clip.name}` });
+    const credit = clip.credit
+      ? ` From ${tag("a", { href: clip.credit.url }, text(clip.credit.title))} by ${text(clip.credit.author)} (${text(clip.credit.licence)}), cut.`
+      : "";
+    const rank = `: place ${tap.places[at]} of ${heard.total}.`;
+    return tag("div", { class: "clip" }, image + course + sound + tag("p", {}, tag("b", {}, words(clip.label)) + `, ${text(clip.name)}${rank}${credit}`));
+  };
+
+  fill(pick.kind, kinds.map((kind, number) => [number, `${kind.name} maps`]));
+  pick.kind.value = "1";
+  let last = "";
+  return () => {
+    const kind = kinds[pick.kind.value];
+    const begun = last !== "";
+    const names = heard.taps.map((tap) => tap.name).filter((name) => !kind.maps || kind.maps[name]);
+    fill(pick.tap, names.map((name) => [name, name]));
+    if (!begun && names.includes("pool5")) pick.tap.value = "pool5";
+    const tap = open(pick.tap.value);
+    const maps = kind.maps?.[tap.name] ?? [...Array(tap.maps).keys()];
+    fill(pick.map, maps.map((number) => [number, number]));
+    const map = Number(pick.map.value);
+    draw(tap, map);
+    const key = [pick.kind.value, tap.name, map].join();
+    if (key === last) return; // the window's width has changed: what is playing goes on
+    last = key;
+    part("about").textContent = `Maps ${kind.about}: ${maps.length} of ${tap.maps} at ${tap.name}.`;
+    part("said").textContent =
+      `Map ${map} of ${tap.name}: the classes explain ${((100 * tap.eta2[map]) / 255).toFixed(0)}\u202f% of the variance of its responses (η²).` +
+      (tap.positions ? "" : " Its activation over time is not at hand without the audio; that of relu3 and pool5 is.");
+    const shown = tap.ends.length / tap.maps;
+    const cards = [...Array(shown).keys()].map((end) => card(tap, map, end, shown));
+    part("most").innerHTML = cards.slice(0, shown / 2).join("");
+    part("least").innerHTML = cards.slice(shown / 2).join("");
+  };
+});

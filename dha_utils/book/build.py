@@ -23,6 +23,7 @@ from dha_utils.book.parameters import BOOK, in_book, without
 from dha_utils.core.errors import DhaError
 from dha_utils.core.hashing import hash_files, hash_json
 from dha_utils.core.paths import out_dir, repository
+from dha_utils.datasets.credits import credited_clips
 from dha_utils.datasets.given import name_of, title_of
 
 # Its console script may lie outside $PATH, and the package cannot be run with -m.
@@ -89,7 +90,8 @@ def _fingerprint(root: Path, executed: list[Path]) -> str:
     notebooks = [path for folder in executed for path in folder.glob("*.ipynb")]
     files = [*pages, *quoted, *(root / "dha_utils").rglob("*.py")]
     named = [root / name for name in ("_config.yml", "requirements.lock", "CITATION.cff", "LICENSE")]
-    return hash_json([hash_files([*files, *named], root), hash_files(notebooks, out_dir())])
+    heard = credited_clips("esc10") is not None  # what is at hand is on the page `hear`
+    return hash_json([hash_files([*files, *named], root), hash_files(notebooks, out_dir()), heard])
 
 
 def build(root: Path, executed: Path, names: Sequence[str], output: Path) -> None:
