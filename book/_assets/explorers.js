@@ -230,7 +230,7 @@ explorers.begin("hear", (heard, place) => {
     const sound = tag("audio", { controls: "", preload: "metadata", src: `_static/heard/${clip.name}.mp3`, "aria-label": `${clip.label.replaceAll("_", " ")}, clip ${clip.name}` });
     const credit = clip.credit
       ? ` From ${tag("a", { href: clip.credit.url }, text(clip.credit.title))} by ${text(clip.credit.author)} (${text(clip.credit.licence)}), cut.`
-      : "";
+      : " Rebuilt from its spectrogram.";
     const rank = `: place ${tap.places[at]} of ${heard.total}.`;
     return tag("div", { class: "clip" }, image + course + sound + tag("p", {}, tag("b", {}, words(clip.label)) + `, ${text(clip.name)}${rank}${credit}`));
   };

@@ -68,7 +68,11 @@ def figure(clip: dict) -> str:
     """Return the picture of a clip, its sound and its credit."""
     name, label = clip["name"], escape(clip["label"].replace("_", " "))
     credit = clip.get("credit")
-    made = escape(" From {title} by {author} ({licence}), cut: {url}".format(**credit)) if credit else ""
+    made = (
+        escape(" From {title} by {author} ({licence}), cut: {url}".format(**credit))
+        if credit
+        else " Rebuilt."
+    )
     return (
         f'<div class="clip"><img src="_static/heard/{name}.png" alt="Spectrogram: {label}, clip {name}">'
         f'<audio controls preload="none" src="_static/heard/{name}.mp3" aria-label="{label}, clip {name}"></audio>'

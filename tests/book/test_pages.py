@@ -1,5 +1,6 @@
 """Pages of prose as Chromium shows them: light and dark, wide and narrow. Those of notebooks: `test_notebooks.py`."""
 
+import os
 import shutil
 import subprocess
 
@@ -10,7 +11,7 @@ from browser import browser, dead_links, faults, needs_chromium
 from dha_utils.book.build import JUPYTER_BOOK
 from dha_utils.core.paths import repository
 
-PAGES = ("index", "method", "criteria", "glossary", "cite", "explore")
+PAGES = ("index", "method", "criteria", "glossary", "cite", "explore", "hear")
 """One of each kind; few, so that the test is quick."""
 
 
@@ -24,7 +25,8 @@ def html(tmp_path_factory):
     for name in ("_config.yml", "results", "data", "CITATION.cff", "LICENSE"):
         (folder / name).symlink_to(root / name)
     command = [*JUPYTER_BOOK, "build", "book", "--config", "_config.yml", "--path-output", str(folder)]
-    done = subprocess.run(command, cwd=folder, capture_output=True, text=True)
+    without_audio = {**os.environ, "DHA_DATA": ""}
+    done = subprocess.run(command, cwd=folder, capture_output=True, text=True, env=without_audio)
     assert done.returncode == 0, done.stdout[-2000:] + done.stderr[-2000:]
     return folder / "_build" / "html"
 
@@ -97,6 +99,41 @@ def test_fractions_are_explored_with_the_keyboard(html, context):
     tab.keyboard.press("ArrowRight")
     assert said.inner_text().startswith("ESC-10, random maps, 2\u202f%")
     tab.close()
+
+
+@needs_chromium
+def test_maps_are_heard_with_the_keyboard(html, context):
+    tab = context.new_page()
+    tab.goto((html / "hear.html").as_uri())
+    assert tab.locator(".without-scripts").is_hidden()
+    assert "rebuilt from spectrograms" in tab.locator("article").inner_text()
+    said, sounds = tab.locator(".explorer .said"), tab.locator(".explorer audio")
+    first = said.inner_text()
+    assert " of pool5: the classes explain " in first
+    tab.locator("select[name=map]").focus()
+    tab.keyboard.press("ArrowDown")
+    assert said.inner_text() != first
+    assert sounds.count() == 6
+    tab.locator("select[name=kind]").focus()
+    tab.keyboard.press("Home")  # all maps
+    tab.keyboard.press("Tab")
+    tab.keyboard.press("End")
+    assert said.inner_text().startswith("Map ")
+    assert " of relu7: " in said.inner_text()
+    loaded = "sounds => sounds.every(sound => sound.readyState >= 1 && Math.abs(sound.duration - 5) < 0.2)"
+    tab.wait_for_function(f"({loaded})([...document.querySelectorAll('.explorer audio')])")
+    for _ in ("map", "SVG", "sound"):
+        tab.keyboard.press("Tab")
+    assert tab.evaluate("document.activeElement.tagName") == "AUDIO"
+    tab.keyboard.press("Space")
+    tab.wait_for_function("document.activeElement.currentTime > 0")
+    tab.close()
+
+
+def test_without_scripts_there_are_sounds_and_pictures(html):
+    page = (html / "hear.html").read_text("utf-8")
+    still = page[page.index("without-scripts") : page.index("application/json")]
+    assert still.count("<audio controls") == still.count("<img ") == 10
 
 
 def test_links_lead_somewhere(html):
