@@ -156,11 +156,11 @@ explorers.begin("explore", (sets, place) => {
     pick.keep.setAttribute("aria-valuetext", kept);
     part("kept").textContent = kept;
     part("about").textContent = criterion ? criterion.summary : `as many maps of every tap, drawn at random ${random.draws} times`;
-    const interval = criterion ? ` [${signed(100 * chosen.low)}, ${signed(100 * chosen.high)}]` : "";
-    const range = random && `${percent(random.accuracy)}, mean of ${random.draws} draws (${percent(random.lowest)} to ${percent(random.highest)})`;
+    const interval = criterion ? ` [${signed(100 * chosen.low, 2)}, ${signed(100 * chosen.high, 2)}]` : "";
+    const range = random && `${percent(random.accuracy, 2)}, mean of ${random.draws} draws (${percent(random.lowest, 2)} to ${percent(random.highest, 2)})`;
     part("said").textContent =
-      `${set.title}, ${called(name)}, ${kept} of the maps kept: ${percent(mean(here))} of the clips right, ` +
-      `${signed(100 * (mean(here) - mean(full)))} points${interval} against all maps (${percent(mean(full))}). ` +
+      `${set.title}, ${called(name)}, ${kept} of the maps kept: ${percent(mean(here), 2)} of the clips right, ` +
+      `${signed(100 * (mean(here) - mean(full)), 2)} points${interval} against all maps (${percent(mean(full), 2)}). ` +
       (criterion && random ? `Random maps: ${range}.` : "");
     draw(run, name, points, mean(full), chosen);
     classes(set, full, here, drawn);
