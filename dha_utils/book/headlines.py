@@ -137,12 +137,6 @@ HEADLINES: tuple[Headline, ...] = (
     ),
     Headline("computation.json", "savings.ignoring.5.all", 0.005, "share of MACs"),
     *(
-        Headline("compensation.json", f"{size}.{criterion}.{method}", POINT, "accuracy")
-        for size in ("psnet", "small")
-        for criterion in ("explained_variance", "anova", "random")
-        for method in ("removed", "refitted")
-    ),
-    *(
         Headline("compensation.json", f"claim.{network}.change", POINT, "accuracy")
         for network in (
             "anova_removed",
@@ -165,19 +159,6 @@ HEADLINES: tuple[Headline, ...] = (
         for how in ("estimate", "shown")
     ),
     *(Headline("computation.json", f"unread.{end}", 3, "filters") for end in ("low", "high")),
-    *(
-        Headline("compensation.json", f"random.{place}.anova.difference", POINT, "accuracy")
-        for place in (
-            "psnet.removed",
-            "psnet.refitted",
-            "small_own.refitted",
-            "small_explained_variance.refitted",
-        )
-    ),
-    *(
-        Headline("compensation.json", f"widths.anova.{widths}", POINT, "accuracy")
-        for widths in ("own", "explained_variance")
-    ),
 )
 """Those of every data set."""
 
@@ -191,6 +172,25 @@ ONLY: dict[str, tuple[Headline, ...]] = {
             Headline("released.json", f"record.released_probability.{fusion}", POINT, "accuracy")
             for fusion in ("all", "released", "best")
         ),
+        *(
+            Headline("compensation.json", f"{size}.{criterion}.{method}", POINT, "accuracy")
+            for size in ("psnet", "small")
+            for criterion in ("explained_variance", "anova", "random")
+            for method in ("removed", "refitted")
+        ),
+        *(
+            Headline("compensation.json", f"random.{place}.anova.difference", POINT, "accuracy")
+            for place in (
+                "psnet.removed",
+                "psnet.refitted",
+                "small_own.refitted",
+                "small_explained_variance.refitted",
+            )
+        ),
+        *(
+            Headline("compensation.json", f"widths.anova.{widths}", POINT, "accuracy")
+            for widths in ("own", "explained_variance")
+        ),
         Headline("second_network.json", "ensembles.CREPE.accuracy", POINT, "accuracy"),
         *(
             Headline("second_network.json", f"random.{network}.11.{name}", POINT, "accuracy")
@@ -201,7 +201,7 @@ ONLY: dict[str, tuple[Headline, ...]] = {
     )
 }
 """Those of a single data set: where responses are bundled at two rates or of two networks, and the released classifiers take
-minutes."""
+minutes, and where all smaller networks are evaluated."""
 
 
 def headlines_of(dataset: str) -> list[Headline]:

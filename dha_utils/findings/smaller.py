@@ -36,13 +36,14 @@ def frontier_table(table: pd.DataFrame, results: Sequence[Mapping], full: CrossV
 
 
 def layer_widths(results: Iterable[Mapping], criteria: Sequence[str]) -> pd.DataFrame:
-    """Return how many maps each layer keeps in the first fold: a row per size, a column per criterion and layer."""
+    """Return how many maps each layer keeps in the first fold: a column per criterion and layer, a row per size that all have."""
     rows = {
         (result["criterion"], result["size"]): result["layer_maps"][0]
         for result in results
         if result["criterion"] in criteria
     }
-    return pd.DataFrame(rows, index=list(outline().widths)).T.unstack(0).swaplevel(axis=1)[list(criteria)]
+    table = pd.DataFrame(rows, index=list(outline().widths)).T.unstack(0).swaplevel(axis=1)[list(criteria)]
+    return table.dropna().astype(int)
 
 
 def simultaneous_changes(

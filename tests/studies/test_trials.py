@@ -231,4 +231,6 @@ def test_layer_widths_are_those_of_the_first_fold():
     results = [result(name, np.ones(8, bool), maps=maps) for name in ("l1", "anova", "random")]
     table = layer_widths(results, ["anova", "l1"])
     assert table["anova"].loc["0.5"].tolist() == maps[0]
+    alone = result("anova", np.ones(8, bool), maps=maps, size="0.2")
+    assert layer_widths([*results, alone], ["anova", "l1"]).index.tolist() == ["0.5"]  # l1 has no other
     assert list(table.columns.get_level_values(0).unique()) == ["anova", "l1"]
