@@ -13,6 +13,7 @@ import numpy as np
 from dha_utils.audio.playable import rebuild, write_picture, write_sound
 from dha_utils.audio.views import log_mel
 from dha_utils.audio.waveforms import clip_waveforms
+from dha_utils.core.formats import format_value
 from dha_utils.core.paths import bundled
 from dha_utils.criteria import CRITERIA
 from dha_utils.datasets import default_duration, default_rates
@@ -149,8 +150,9 @@ def named_maps(responses: Responses, shares: np.ndarray) -> list[dict]:
         silent[tap] = np.abs(np.nan_to_num(correlations(x, shares)))
     least = np.sort(np.concatenate(list(silent.values())))[-SILENCE_DETECTORS:][0]
     detectors = {tap: _ranked(size >= least, size) for tap, size in silent.items()}
+    share = format_value(KEEP, ".0%")
     said = (
-        ("kept", f"kept by ANOVA in every fold, with {KEEP:.0%} of the maps; the largest η² first", kept),
+        ("kept", f"kept by ANOVA in every fold, with {share} of the maps; the largest η² first", kept),
         ("ignored", "ignored by ANOVA in every fold; the smallest η² first", ignored),
         ("one clip", "more than half of whose variance is one clip; the largest share first", alone),
         ("silence", "that follow the share of silence in a clip; the closest first", detectors),
