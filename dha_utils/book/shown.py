@@ -34,6 +34,7 @@ COLUMNS = {
     "random": "random: .2%",
     "ratio": "effective dimension: .1f",
     "ratio_rest": "without dominant recordings: .1f",
+    "to_tiny": "to tiny: +.2p",
 }
 """Header and format of columns that many tables have; the format is that of numbers in prose (`dha_utils.core.formats`)."""
 

@@ -28,7 +28,7 @@ from dha_utils.figures.maps import (
     without_each_recording,
 )
 from dha_utils.figures.pruning import compensations, frontier, layer_costs, speeds
-from dha_utils.figures.second import kept_curve, pitch_frontier
+from dha_utils.figures.second import kept_curve, pitch_accuracies
 from dha_utils.figures.sensitivity import specification_curve
 
 __all__ = [
@@ -51,7 +51,7 @@ __all__ = [
     "overlap",
     "pair_counts",
     "percent_axis",
-    "pitch_frontier",
+    "pitch_accuracies",
     "readable",
     "set_style",
     "shares",

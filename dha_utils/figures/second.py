@@ -7,15 +7,6 @@ from matplotlib.ticker import PercentFormatter
 from dha_utils.figures.ensemble import percent_axis
 from dha_utils.figures.maps import COLOURS
 
-PITCH = {
-    "tiny": (COLOURS[4], "*"),
-    "unfitted": (COLOURS[1], "s"),
-    "random": ("0.4", "x"),
-    "explained_variance": (COLOURS[0], "o"),
-    "trained": (COLOURS[3], "D"),
-}
-"""Colour and marker of the ways to make a smaller network (`dha_utils.findings.second_network.WAYS`)."""
-
 
 def kept_curve(table: pd.DataFrame, full: float) -> Figure:
     """Draw accuracy against the fraction of maps kept, ANOVA's and the range of random ones.
@@ -42,31 +33,22 @@ def kept_curve(table: pd.DataFrame, full: float) -> Figure:
     return figure
 
 
-def pitch_frontier(table: pd.DataFrame) -> Figure:
-    """Draw raw pitch accuracy against computation, with the full network and the authors' tiny one as marks.
+def pitch_accuracies(table: pd.DataFrame) -> Figure:
+    """Draw raw pitch accuracy of networks, one below the other, with intervals of the difference to the full one.
 
     Parameters
     ----------
     table : DataFrame
-        As `dha_utils.findings.second_network.pitch_table` gives it.
+        As `dha_utils.findings.second_network.pitch_table` gives it, the full network first.
     """
-    figure = Figure(figsize=(8, 4.4), layout="constrained")
+    figure = Figure(figsize=(8, 0.8 + 0.4 * len(table)), layout="constrained")
     axis = figure.subplots()
-    for selection, own in table.groupby("selection", sort=False):
-        (way, *_), accuracy = own["way"], own["accuracy"]
-        if selection == "full":
-            axis.axhline(accuracy.item(), color=COLOURS[2], lw=2, label=way)
-            continue
-        colour, marker = PITCH[selection]
-        errors = [own["change"] - own["low"], own["high"] - own["change"]]
-        axis.errorbar(
-            own["macs"], accuracy, errors, color=colour, marker=marker, ms=12 if marker == "*" else 6, lw=1.2,
-            elinewidth=1, capsize=3, label=way,
-        )  # fmt: skip
-    percent_axis(axis, [0.02, 0.05, 0.1, 0.2])
-    axis.yaxis.set_major_formatter(PercentFormatter(1, decimals=0))
-    axis.set(
-        xlabel="multiply-accumulates, of the full network's", ylabel="raw pitch accuracy", ylim=(0, 1.02)
-    )
-    axis.legend(fontsize=9, loc="center right")
+    names = [f"{row.way}\n{100 * row.macs:.3g} % of the computation" for row in table.itertuples()]
+    errors = [table["change"] - table["low"], table["high"] - table["change"]]
+    axis.axvline(table["accuracy"].iloc[0], color=COLOURS[2], lw=2)
+    axis.errorbar(table["accuracy"], range(len(table)), xerr=errors, fmt="o", color=COLOURS[0], capsize=3)
+    axis.set_yticks(range(len(table)), names, fontsize=9)
+    axis.set_ylim(len(table) - 0.5, -0.5)
+    axis.xaxis.set_major_formatter(PercentFormatter(1, decimals=0))
+    axis.set(xlabel="raw pitch accuracy", xlim=(0, 1))
     return figure

@@ -1,6 +1,6 @@
 import pandas as pd
 
-from dha_utils.figures.second import kept_curve, pitch_frontier
+from dha_utils.figures.second import kept_curve, pitch_accuracies
 
 
 def test_the_curve_has_what_it_says():
@@ -11,20 +11,14 @@ def test_the_curve_has_what_it_says():
     assert sorted(labels) == ["ANOVA", "all maps", "random maps: mean", "random maps: range"]
 
 
-def test_the_frontier_marks_both_networks_of_the_authors():
+def test_networks_stand_one_below_the_other_in_the_order_of_the_table():
     table = pd.DataFrame(
-        {
-            "selection": ["full", "tiny", "random", "trained", "trained"],
-            "way": ["whole", "theirs", "drawn", "ours", "ours"],
-            "macs": [1, 0.03, 0.03, 0.1, 0.03],
-            "accuracy": [0.9, 0.8, 0.5, 0.85, 0.8],
-            "change": -0.1,
-            "low": -0.2,
-            "high": -0.05,
-        }
+        {"way": ["whole", "theirs", "ours"], "macs": [1, 0.026, 0.1], "accuracy": [0.9, 0.8, 0.7]}
     )
-    (axis,) = pitch_frontier(table).axes
-    (star,) = [line for line in axis.lines if line.get_marker() == "*"]
-    assert (star.get_xdata()[0], star.get_ydata()[0]) == (0.03, 0.8)
-    assert sorted(axis.get_legend_handles_labels()[1]) == ["drawn", "ours", "theirs", "whole"]
-    assert [len(line.get_xdata()) for line in axis.lines if line.get_marker() == "D"] == [2]
+    table = table.assign(change=-0.1, low=-0.2, high=-0.05)
+    (axis,) = pitch_accuracies(table).axes
+    names = [label.get_text() for label in axis.get_yticklabels()]
+    assert names[1] == "theirs\n2.6 % of the computation"
+    assert axis.yaxis_inverted()
+    (points,) = [line for line in axis.lines if line.get_marker() == "o"]
+    assert points.get_xdata().tolist() == [0.9, 0.8, 0.7]
