@@ -64,9 +64,7 @@ def browser(folder: Path):
         context.close()
 
 
-def faults(
-    context, page: Path, theme: str, widths=tuple(SMALLEST), axe_at=(1280,), small_text=True
-) -> list[str]:
+def faults(context, page: Path, theme: str, widths=tuple(SMALLEST), axe_at=(1280,)) -> list[str]:
     """Return what is wrong with a page in a theme, ``light`` or ``dark``, at some widths of the window; axe looks at `axe_at`."""
     found = []
     tab = context.new_page()
@@ -81,9 +79,7 @@ def faults(
     for width in widths:
         tab.set_viewport_size({"width": width, "height": 900})
         tab.wait_for_timeout(400)  # what depends on the width is settled a moment later
-        found += [
-            f"{width} px, {fault}" for fault in tab.evaluate(LOOK, SMALLEST[width] if small_text else 0)
-        ]
+        found += [f"{width} px, {fault}" for fault in tab.evaluate(LOOK, SMALLEST[width])]
         if width in axe_at:
             found += [f"{width} px, {fault}" for fault in tab.evaluate(ACCESSIBLE, RULES)]
     tab.close()

@@ -28,7 +28,7 @@ from dha_utils.evaluation.crossvalidation import (
     Selector,
     best_taps,
 )
-from dha_utils.figures.maps import set_style
+from dha_utils.figures.style import set_style
 from dha_utils.findings.accuracy import results_table
 from dha_utils.findings.random_maps import random_table, random_tables
 from dha_utils.networks.base import Network

@@ -56,6 +56,49 @@ FORMULAS = {
 """Criterion -> what is computed for one map; for those that choose map by map, what the next one has most of. MyST."""
 
 
+TITLES = {
+    "alexander_govern": "Alexander-Govern test",
+    "angle_to_first_as_released": "angle to map 0, released",
+    "angle_to_first_corrected": "angle to map 0, mended",
+    "anova": "ANOVA",
+    "anova_time_as_released": "ANOVA over time, released",
+    "anova_time_corrected": "ANOVA over time, mended",
+    "apoz": "active positions (APoZ)",
+    "bn_scale": "batch-norm scale",
+    "brain_damage": "brain damage (second order)",
+    "chip": "channel independence (CHIP)",
+    "correlation_clusters": "correlation clusters",
+    "entropy_knn_as_released": "entropy, released",
+    "entropy_knn_corrected": "entropy, mended",
+    "equivalence": "equivalence test",
+    "explained_variance": "explained variance",
+    "filter_clusters": "filter clusters",
+    "filter_similarity": "similar filters",
+    "fisher_ratio": "Fisher's ratio",
+    "games_howell_pairs": "Games-Howell pairs",
+    "geometric_median": "geometric median",
+    "group_norm": "norm of the group",
+    "kruskal": "Kruskal-Wallis test",
+    "l1": "norm of the filter (L1)",
+    "lasso": "LASSO",
+    "luo_entropy": "entropy in bins (Luo)",
+    "mrmr": "F over correlation (mRMR)",
+    "mutual_information": "mutual information",
+    "next_layer": "next layer (ThiNet)",
+    "permutation_f": "permutation test",
+    "pivoted_qr": "pivoted QR",
+    "pivoted_qr_unpooled": "pivoted QR, unpooled",
+    "psnet": "p-Snet's filters",
+    "random": "random maps",
+    "rank_full_as_released": "full rank, released",
+    "rank_full_corrected": "full rank, mended",
+    "taylor": "Taylor expansion",
+    "wanda": "Wanda",
+    "welch": "Welch's test",
+}
+"""Criterion -> what people call it, in figures."""
+
+
 def needs_of(criterion: Criterion) -> str:
     """Return what has to be known to compute a criterion, found by changing it: ``labels``, ``data`` or ``nothing``.
 

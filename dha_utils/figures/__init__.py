@@ -21,15 +21,13 @@ from dha_utils.figures.maps import (
     example_maps,
     margin_curves,
     pair_counts,
-    readable,
-    set_style,
-    shares,
     spectrograms,
     without_each_recording,
 )
 from dha_utils.figures.pruning import compensations, frontier, layer_costs, speeds
 from dha_utils.figures.second import kept_curve, pitch_accuracies
 from dha_utils.figures.sensitivity import specification_curve
+from dha_utils.figures.style import readable, set_style
 
 __all__ = [
     "against_random",
@@ -54,7 +52,6 @@ __all__ = [
     "pitch_accuracies",
     "readable",
     "set_style",
-    "shares",
     "silence_by_class",
     "silence_by_tap",
     "similarity",

@@ -1,46 +1,37 @@
-"""Figures of effective dimension and of silence; conventions as in `dha_utils.figures.maps`."""
-
-from collections.abc import Sequence
+"""Figures of effective dimension and of silence; conventions as in `dha_utils.figures.style`."""
 
 import numpy as np
 import pandas as pd
 import seaborn as sns
-from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from matplotlib.ticker import PercentFormatter
 
-from dha_utils.figures.maps import COLOURS, readable
-
-
-def _name_taps(axis: Axes, taps: Sequence[str]) -> None:
-    axis.set_xticks(range(len(taps)), taps, rotation=40)
-    axis.set_xlabel("tap, from input to output")
-    axis.set_xlim(-0.5, len(taps) - 0.5)
+from dha_utils.figures.style import COLOURS, TEXT, WIDTH, label_lines, name_taps, percent, readable
 
 
 def dimensions(table: pd.DataFrame) -> Figure:
     """Draw the dimensions of `dha_utils.findings.dimension.dimension_table` above one another, tap by tap."""
     series = {
         "maps": ("maps", "s", "0.45"),
-        "components for 99 %": ("pc99_rest", "v", COLOURS[0]),
-        "components for 90 %": ("pc90_rest", "^", COLOURS[2]),
-        "effective dimension": ("ratio_rest", "o", COLOURS[1]),
+        "components\nfor 99 %": ("pc99_rest", "v", COLOURS[0]),
+        "components\nfor 90 %": ("pc90_rest", "^", COLOURS[2]),
+        "effective\ndimension": ("ratio_rest", "o", COLOURS[1]),
     }
-    figure = Figure(figsize=(10, 4.8), layout="constrained")
+    figure = Figure(figsize=(WIDTH, 4.6), layout="constrained")
     axis = figure.subplots()
-    for label, (column, marker, colour) in series.items():
-        axis.plot(range(len(table)), table[column], marker=marker, ms=7, lw=1, color=colour, label=label)
+    for column, marker, colour in series.values():
+        axis.plot(range(len(table)), table[column], marker=marker, ms=7, lw=1, color=colour)
     axis.set_yscale("log", base=2)
     axis.yaxis.set_major_formatter(lambda value, position: f"{value:g}")
     axis.set_ylabel("dimensions")
-    _name_taps(axis, table["tap"])
-    figure.legend(loc="outside upper center", ncol=4, frameon=False, fontsize=11)
+    name_taps(axis, table["tap"])
+    ends = [(table[column].iloc[-1], label, colour) for label, (column, _, colour) in series.items()]
+    label_lines(axis, ends, 4)
     return figure
 
 
 def unexplained(table: pd.DataFrame) -> Figure:
     """Draw what `dha_utils.findings.explained.unexplained_table` says of random maps, ANOVA's and components, tap by tap."""
-    figure = Figure(figsize=(10, 4.8), layout="constrained")
+    figure = Figure(figsize=(WIDTH, 4.6), layout="constrained")
     axis = figure.subplots()
     x = np.arange(len(table))
     axis.vlines(x, table["random_low"], table["random_high"], color="0.6", lw=5)
@@ -49,22 +40,24 @@ def unexplained(table: pd.DataFrame) -> Figure:
     axis.plot(x, table["pca"], "_", ms=14, mew=3, color=COLOURS[1], label="principal components")
     axis.set_ylabel("variance left unexplained")
     axis.set_ylim(0, None)
-    axis.yaxis.set_major_formatter(PercentFormatter(1, decimals=0))
-    _name_taps(axis, table["tap"])
-    figure.legend(loc="outside upper center", ncol=3, frameon=False, fontsize=11)
+    percent(axis.yaxis)
+    name_taps(axis, table["tap"])
+    figure.legend(loc="outside upper center", ncol=3)
     return figure
 
 
 def similarity(matrix: pd.DataFrame) -> Figure:
     """Draw how alike pairs of taps see the same clips (`dha_utils.findings.alignment.cka_matrix`); blank where no number is."""
-    size = max(4.0, 0.62 * len(matrix))
-    figure = Figure(figsize=(size + 1.2, size), layout="constrained")
+    fits = len(matrix) <= 16  # a number into every cell
+    size = min(WIDTH - 0.7, max(4.0, 0.53 * len(matrix) + 0.3))
+    figure = Figure(figsize=(size + 0.7, size + 0.4), layout="constrained")
     axis = figure.subplots()
     sns.heatmap(
-        matrix.to_numpy(), vmin=0, vmax=1, cmap="viridis", annot=True, fmt=".2f", annot_kws={"fontsize": 9}, square=True,
-        xticklabels=list(matrix), yticklabels=list(matrix), cbar_kws={"label": "alignment (CKA)", "shrink": 0.8}, ax=axis,
+        matrix.to_numpy(), vmin=0, vmax=1, cmap="viridis", annot=fits, fmt=".2f", annot_kws={"fontsize": TEXT}, square=True,
+        xticklabels=list(matrix), yticklabels=list(matrix), cbar=not fits, ax=axis,
     )  # fmt: skip
-    axis.tick_params(axis="x", rotation=60)
+    axis.set_xlabel("alignment (CKA) of two taps")
+    axis.tick_params(axis="x", rotation=90)
     axis.tick_params(axis="y", rotation=0)
     return figure
 
@@ -81,7 +74,7 @@ def silence_by_class(shares: np.ndarray, clips: pd.DataFrame, classes: pd.DataFr
         Column label, in the order from the top (`dha_utils.studies.silence.class_table`).
     """
     labels, order = clips["label"].to_numpy(), classes["label"]
-    figure = Figure(figsize=(10, 0.45 * len(order) + 1.2), layout="constrained")
+    figure = Figure(figsize=(WIDTH, 0.3 * len(order) + 1), layout="constrained")
     axis = figure.subplots()
     rng = np.random.default_rng(0)
     for row, label in enumerate(order):
@@ -92,30 +85,31 @@ def silence_by_class(shares: np.ndarray, clips: pd.DataFrame, classes: pd.DataFr
     axis.set_yticks(range(len(order)), [readable(label) for label in order])
     axis.invert_yaxis()
     axis.set_xlim(-0.02, 1.02)
-    axis.xaxis.set_major_formatter(PercentFormatter(1, decimals=0))
+    percent(axis.xaxis)
     axis.set_xlabel("share of silent frames, each clip a dot, the mean a line")
     return figure
 
 
 SILENCE = {
-    "kept": ("maps that ANOVA keeps", "correlation with silence (median |r|)"),
+    "kept": ("maps that\nANOVA keeps", "correlation with silence (median |r|)"),
     "all": ("all maps", "correlation with silence (median |r|)"),
     "overlap": ("", "overlap of the kept maps"),
 }
-"""Legend and axis of the columns of `dha_utils.studies.silence.tap_table`."""
+"""What lines and axis are called, of the columns of `dha_utils.studies.silence.tap_table`."""
 
 
 def silence_by_tap(table: pd.DataFrame, *columns: str) -> Figure:
     """Draw columns of `dha_utils.studies.silence.tap_table` (each from 0 to 1, of one kind) tap by tap."""
-    figure = Figure(figsize=(10, 4.4), layout="constrained")
+    figure = Figure(figsize=(WIDTH, 3.8), layout="constrained")
     axis = figure.subplots()
     styles = zip(("D", "o", "s"), (COLOURS[0], "0.45", COLOURS[1]), strict=True)
+    ends = []
     for column, (marker, colour) in zip(columns, styles, strict=False):
         label, ylabel = SILENCE[column]
-        axis.plot(range(len(table)), table[column], marker=marker, ms=7, lw=1.2, color=colour, label=label)
+        axis.plot(range(len(table)), table[column], marker=marker, ms=7, lw=1.2, color=colour)
+        ends.append((table[column].iloc[-1], label, colour))
     axis.set_ylim(0, 1.02)
     axis.set_ylabel(ylabel)
-    _name_taps(axis, table["tap"])
-    if len(columns) > 1:
-        figure.legend(loc="outside upper center", ncol=len(columns), frameon=False, fontsize=11)
+    name_taps(axis, table["tap"])
+    label_lines(axis, ends, 3.2)
     return figure

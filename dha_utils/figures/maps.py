@@ -1,45 +1,37 @@
-"""Figures: one function per figure, each takes tables or arrays and returns a matplotlib Figure.
+"""Figures of feature maps: one function per figure, each takes tables or arrays and returns a matplotlib Figure.
 
 Accuracies come in as fractions and are drawn in per cent. Text is drawn as text, so that figures can be searched.
 """
 
 from collections.abc import Mapping
 
-import matplotlib as mpl
+import librosa
 import numpy as np
 import pandas as pd
 import seaborn as sns
+from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from matplotlib.ticker import PercentFormatter
+from matplotlib.ticker import MaxNLocator
 
 from dha_utils.audio.views import HOP
+from dha_utils.figures.style import COLOURS, LINE, WIDTH, apart, label_lines, name_taps, percent, readable
 from dha_utils.responses.table import Responses
 
-COLOURS = sns.color_palette("colorblind")
-
-
-def set_style() -> None:
-    """Set the style of all figures of the book; called once per notebook."""
-    sns.set_theme(context="notebook", style="whitegrid", palette="colorblind", rc={"svg.fonttype": "none"})
-    mpl.rcParams["figure.constrained_layout.use"] = True
-
-
-def readable(label: str) -> str:
-    r"""Return a class label as it is written on an axis.
-
-    >>> readable("crackling_fire"), readable("under $5 or $6")
-    ('crackling fire', 'under \\$5 or \\$6')
-    """
-    return label.replace("_", " ").replace("$", r"\$")  # between two of them Matplotlib would read a formula
+KILOHERTZ = (0.5, 1, 2, 4, 8)
+"""Frequencies that a spectrogram names."""
 
 
 def spectrograms(examples: Mapping[str, np.ndarray], rate: int) -> Figure:
     """Draw one log-mel spectrogram (64, frames) in dB per class; `rate` in Hz gives the time axis."""
     columns = min(5, len(examples))
     rows = -(-len(examples) // columns)
-    figure = Figure(figsize=(2.3 * columns, 1.9 * rows + 0.4), layout="constrained")
+    named = {label: readable(label, 16) for label in examples}
+    lines = max(text.count("\n") for text in named.values())
+    figure = Figure(figsize=(WIDTH, (1.5 + lines * LINE) * rows + 0.5), layout="constrained")
     axes = figure.subplots(rows, columns, sharex=True, sharey=True, squeeze=False)
     top = max(float(spectrogram.max()) for spectrogram in examples.values())
+    bands = librosa.mel_frequencies(n_mels=len(next(iter(examples.values()))), fmax=rate / 2)
+    frequencies = [kilohertz for kilohertz in KILOHERTZ if 1000 * kilohertz < rate / 2]
     for axis in axes.flat[len(examples) :]:
         axis.set_visible(False)
     for axis, (label, spectrogram) in zip(axes.flat, examples.items(), strict=False):
@@ -48,11 +40,13 @@ def spectrograms(examples: Mapping[str, np.ndarray], rate: int) -> Figure:
         image = axis.imshow(
             drawn, origin="lower", aspect="auto", extent=extent, cmap="magma", vmin=top - 80, vmax=top
         )
-        axis.set_title(readable(label), fontsize=11)
+        axis.set_title(named[label])
+        axis.set_yticks(np.searchsorted(bands, 1000 * np.array(frequencies)), [f"{f:g}" for f in frequencies])
+        axis.xaxis.set_major_locator(MaxNLocator(3, integer=True, prune="upper"))
         axis.grid(False)
-    figure.supxlabel("time (s)", fontsize=11)
-    figure.supylabel("mel band", fontsize=11)
-    figure.colorbar(image, ax=axes, label="level (dB)", shrink=0.8)
+    figure.supxlabel("time (s)")
+    figure.supylabel("frequency (kHz)")
+    figure.colorbar(image, ax=axes, label="level (dB)", shrink=0.8, aspect=30, fraction=0.05)
     return figure
 
 
@@ -70,7 +64,7 @@ def class_means(
     x = (x - x.mean(axis=0)) / np.where(spread > 0, spread, 1)
     means = np.stack([x[responses.y == label].mean(axis=0) for label in range(len(responses.classes))])
     order = np.lexsort((-means.max(axis=0), means.argmax(axis=0)))
-    figure = Figure(figsize=(10, 0.32 * len(means) + 1.4), layout="constrained")
+    figure = Figure(figsize=(WIDTH, 0.24 * len(means) + 1.4), layout="constrained")
     axis = figure.subplots()
     limit = limit or float(np.quantile(np.abs(means), 0.995))
     image = axis.imshow(
@@ -79,39 +73,26 @@ def class_means(
     axis.set_yticks(range(len(means)), [readable(label) for label in responses.classes])
     axis.set_xlabel(f"{means.shape[1]} maps of {tap}, by the class they answer to most")
     axis.grid(False)
-    figure.colorbar(image, ax=axis, label="mean response (sd)")
+    figure.colorbar(image, ax=axis, label="mean response (sd)", fraction=0.05)
     return figure
+
+
+def _violins(table: pd.DataFrame, column: str, most: float) -> tuple[Figure, Axes]:
+    """Return the distributions of a column over the maps of each tap; lines inside are quartiles."""
+    figure = Figure(figsize=(WIDTH, 3.8), layout="constrained")
+    axis = figure.subplots()
+    sns.violinplot(
+        table, x="tap", y=column, hue="tap", palette="crest", legend=False, inner="quart", cut=0, ax=axis
+    )
+    axis.set_ylim(0, most)
+    name_taps(axis, list(dict.fromkeys(table["tap"])))
+    return figure, axis
 
 
 def effect_sizes(effects: pd.DataFrame) -> Figure:
-    r"""Draw the distribution of effect sizes over maps, tap by tap; columns ``tap`` and ``eta2``."""
-    figure = Figure(figsize=(10, 4), layout="constrained")
-    axis = figure.subplots()
-    sns.violinplot(
-        effects, x="tap", y="eta2", hue="tap", palette="crest", legend=False, inner="quart", cut=0, ax=axis
-    )
-    axis.set(
-        xlabel="tap, from input to output",
-        ylabel=r"$\eta^2$ (share of variance between classes)",
-        ylim=(0, 1),
-    )
-    axis.tick_params(axis="x", rotation=40)
-    return figure
-
-
-def shares(table: pd.DataFrame, columns: Mapping[str, str]) -> Figure:
-    """Draw columns of `table` (fractions, one row per tap) as grouped bars; `columns` maps name -> legend."""
-    long = table.melt(id_vars="tap", value_vars=list(columns), var_name="which", value_name="share")
-    long["which"] = long["which"].map(columns)
-    figure = Figure(figsize=(10, 3.8), layout="constrained")
-    axis = figure.subplots()
-    sns.barplot(long, x="tap", y="share", hue="which", ax=axis)
-    axis.set(xlabel="tap, from input to output", ylabel="share of maps", ylim=(0, 1))
-    axis.tick_params(axis="x", rotation=40)
-    sns.move_legend(
-        axis, "lower center", bbox_to_anchor=(0.5, 1), ncol=len(columns), title=None, frameon=False
-    )
-    axis.yaxis.set_major_formatter(PercentFormatter(1, decimals=0))
+    """Draw the distribution of effect sizes over maps, tap by tap; columns ``tap`` and ``eta2``."""
+    figure, axis = _violins(effects, "eta2", 1)
+    axis.set_ylabel("η² (share of variance between classes)")
     return figure
 
 
@@ -127,16 +108,26 @@ def margin_curves(curve: pd.DataFrame, margin: float, share: float) -> Figure:
     share : float
         The share of maps that is said to be redundant: a horizontal line.
     """
-    figure = Figure(figsize=(8, 4.2), layout="constrained")
+    figure = Figure(figsize=(WIDTH, 4.4), layout="constrained")
     axis = figure.subplots()
-    for colour, (form, rows) in zip(COLOURS, curve.groupby("form", sort=False), strict=False):
-        axis.plot(rows["margin"], rows["raw"], "o-", color=colour, label=f"{form}, raw p")
-        axis.plot(rows["margin"], rows["adjusted"], "o--", color=colour, alpha=0.6, label=f"{form}, adjusted")
-    axis.axhline(share, color="0.3", linestyle=":", label=f"{100 * share:.0f} % of the maps")
-    axis.axvline(margin, color="0.6", linewidth=1, label=f"f = {margin:g}")
-    axis.set(xlabel="margin f: differences below it count as alike", ylabel="maps shown alike", ylim=(0, 1))
-    axis.yaxis.set_major_formatter(PercentFormatter(1, decimals=0))
-    axis.legend(loc="lower right", frameon=True)
+    ends = []
+    for colour, mark, (form, rows) in zip(COLOURS, "os^", curve.groupby("form", sort=False), strict=False):
+        axis.plot(rows["margin"], rows["raw"], f"{mark}-", color=colour)
+        axis.plot(rows["margin"], rows["adjusted"], f"{mark}--", color=colour, mfc="white")
+        ends.append((rows["raw"].iloc[-1], form, colour))
+    axis.plot([], [], "o-", color="0.4", label="raw p")
+    axis.plot([], [], "o--", color="0.4", mfc="white", label="adjusted for the number of maps")
+    axis.axhline(share, color="0.3", linestyle=":")
+    axis.axvline(margin, color="0.6", linewidth=1)
+    axis.set(
+        xlabel="margin f: differences below it count as alike", ylabel="maps shown alike", ylim=(0, 1.02)
+    )
+    percent(axis.yaxis)
+    left, right = axis.get_xlim()
+    axis.text(left + 0.02 * (right - left), share - 0.02, f"{100 * share:.0f} % of the maps", va="top")
+    axis.annotate(f"f = {margin:g}", (margin, 1), (0, 3), "data", textcoords="offset points", ha="center")
+    label_lines(axis, ends, 3.6)
+    axis.legend(loc="lower right")
     return figure
 
 
@@ -152,18 +143,23 @@ def without_each_recording(table: pd.DataFrame, all_clips: float, named: int) ->
     named : int
         How many of the first recordings are named.
     """
-    figure = Figure(figsize=(8, 3.8), layout="constrained")
+    height = 3.8
+    figure = Figure(figsize=(WIDTH, height), layout="constrained")
     axis = figure.subplots()
-    axis.axhline(all_clips, color="0.5", linewidth=1, label="all recordings")
-    axis.plot(np.arange(1, len(table) + 1), table["all"], "o", markersize=4, label="one recording left out")
-    for place, row in table.head(named).iterrows():
-        recording = row["recording"].replace("$", r"\$")
-        text = f"{recording} ({readable(row['label'])})"
-        axis.annotate(text, (place + 1, row["all"]), (8, -3), textcoords="offset points", fontsize=10)
-    axis.set(xlabel="recordings, in order of the share", ylabel="maps without difference")
-    axis.set_ylim(bottom=0)
-    axis.yaxis.set_major_formatter(PercentFormatter(1, decimals=0))
-    axis.legend(loc="lower right")
+    axis.axhline(all_clips, color=COLOURS[1], linewidth=1.5)
+    axis.plot(np.arange(1, len(table) + 1), table["all"], "o", markersize=4)
+    axis.set(
+        xlabel="recordings, each a dot, in order of the share without it", ylabel="maps without difference"
+    )
+    axis.set_ylim(0, 1.15 * max(all_clips, table["all"].max()))
+    percent(axis.yaxis)
+    first = table.head(named)
+    gap = axis.get_ylim()[1] * LINE / (height - 1)
+    for place, row, y in zip(first.index, first.itertuples(), apart(first["all"], gap), strict=True):
+        text = f"without {readable(row.recording)} ({readable(row.label)}): {row.all:.1%}"
+        axis.annotate(text, (place + 1 + 0.015 * len(table), y), va="center")
+    said = (0.99 * len(table), all_clips)
+    axis.annotate(f"all recordings: {all_clips:.1%}", said, (0, 6), textcoords="offset points", ha="right")
     return figure
 
 
@@ -173,25 +169,20 @@ def carried_variance(table: pd.DataFrame) -> Figure:
     Of dots that would lie on one another, as most do of thousands of clips, one is drawn.
     """
     table = table[~table.assign(share=table["share"].round(3)).duplicated(["tap", "share"])]
-    figure = Figure(figsize=(10, 4), layout="constrained")
+    figure = Figure(figsize=(WIDTH, 3.4), layout="constrained")
     axis = figure.subplots()
     sns.stripplot(table, x="tap", y="share", hue="tap", palette="crest", legend=False, jitter=False, ax=axis)
-    axis.set(xlabel="tap, from input to output", ylabel="share of the tap's variance", ylim=(0, 1))
-    axis.tick_params(axis="x", rotation=40)
-    axis.yaxis.set_major_formatter(PercentFormatter(1, decimals=0))
+    axis.set(ylabel="share of the tap's variance", ylim=(0, 1))
+    percent(axis.yaxis)
+    name_taps(axis, list(dict.fromkeys(table["tap"])))
     return figure
 
 
 def pair_counts(pairs: pd.DataFrame, n_classes: int) -> Figure:
     """Draw how many pairs of classes the maps of each tap tell apart; columns ``tap`` and ``pairs``."""
     most = n_classes * (n_classes - 1) // 2
-    figure = Figure(figsize=(10, 4), layout="constrained")
-    axis = figure.subplots()
-    sns.violinplot(
-        pairs, x="tap", y="pairs", hue="tap", palette="crest", legend=False, inner="quart", cut=0, ax=axis
-    )
-    axis.set(xlabel="tap, from input to output", ylabel=f"class pairs told apart (of {most})", ylim=(0, most))
-    axis.tick_params(axis="x", rotation=40)
+    figure, axis = _violins(pairs, "pairs", most)
+    axis.set_ylabel(f"class pairs told apart (of {most})")
     return figure
 
 
@@ -217,7 +208,10 @@ def example_maps(
     columns = min(5, len(examples))
     blocks = -(-len(examples) // columns)
     height = 1 + len(groups)
-    figure = Figure(figsize=(2.2 * columns, 1.35 * blocks * height + 0.5), layout="constrained")
+    named = {label: readable(label, 16) for label in examples}
+    lines = max(text.count("\n") for text in named.values())
+    size = (WIDTH, (1.1 * height + lines * LINE) * blocks + 0.5)
+    figure = Figure(figsize=size, layout="constrained")
     axes = figure.subplots(blocks * height, columns, sharex=True, squeeze=False)
     top = max(float(spectrogram.max()) for spectrogram in spectrograms.values())
     peak = np.max([np.abs(maps.astype(np.float32)).max(axis=1) for maps in examples.values()], axis=0)
@@ -225,6 +219,7 @@ def example_maps(
     style = {"aspect": "auto", "interpolation": "nearest"}
     for axis in axes.flat:
         axis.set(yticks=[])
+        axis.xaxis.set_major_locator(MaxNLocator(3, integer=True, prune="upper"))
         axis.grid(False)
     for number in range(len(examples), blocks * columns):
         for axis in axes[number // columns * height :][:height, number % columns]:
@@ -234,7 +229,7 @@ def example_maps(
         drawn = spectrograms[label].astype(np.float32)
         box = (0, duration, 0, 1)
         panels[0].imshow(drawn, origin="lower", extent=box, cmap="magma", vmin=top - 80, vmax=top, **style)
-        panels[0].set_title(readable(label), fontsize=11)
+        panels[0].set_title(named[label])
         for axis, channels in zip(panels[1:], groups.values(), strict=True):
             values = (maps.astype(np.float32) / peak)[channels]
             image = axis.imshow(
@@ -242,7 +237,7 @@ def example_maps(
             )
         if number % columns == 0:
             for axis, name in zip(panels, ("sound", *groups), strict=True):
-                axis.set_ylabel(name, fontsize=10)
-    figure.supxlabel("time (s)", fontsize=11)
-    figure.colorbar(image, ax=axes, label="response (share of the map's peak)", shrink=0.5)
+                axis.set_ylabel(name)
+    figure.supxlabel("time (s)")
+    figure.colorbar(image, ax=axes, label="response (share of the map's peak)", shrink=0.5, fraction=0.05)
     return figure

@@ -1,11 +1,11 @@
-"""Figures of smaller networks; the same conventions as `dha_utils.figures.maps`."""
+"""Figures of smaller networks; conventions as in `dha_utils.figures.style`."""
 
 import numpy as np
 import pandas as pd
 from matplotlib.figure import Figure
-from matplotlib.ticker import MultipleLocator, PercentFormatter
+from matplotlib.ticker import MultipleLocator
 
-from dha_utils.figures.maps import COLOURS, readable
+from dha_utils.figures.style import COLOURS, WIDTH, label_lines, percent, title
 from dha_utils.paper import SAVED
 from dha_utils.pruning.compensation import COMPENSATIONS
 from dha_utils.pruning.compressor import PSNET_SIZE
@@ -21,7 +21,7 @@ CURVES = (0, 1, 5, 6, 7)
 
 def layer_costs(costs: pd.DataFrame) -> Figure:
     """Draw the share of each layer in multiply-accumulates and in parameters; columns as `dha_utils.count_macs` gives them."""
-    figure = Figure(figsize=(9, 3.4), layout="constrained")
+    figure = Figure(figsize=(WIDTH, 3.4), layout="constrained")
     axis = figure.subplots()
     x = np.arange(len(costs))
     names = {"macs": "multiply-accumulates", "parameters": "parameters"}
@@ -29,9 +29,9 @@ def layer_costs(costs: pd.DataFrame) -> Figure:
         share = costs[column] / costs[column].sum()
         axis.bar(x + 0.4 * number - 0.2, share, 0.4, color=COLOURS[number], label=name)
     axis.set_xticks(x, costs["layer"])
-    axis.yaxis.set_major_formatter(PercentFormatter(1, decimals=0))
+    percent(axis.yaxis)
     axis.set(xlabel="layer", ylabel="share of the network")
-    axis.legend(frameon=False)
+    axis.legend()
     return figure
 
 
@@ -41,37 +41,42 @@ def compensations(trials: pd.DataFrame, full: float) -> Figure:
     Parameters
     ----------
     trials : DataFrame
-        As `dha_utils.results_table` gives it; fine-tuned ones are left out.
+        As `dha_utils.results_table` gives it; fine-tuned ones are left out. Bars are the interval of the change.
     full : float
         Accuracy on the full network.
     """
     sizes = {PSNET_SIZE: "p-Snet's numbers of maps", SMALL: f"{float(SMALL):.0%} of the computation"}
     methods = list(COMPENSATIONS)
     trials = trials[trials["epochs"] == 0]
-    figure = Figure(figsize=(10, 4.6), layout="constrained")
-    axes = figure.subplots(1, len(sizes), sharey=True, squeeze=False)[0]
+    figure = Figure(figsize=(WIDTH, 3.6 * len(sizes)), layout="constrained")
+    axes = figure.subplots(len(sizes), 1, sharey=True, squeeze=False)[:, 0]
     names = [name for name in trials["criterion"].unique() if name != "random"]
     places = np.arange(len(methods))
-    for axis, (size, title) in zip(axes, sizes.items(), strict=True):
+    for axis, (size, text) in zip(axes, sizes.items(), strict=True):
         part = trials[trials["size"] == size]
         random = part[part["criterion"] == "random"].groupby("compensation")["accuracy"]
         low, high, mean = (getattr(random, f)().reindex(methods) for f in ("min", "max", "mean"))
-        axis.bar(places, high - low, 0.8, bottom=low, color="0.85", label="random maps: range")
-        axis.hlines(mean, places - 0.4, places + 0.4, color="0.4", label="random maps: mean")
-        axis.axhline(full, color=COLOURS[2], lw=2, label="full network")
+        axis.bar(places, high - low, 0.9, bottom=low, color="0.87", label="random maps: range")
+        axis.hlines(mean, places - 0.45, places + 0.45, color="0.4", label="random maps: mean")
+        axis.axhline(full, color=COLOURS[2], lw=2)
         for number, name in enumerate(names):
-            accuracy = part[part["criterion"] == name].set_index("compensation")["accuracy"].reindex(methods)
-            offset = 0.12 * (number - (len(names) - 1) / 2)
-            axis.plot(
-                places + offset, accuracy, MARKERS[number % len(MARKERS)], ms=6.5, color=COLOURS[number % 10],
-                label=readable(name),
-            )  # fmt: skip
+            rows = part[part["criterion"] == name].set_index("compensation").reindex(methods)
+            x = places + 0.14 * (number - (len(names) - 1) / 2)
+            errors = np.stack([rows["change"] - rows["low"], rows["high"] - rows["change"]])
+            look = {
+                "color": COLOURS[(0, 1, 3, 4, 5, 6)[number % 6]],
+                "marker": MARKERS[number % len(MARKERS)],
+            }
+            axis.errorbar(x, rows["accuracy"], errors, ls="", ms=6, elinewidth=0.8, label=title(name), **look)
         axis.set_xticks(places, methods)
-        axis.set_title(title, fontsize=12)
-        axis.yaxis.set_major_formatter(PercentFormatter(1, decimals=0))
-    axes[0].set_ylabel("accuracy of the ensemble")
+        axis.set_xlim(-0.5, len(methods) - 0.5)
+        axis.set_title(text)
+        axis.set_ylabel("accuracy of the ensemble")
+        percent(axis.yaxis)
+    for axis in axes:
+        label_lines(axis, [(full, "full\nnetwork", COLOURS[2])], 3)
     handles, labels = axes[0].get_legend_handles_labels()
-    figure.legend(handles, labels, loc="outside lower center", ncol=5, frameon=False, fontsize=10)
+    figure.legend(handles, labels, loc="outside lower center", ncol=3)
     return figure
 
 
@@ -89,7 +94,7 @@ def frontier(trials: pd.DataFrame, column: str, full: float, published: pd.Serie
     published : Series, optional
         p-Snet's filters, which are marked: `column` and accuracy.
     """
-    figure = Figure(figsize=(9, 4.6), layout="constrained")
+    figure = Figure(figsize=(WIDTH, 4.8), layout="constrained")
     axis = figure.subplots()
     random = trials[trials["criterion"] == "random"]
     if len(random):
@@ -104,15 +109,15 @@ def frontier(trials: pd.DataFrame, column: str, full: float, published: pd.Serie
             color="0.85",
             label="random maps, refitted: range",
         )
-    axis.axhline(full, color=COLOURS[2], lw=2, label="full network")
-    axis.axhline(full - 0.03, color=COLOURS[3], lw=1.2, ls="--", label="3 points less")
+    axis.axhline(full, color=COLOURS[2], lw=2)
+    axis.axhline(full - 0.03, color=COLOURS[3], lw=1.2, ls="--")
     names = [name for name in trials["criterion"].unique() if name != "random"]
     for number, name in enumerate(names):
         rows = trials[trials["criterion"] == name].sort_values(column)
         errors = np.stack([rows["change"] - rows["low"], rows["high"] - rows["change"]])
         axis.errorbar(
             rows[column], rows["accuracy"], errors, marker=MARKERS[number], ms=5, lw=1.5, elinewidth=0.8,
-            color=COLOURS[CURVES[number]], label=f"{readable(name)}, refitted",
+            color=COLOURS[CURVES[number]], label=f"{title(name)}, refitted",
         )  # fmt: skip
     if published is not None:
         axis.plot(
@@ -121,25 +126,25 @@ def frontier(trials: pd.DataFrame, column: str, full: float, published: pd.Serie
     if column == "macs":
         text = f"DHA: {100 * SAVED:.0f} % less computation"
         axis.axvline(1 - SAVED, color="0.4", lw=1.2, ls=":", label=text)
-    axis.xaxis.set_major_formatter(PercentFormatter(1, decimals=0))
     axis.yaxis.set_major_locator(MultipleLocator(0.05))
-    axis.yaxis.set_major_formatter(PercentFormatter(1, decimals=0))
+    percent(axis.xaxis, axis.yaxis)
     axis.set(
         xlabel=f"{COSTS[column]}, of the full network's", ylabel="accuracy of the ensemble", xlim=(0, 1.02)
     )
-    axis.legend(fontsize=9, loc="lower right")
+    ends = [(full, "full\nnetwork", COLOURS[2]), (full - 0.03, "3 points\nless", COLOURS[3])]
+    label_lines(axis, ends, 4.2)
+    axis.legend(loc="lower right")
     return figure
 
 
 def speeds(times: pd.DataFrame) -> Figure:
     """Draw the time that networks take against their multiply-accumulates, both as fractions of the full network's."""
-    figure = Figure(figsize=(6.5, 4.2), layout="constrained")
+    figure = Figure(figsize=(6.4, 4.4), layout="constrained")
     axis = figure.subplots()
-    axis.plot([0, 1], [0, 1], color="0.5", ls=":", label="as much as the multiplications")
-    axis.plot([0, 1], [0.3, 1], color="0.5", ls="--", label="0.7 times as much")
+    axis.plot([0, 1], [0, 1], color="0.5", ls=":", label="time saved as multiplications are")
+    axis.plot([0, 1], [0.3, 1], color="0.5", ls="--", label="time saved 0.7 times as much")
     axis.plot(times["macs"], times["time"], "o", color=COLOURS[0], label="measured")
-    for formatter in (axis.xaxis, axis.yaxis):
-        formatter.set_major_formatter(PercentFormatter(1, decimals=0))
+    percent(axis.xaxis, axis.yaxis)
     axis.set(xlabel="multiply-accumulates", ylabel="wall-clock", xlim=(0, 1.05), ylim=(0, 1.05))
-    axis.legend(frameon=False, fontsize=10)
+    axis.legend(loc="upper left")
     return figure

@@ -1,10 +1,10 @@
-"""Figures of the sensitivity analysis; the same conventions as `dha_utils.figures.maps`."""
+"""Figures of the sensitivity analysis; conventions as in `dha_utils.figures.style`."""
 
 import numpy as np
 import pandas as pd
 from matplotlib.figure import Figure
 
-from dha_utils.figures.maps import COLOURS
+from dha_utils.figures.style import COLOURS
 from dha_utils.paper import EQUIVALENT, MARGIN
 from dha_utils.studies.specifications import CHOICES, PRIMARY
 
@@ -42,7 +42,7 @@ def specification_curve(table: pd.DataFrame, claim: str) -> Figure:
     label, margin = ASKED[claim]
     if table.empty:
         figure = Figure(figsize=(5.6, 0.6))
-        figure.text(0.5, 0.5, "no results: they need the audio", ha="center", va="center", fontsize=10)
+        figure.text(0.5, 0.5, "no results: they need the audio", ha="center", va="center")
         return figure
     x = np.arange(len(table))
     options = [
@@ -52,7 +52,7 @@ def specification_curve(table: pd.DataFrame, claim: str) -> Figure:
         for option, name in named.items()
         if (table[choice] == option).any()
     ]
-    figure = Figure(figsize=(5.6, 3.2 + 0.24 * len(options)), layout="constrained")
+    figure = Figure(figsize=(5.9, 3.2 + 0.24 * len(options)), layout="constrained")
     above, below = figure.subplots(2, 1, sharex=True, height_ratios=[2.9, 0.24 * len(options)])
     above.axhline(0, color="0.4", lw=1)
     for level in {margin, -abs(margin)}:
@@ -66,18 +66,17 @@ def specification_curve(table: pd.DataFrame, claim: str) -> Figure:
     for axis in (above, below):
         for place in np.flatnonzero(is_primary):
             axis.axvline(place, color="0.2", lw=0.8, ls=":")
-    above.set_ylabel(label, fontsize=10)
-    above.tick_params(labelsize=10)
-    above.legend(loc="lower right", fontsize=9, frameon=True)
+    above.set_ylabel(label)
+    above.legend(loc="lower right", frameon=True)
     for place, (choice, option, _) in enumerate(options):
         chosen = (table[choice] == option).to_numpy()
         shade = "0.15" if list(CHOICES).index(choice) % 2 == 0 else COLOURS[0]
         below.plot(x[chosen], np.full(chosen.sum(), place), "|", ms=6, mew=1.4, color=shade)
         if place and options[place - 1][0] != choice:
             below.axhline(place - 0.5, color="0.6", lw=0.8)
-    below.set_yticks(range(len(options)), [name for *_, name in options], fontsize=9)
+    below.set_yticks(range(len(options)), [name for *_, name in options])
     below.set_ylim(len(options) - 0.5, -0.5)
     below.grid(False)
     below.set_xticks([])
-    below.set_xlabel("specifications, sorted", fontsize=10)
+    below.set_xlabel("specifications, sorted")
     return figure

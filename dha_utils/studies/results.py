@@ -5,6 +5,8 @@ identifiers.
 """
 
 import json
+import math
+import re
 from html import escape
 from pathlib import Path
 
@@ -21,6 +23,9 @@ from dha_utils.studies.inputs import is_bundled
 
 SHARED = ("rate", "keep", "alpha", "classifier")
 """Parameters that have one value for all notebooks of a reference."""
+
+NARROWEST = 9 / 11
+"""The smallest scale of a figure: text of 11 points is then read at 9 pixels."""
 
 
 class Results:
@@ -86,7 +91,9 @@ class Results:
         return _load(reference / path.name)
 
     def save_figure(self, name: str, figure: Figure, alt: str) -> HTML:
-        """Write ``NAME.svg``, byte-identical for identical content, and return it for the page.
+        """Write ``NAME.svg``, byte-identical for identical content, and return it for the page, where a point is a pixel.
+
+        On a narrow screen it shrinks to `NARROWEST` of that, and then scrolls.
 
         Parameters
         ----------
@@ -100,7 +107,12 @@ class Results:
                 temporary, format="svg", bbox_inches="tight", metadata={"Date": None, "Creator": None}
             )
         svg = (self.folder / f"{name}.svg").read_text(encoding="utf-8")
-        return HTML(f'<figure role="img" aria-label="{escape(alt)}">{svg[svg.index("<svg") :]}</figure>')
+        width = math.ceil(float(re.search(r'viewBox="0 0 ([\d.]+)', svg)[1]))
+        style = (
+            f"width: {width}px; max-width: 100%; min-width: {math.ceil(width * NARROWEST)}px; height: auto"
+        )
+        shown = svg[svg.index("<svg") :].replace("<svg", f'<svg style="{style}"', 1)
+        return HTML(f'<figure role="img" aria-label="{escape(alt)}">{shown}</figure>')
 
 
 def _load(path: Path) -> dict:

@@ -1,14 +1,19 @@
 import io
 from html import escape
+from itertools import combinations
+from unittest.mock import patch
 
 import matplotlib as mpl
 import numpy as np
 import pandas as pd
 import pytest
 from matplotlib.figure import Figure
+from matplotlib.text import Text
 
 from dha_utils import figures
 from dha_utils.criteria import CRITERIA
+from dha_utils.criteria.described import TITLES
+from dha_utils.figures.style import TEXT, WIDTH, title
 
 
 @pytest.fixture(autouse=True)
@@ -19,15 +24,30 @@ def style():
 
 
 def texts(figure):
-    figure.canvas.draw()
-    found = [text.get_text() for text in figure.findobj(mpl.text.Text) if text.get_visible()]
-    return {text for text in found if text}
+    """Return what is written in a figure, after a look at it: everything can be read, and it fits on a page."""
+    found, plain = [], Text.draw
+
+    def draw(text, renderer):
+        if text.get_visible() and text.get_text().strip():
+            found.append((text, Text.get_window_extent(text, renderer)))
+        plain(text, renderer)
+
+    with patch.object(Text, "draw", draw):
+        figure.draw_without_rendering()
+    assert figure.get_size_inches()[0] <= WIDTH
+    assert [text.get_text() for text, _ in found if text.get_fontsize() < TEXT] == []
+    boxes = [(text.get_text(), box.padded(-1.5)) for text, box in found]
+    beyond = [text for text, box in boxes if box.x0 < -3 or box.x1 > figure.bbox.width + 3]
+    assert beyond == []
+    on_one_another = [(a, b) for (a, one), (b, other) in combinations(boxes, 2) if one.overlaps(other)]
+    assert on_one_another == []
+    return {text for text, _ in boxes}
 
 
 def test_spectrograms():
     examples = {f"class_{i}": np.full((64, 40), -60.0 - i, np.float16) for i in range(7)}
     figure = figures.spectrograms(examples, 22_050)
-    assert {"class 0", "class 6", "time (s)", "mel band"} <= texts(figure)
+    assert {"class 0", "class 6", "time (s)", "frequency (kHz)"} <= texts(figure)
     assert sum(axis.get_visible() for axis in figure.axes) == 8  # seven classes and the colour bar
 
 
@@ -57,12 +77,12 @@ def test_example_maps():
     assert sum(axis.get_visible() for axis in figure.axes) == 7 * 3 + 1
 
 
-def test_effect_sizes_and_shares():
+def test_effect_sizes():
     table = pd.DataFrame({"tap": ["a", "a", "b", "b"], "eta2": [0.1, 0.2, 0.3, 0.4]})
     assert {"a", "b"} <= texts(figures.effect_sizes(table))
-    shares = pd.DataFrame({"tap": ["a", "b"], "x": [0.2, 0.4], "y": [0.1, 1.0]})
-    figure = figures.shares(shares, {"x": "first", "y": "second"})
-    assert {"first", "second", "share of maps"} <= texts(figure)
+    taps = [f"features.{i}.conv" for i in range(20)]
+    table = pd.DataFrame({"tap": taps * 2, "eta2": [0.1] * 20 + [0.2] * 20})
+    assert {*taps} <= texts(figures.effect_sizes(table))
 
 
 def test_margin_curves():
@@ -72,7 +92,7 @@ def test_margin_curves():
         for margin in (0.1, 0.25, 2.0)
     ]
     figure = figures.margin_curves(pd.DataFrame(rows), 0.25, 0.89)
-    assert {"welch, raw p", "pooled, adjusted", "89 % of the maps", "f = 0.25"} <= texts(figure)
+    assert {"welch", "pooled", "raw p", "89 % of the maps", "f = 0.25"} <= texts(figure)
     assert figure.axes[0].lines[0].get_xydata().tolist() == [[0.1, 0.05], [0.25, 0.125], [2, 1]]
 
 
@@ -81,7 +101,7 @@ def test_without_each_recording():
         {"recording": ["r1", "r2", "r3"], "label": ["sea_waves", "dog", "dog"], "all": [0.1, 0.25, 0.26]}
     )
     figure = figures.without_each_recording(table, 0.26, named=1)
-    assert {"r1 (sea waves)", "all recordings", "one recording left out"} <= texts(figure)
+    assert {"without r1 (sea waves): 10.0%", "all recordings: 26.0%"} <= texts(figure)
     assert figure.axes[0].lines[1].get_xydata().tolist() == [[1, 0.1], [2, 0.25], [3, 0.26]]
 
 
@@ -103,13 +123,18 @@ def test_tap_accuracies():
     )
     figure = figures.tap_accuracies(table, {"baseline": 0.5})
     assert {"a", "b", "22 kHz", "44 kHz", "baseline", "accuracy"} <= texts(figure)
+    assert [label.get_text() for label in figure.axes[0].get_yticklabels()] == ["a", "b"]
     assert len(figure.axes[0].lines) >= 3
 
 
 def test_cost_of_ignoring():
-    figure = figures.cost_of_ignoring(0.9, {"ANOVA": 0.89}, np.array([0.88, 0.88, 0.9]))
-    assert isinstance(figure, Figure)
-    assert {"ANOVA", "random maps, 3 seeds", "all maps, less 3 points"} <= texts(figure)
+    selected = pd.DataFrame(
+        {"selection": ["ANOVA"], "accuracy": [0.89], "change": [-0.01], "low": [-0.03], "high": [0.02]}
+    )
+    figure = figures.cost_of_ignoring(0.9, selected, np.array([0.88, 0.88, 0.9]))
+    assert {"ANOVA", "random maps,\n3 draws", "all maps", "3 points less"} <= texts(figure)
+    (interval,) = figure.axes[0].containers[0].lines[2][0].get_segments()
+    assert interval[:, 0].tolist() == pytest.approx([0.87, 0.92])
 
 
 def sweep_rows(names, keeps=(0.05, 0.25), seeds=3):
@@ -119,7 +144,14 @@ def sweep_rows(names, keeps=(0.05, 0.25), seeds=3):
         for keep in keeps
     ]
     rows += [
-        {"criterion": "random", "keep": keep, "accuracy": 0.7 + seed / 100}
+        {
+            "criterion": "random",
+            "keep": keep,
+            "accuracy": 0.7 + seed / 100,
+            "change": -0.2,
+            "low": -0.3,
+            "high": -0.1,
+        }
         for keep in keeps
         for seed in range(seeds)
     ]
@@ -131,7 +163,7 @@ def test_criteria_against_random_maps():
     table = pd.DataFrame(rows, columns=["criterion", "difference", "low", "high"])
     figure = figures.against_random(table)
     (axis,) = figure.axes
-    assert [label.get_text() for label in axis.get_yticklabels()] == ["bn scale", "anova"]
+    assert [label.get_text() for label in axis.get_yticklabels()] == ["batch-norm scale", "ANOVA"]
     assert axis.containers[0].lines[0].get_xdata().tolist() == [-1, 2]  # points, the best on top
 
 
@@ -139,6 +171,7 @@ def test_taps_against_random_maps():
     rows = [("relu7", 0.01, 0.07, 0.02, 0.12, "better"), ("relu7", 0.5, 0.0, -0.02, 0.02, "undecided")]
     table = pd.DataFrame(rows, columns=["tap", "keep", "difference", "low", "high", "outcome"])
     figure = figures.tap_differences(table)
+    assert {"relu7", "maps kept, %"} <= texts(figure)
     drawn = [axis for axis in figure.axes if axis.get_visible()]
     assert [axis.get_title() for axis in drawn] == ["relu7"]
     assert [float(line.get_ydata()[0]) for line in drawn[0].lines[2::2]] == pytest.approx([7, 0])
@@ -152,6 +185,19 @@ def test_forest_shows_what_has_an_interval():
     assert "a count" not in texts(figure)
 
 
+def test_forest_wraps_long_names():
+    row = {"estimate": -0.01, "low": -0.02, "high": 0.0, "outcome": "not testable here"}
+    part = "filters by a criterion number {} at a third of the computation, refitted"
+    assert "not testable here" in texts(
+        figures.forest([row | {"part": part.format(i)} for i in (1, 2)], 0.03)
+    )
+
+
+def test_overlap_of_many_criteria_fits():
+    names = [name for name in TITLES if name != "random"][:27]
+    assert {title(name) for name in names} <= texts(figures.overlap(np.eye(len(names)), names))
+
+
 def test_overlap_puts_like_beside_like():
     matrix = np.array([[1, 0, 0.9], [0, 1, 0], [0.9, 0, 1]])
     figure = figures.overlap(matrix, ["a", "b", "c"])
@@ -163,11 +209,20 @@ def test_overlap_puts_like_beside_like():
 def test_curves():
     figure = figures.curves(sweep_rows(["anova", "l1"]), 0.9)
     families = {CRITERIA[name].family for name in ("anova", "l1")}
-    assert {*families, "anova", "l1", "fraction of maps kept per tap", "100%"} <= texts(figure)
+    assert {*families, "ANOVA", "norm of the filter (L1)", "maps kept per tap", "100%"} <= texts(figure)
     curve = figure.axes[0].lines[1].get_xydata()
     assert curve.tolist() == [[0.05, 0.8], [0.25, 0.8], [1, 0.9]]
     band = figure.axes[0].collections[0].get_paths()[0].vertices
     assert band[:, 0].max() == 1
+
+
+def test_every_criterion_has_a_panel_of_its_own_and_a_name_for_people():
+    names = [name for name in CRITERIA if name != "random"]
+    figure = figures.curves(sweep_rows(names), 0.9)
+    assert len(figure.axes) == len(names)
+    assert {title(name) for name in names} <= texts(figure)
+    assert {*TITLES} == {*CRITERIA}
+    assert len({*TITLES.values()}) == len(TITLES)
 
 
 def test_ticks_keep_apart():
@@ -194,11 +249,11 @@ def test_tap_curves():
     few = figures.tap_curves(table, {"t0": 0.6, "t1": 0.7})
     assert [axis.get_visible() for axis in few.axes] == [True, True, False, False, False]
     figure = figures.tap_curves(table, {f"t{i}": 0.6 for i in range(15)})
-    assert {"t0", "t14", "ANOVA", "random", "all maps"} <= texts(figure)
+    assert {"t0", "t14", "ANOVA", "random maps", "all maps"} <= texts(figure)
 
 
 def test_labels_with_dollar_signs_are_no_formulas():
-    labels = ["coins: $5 & $6_x^", r"$\frac{1}$ 100%", "$", r"\$5"]
+    labels = ["coin: $5 & $6_x^", r"$\frac{1}$ 100%", "$", r"\$5"]
     drawn = figures.spectrograms({label: np.zeros((64, 10)) for label in labels}, 22_050)
     buffer = io.StringIO()
     drawn.savefig(buffer, format="svg")

@@ -1,5 +1,6 @@
 import numpy as np
 import pandas as pd
+from test_figures import style, texts  # noqa: F401 - a fixture for every test
 
 from dha_utils import figures
 from dha_utils.networks.soundnet import SoundNet
@@ -48,17 +49,20 @@ def test_compensations_draw_every_selection_and_the_random_range():
         "p-Snet's numbers of maps",
         "35% of the computation",
     ]
-    assert "l1" in labels(first)
+    assert "norm of the filter (L1)" in labels(first)
+    assert "full\nnetwork" in texts(figure)
     band = first.patches[list(COMPENSATIONS).index("refitted")]
     assert (band.get_y(), band.get_y() + band.get_height()) == (0.7, 0.75)
-    assert second.lines[-1].get_ydata()[list(COMPENSATIONS).index("refitted")] == 0.8
+    assert second.containers[-1].lines[0].get_ydata()[list(COMPENSATIONS).index("refitted")] == 0.8
 
 
 def test_frontier_runs_from_small_to_large_and_marks_points():
     published = pd.Series({"macs": 0.8, "accuracy": 0.85})
-    (axis,) = figures.frontier(TRIALS, "macs", 0.9, published).axes
+    figure = figures.frontier(TRIALS, "macs", 0.9, published)
+    assert {"full\nnetwork", "3 points\nless"} <= texts(figure)
+    (axis,) = figure.axes
     marked = {"p-Snet's filters, as published", "DHA: 18 % less computation"}
-    assert {*marked, "full network", "l1, refitted"} <= set(labels(axis))
+    assert {*marked, "norm of the filter (L1), refitted"} <= set(labels(axis))
     curve = next(line for line in axis.lines if len(line.get_xdata()) == 2 and line.get_marker() == "o")
     assert curve.get_xdata().tolist() == [0.2, 0.5]
     assert curve.get_ydata().tolist() == [0.8, 0.88]
@@ -66,5 +70,7 @@ def test_frontier_runs_from_small_to_large_and_marks_points():
 
 def test_speeds():
     times = pd.DataFrame({"macs": [0.5, 0.1], "time": [0.6, 0.2]})
-    (axis,) = figures.speeds(times).axes
+    figure = figures.speeds(times)
+    assert "wall-clock" in texts(figure)
+    (axis,) = figure.axes
     assert axis.lines[-1].get_ydata().tolist() == [0.6, 0.2]

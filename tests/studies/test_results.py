@@ -1,3 +1,5 @@
+import re
+
 import numpy as np
 import pytest
 from matplotlib.figure import Figure
@@ -62,5 +64,8 @@ def test_figures_are_the_same_bytes(tmp_path):
         figure = Figure()
         figure.subplots().plot([1, 2, 3], label="line")
         html = Results("x", tmp_path).save_figure(name, figure, "a line")
-    assert html.data.startswith('<figure role="img" aria-label="a line"><svg')
+    assert html.data.startswith('<figure role="img" aria-label="a line"><svg style="width: ')
+    width, least = (int(re.search(rf"{which}width: (\d+)px", html.data)[1]) for which in ("", "min-"))
+    assert width >= float(re.search(r'viewBox="0 0 ([\d.]+)', html.data)[1]) > width - 1  # a point is a pixel
+    assert least >= 9 / 11 * width > least - 1
     assert (tmp_path / "x" / "a.svg").read_bytes() == (tmp_path / "x" / "b.svg").read_bytes()
