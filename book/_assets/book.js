@@ -1,5 +1,8 @@
 /* Tables can be taken along as CSV, drawings as SVG; what scrolls sideways can be reached by key. */
 document.addEventListener("DOMContentLoaded", () => {
+  /* Figures are numbered within their chapter. */
+  const chapter = document.querySelector("h1 .section-number")?.textContent.trim();
+  if (chapter) document.body.style.setProperty("--chapter", JSON.stringify(chapter));
   const page = location.pathname.split("/").pop().replace(".html", "");
   const save = (name, type, text) => {
     const link = document.createElement("a");

@@ -125,7 +125,9 @@ def margin_curves(curve: pd.DataFrame, margin: float, share: float) -> Figure:
     percent(axis.yaxis)
     left, right = axis.get_xlim()
     axis.text(left + 0.02 * (right - left), share - 0.02, f"{100 * share:.0f} % of the maps", va="top")
-    axis.annotate(f"f = {margin:g}", (margin, 1), (0, 3), "data", textcoords="offset points", ha="center")
+    axis.annotate(
+        f"f = {margin:g}", (margin, 1.01), xycoords=("data", "axes fraction"), va="bottom", ha="center"
+    )
     label_lines(axis, ends, 3.6)
     axis.legend(loc="lower right")
     return figure
@@ -141,7 +143,7 @@ def without_each_recording(table: pd.DataFrame, all_clips: float, named: int) ->
     all_clips : float
         The share with all recordings: a line.
     named : int
-        How many of the first recordings are named.
+        How many of the first recordings are named at most: those without which the share is clearly smaller.
     """
     height = 3.8
     figure = Figure(figsize=(WIDTH, height), layout="constrained")
@@ -153,7 +155,7 @@ def without_each_recording(table: pd.DataFrame, all_clips: float, named: int) ->
     )
     axis.set_ylim(0, 1.15 * max(all_clips, table["all"].max()))
     percent(axis.yaxis)
-    first = table.head(named)
+    first = table[table["all"] < 0.9 * all_clips].head(named)
     gap = axis.get_ylim()[1] * LINE / (height - 1)
     for place, row, y in zip(first.index, first.itertuples(), apart(first["all"], gap), strict=True):
         text = f"without {readable(row.recording)} ({readable(row.label)}): {row.all:.1%}"

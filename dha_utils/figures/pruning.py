@@ -3,7 +3,6 @@
 import numpy as np
 import pandas as pd
 from matplotlib.figure import Figure
-from matplotlib.ticker import MultipleLocator
 
 from dha_utils.figures.style import COLOURS, WIDTH, label_lines, percent, title
 from dha_utils.paper import SAVED
@@ -126,7 +125,6 @@ def frontier(trials: pd.DataFrame, column: str, full: float, published: pd.Serie
     if column == "macs":
         text = f"DHA: {100 * SAVED:.0f} % less computation"
         axis.axvline(1 - SAVED, color="0.4", lw=1.2, ls=":", label=text)
-    axis.yaxis.set_major_locator(MultipleLocator(0.05))
     percent(axis.xaxis, axis.yaxis)
     axis.set(
         xlabel=f"{COSTS[column]}, of the full network's", ylabel="accuracy of the ensemble", xlim=(0, 1.02)

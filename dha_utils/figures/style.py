@@ -11,7 +11,7 @@ import matplotlib as mpl
 import numpy as np
 import seaborn as sns
 from matplotlib.axes import Axes
-from matplotlib.ticker import PercentFormatter
+from matplotlib.ticker import MaxNLocator, PercentFormatter
 from scipy.optimize import isotonic_regression
 
 from dha_utils.criteria.described import TITLES
@@ -58,8 +58,9 @@ def title(criterion: str) -> str:
 
 
 def percent(*axes) -> None:
-    """Show the fractions of axes, such as ``axis.yaxis``, in per cent."""
+    """Show the fractions of linear axes, such as ``axis.yaxis``, in whole per cent."""
     for axis in axes:
+        axis.set_major_locator(MaxNLocator(7, steps=[1, 2, 5, 10]))
         axis.set_major_formatter(PercentFormatter(1, decimals=0))
 
 

@@ -100,7 +100,7 @@ class Results:
         name : str
         figure : Figure
         alt : str
-            What the figure shows, for those who do not see it.
+            What the figure shows, below it and for those who do not see it.
         """
         with mpl.rc_context({"svg.hashsalt": "dha"}), atomic_write(self.folder / f"{name}.svg") as temporary:
             figure.savefig(
@@ -111,8 +111,9 @@ class Results:
         style = (
             f"width: {width}px; max-width: 100%; min-width: {math.ceil(width * NARROWEST)}px; height: auto"
         )
-        shown = svg[svg.index("<svg") :].replace("<svg", f'<svg style="{style}"', 1)
-        return HTML(f'<figure role="img" aria-label="{escape(alt)}">{shown}</figure>')
+        named = f'<svg role="img" aria-label="{escape(alt)}" style="{style}"'
+        shown = svg[svg.index("<svg") :].replace("<svg", named, 1)
+        return HTML(f"<figure>{shown}<figcaption>{escape(alt)}</figcaption></figure>")
 
 
 def _load(path: Path) -> dict:

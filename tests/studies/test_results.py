@@ -64,7 +64,8 @@ def test_figures_are_the_same_bytes(tmp_path):
         figure = Figure()
         figure.subplots().plot([1, 2, 3], label="line")
         html = Results("x", tmp_path).save_figure(name, figure, "a line")
-    assert html.data.startswith('<figure role="img" aria-label="a line"><svg style="width: ')
+    assert html.data.startswith('<figure><svg role="img" aria-label="a line" style="width: ')
+    assert html.data.endswith("</svg>\n<figcaption>a line</figcaption></figure>")
     width, least = (int(re.search(rf"{which}width: (\d+)px", html.data)[1]) for which in ("", "min-"))
     assert width >= float(re.search(r'viewBox="0 0 ([\d.]+)', html.data)[1]) > width - 1  # a point is a pixel
     assert least >= 9 / 11 * width > least - 1
