@@ -70,7 +70,7 @@ class CriteriaTable(SphinxDirective):
 
     def run(self) -> list[nodes.Node]:
         """Return the table."""
-        from dha_utils.criteria.described import FORMULAS, needs_of  # other pages do not wait for it
+        from dha_utils.criteria.described import FORMULAS, TITLES, needs_of  # other pages do not wait for it
 
         group = nodes.tgroup("", *(nodes.colspec(colwidth=1) for _ in range(3)), cols=3)
         group += nodes.thead("", row([text("criterion")], [text("needs")], [text("formula")]))
@@ -78,7 +78,7 @@ class CriteriaTable(SphinxDirective):
         for criterion in sorted(dha.CRITERIA.values(), key=lambda criterion: criterion.family):
             name = nodes.literal("", criterion.name, ids=[f"criterion-{nodes.make_id(criterion.name)}"])
             said = [
-                nodes.paragraph("", "", name, nodes.Text(f", {criterion.family}")),
+                nodes.paragraph("", "", name, nodes.Text(f": {TITLES[criterion.name]}; {criterion.family}")),
                 text(criterion.summary),
                 text(criterion.reference, classes=["source"]),
             ]
