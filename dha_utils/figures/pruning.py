@@ -131,7 +131,7 @@ def frontier(trials: pd.DataFrame, column: str, full: float, published: pd.Serie
     )
     ends = [(full, "full\nnetwork", COLOURS[2]), (full - 0.03, "3 points\nless", COLOURS[3])]
     label_lines(axis, ends, 4.2)
-    axis.legend(loc="lower right")
+    axis.legend(loc="lower right", frameon=True)
     return figure
 
 
