@@ -319,7 +319,12 @@ class ResponseStore:
             if held["format"] != FORMAT:
                 raise ValueError(f"its format is {held['format']!r}")
             blocks = tuple(Block(**block) for block in held["blocks"])
-            return cls(folder, held["key"], held["provenance"], tuple(held["taps"]), blocks, held["complete"])
+            key, provenance = dict(held["key"]), dict(held["provenance"])
+            if absent := {*HOW} - key.keys():
+                raise KeyError(min(absent))
+            if not all(isinstance(block.rows, int) for block in blocks):
+                raise TypeError("rows that are no number")
+            return cls(folder, key, provenance, tuple(held["taps"]), blocks, held["complete"])
         except (FileNotFoundError, NotADirectoryError):
             raise DataError(f"{folder}: no store of responses is here ({MANIFEST} is missing)") from None
         except (ValueError, KeyError, TypeError) as error:

@@ -279,3 +279,23 @@ def test_a_damaged_block_holds_the_same_or_says_so(responses, tmp_path):
         store.path(2).write_bytes(content[:at] + bytes([rng.integers(256)]) + content[at + 1 :])
         with suppress(DataError):
             assert_same(ResponseStore.open(tmp_path).read(), responses)
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"key": {}},
+        {"key": [1]},
+        {"key": None},
+        {"provenance": 3},
+        {"taps": 1},
+        {"blocks": [{"rows": "7", "clips_sha256": ""}]},
+        {"blocks": [1]},
+    ],
+)
+def test_a_manifest_that_is_damaged_is_one_line(responses, tmp_path, change):
+    fill(tmp_path, responses)
+    manifest = tmp_path / "manifest.json"
+    manifest.write_text(json.dumps(json.loads(manifest.read_text()) | change))
+    with pytest.raises(DataError, match=r"is not the manifest of a store of responses \("):
+        ResponseStore.open(tmp_path)
