@@ -116,12 +116,17 @@ class Study:
         rate: int | None = None,
         results: str | None = None,
         full: bool = False,
-        classifier: str = "converging",
+        classifier: str | None = None,
         **others: object,
     ):
         self.name, self.dataset, self.root, self.anew = name, dataset, root, full
         self.rate = rate or next(iter(others.get("rates", ())), outline().rate)
-        self.results, self.classifier = Results(dataset, results), classifier
+        self.results, self.classifier = Results(dataset, results), classifier or "converging"
+        named = {"rate": rate, "classifier": classifier}
+        # A notebook that takes no classifier reads what was made with any.
+        self.given = (
+            {"dataset": dataset} | others | {name: it for name, it in named.items() if it is not None}
+        )
         self.others = others
 
     @cached_property
@@ -280,7 +285,7 @@ class Study:
 
     def read(self, name: str) -> dict:
         """Return the numbers of a notebook."""
-        return self.results.read(name, **self._parameters)
+        return self.results.read(name, **self.given)
 
     def say(self, line: str, text: str) -> None:
         """Show a text with numbers: what cells do that start with ``%%say`` or ``%%say DATASET`` (`dha_utils.book.prose`)."""
@@ -293,8 +298,4 @@ class Study:
         Tables become lists of rows, or objects where their index has names (`dha_utils.studies.results.nested`).
         """
         names = " ".join(parameters).split()
-        self.results.write(self.name, {name: self._parameters[name] for name in names} | numbers)
-
-    @property
-    def _parameters(self) -> dict[str, object]:
-        return {"dataset": self.dataset, "rate": self.rate, "classifier": self.classifier} | self.others
+        self.results.write(self.name, {name: self.given[name] for name in names} | numbers)

@@ -1,13 +1,19 @@
 import json
 import os
+import re
 
 import numpy as np
+import papermill
 import pytest
 
+from dha_utils.book.forecast import declared
+from dha_utils.book.given import given
+from dha_utils.book.parameters import BOOK
 from dha_utils.book.study import begin, declared_parameters
 from dha_utils.core.errors import ParameterError
 from dha_utils.core.paths import repository
 from dha_utils.core.work import in_order
+from dha_utils.findings.outcomes import CLAIMS
 
 
 @pytest.fixture
@@ -64,3 +70,23 @@ def test_cells_have_the_classifier_of_the_notebook(study):
     assert {cell.classifier for cell in study.cells("random", [0.1, 0.2], seeds=2)} == {"released"}
     assert {cell.classifier for cell in study.cells("anova", 0.1, classifier="converging")} == {"converging"}
     assert study.recordings.shape == (400,)
+
+
+NOTEBOOKS = sorted((repository() / "notebooks").glob("[0-9][0-9]_*.ipynb"))
+
+
+@pytest.mark.parametrize("dataset", BOOK)
+@pytest.mark.parametrize("source", NOTEBOOKS, ids=lambda path: path.stem)
+def test_a_notebook_that_is_run_alone_finds_what_it_reads(source, dataset, tmp_path, monkeypatch):
+    monkeypatch.setenv("DHA_DATA", "")
+    values = declared(papermill.inspect_notebook(str(source)))
+    own = {
+        name: value for name, value in given(dataset, source.stem.partition("_")[2]).items() if name in values
+    }
+    study = begin(source.stem, values | own | {"dataset": dataset, "results": str(tmp_path)})
+    text = source.read_text("utf-8")
+    read = re.findall(r'study\.read\(\\"(\w+)\\"\)', text)
+    if "study.read," in text:  # for the rules of all claims
+        evidence = {claim.evidence for claim in CLAIMS.values()} - {*study.without}
+        read += [name.partition("_")[2] for name in evidence]
+    assert all(map(study.read, read))
