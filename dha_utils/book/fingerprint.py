@@ -1,6 +1,7 @@
 """What the notebooks depend on, as one hash: code, bundled artifacts, versions, and the audio by its listing."""
 
 import os
+from contextlib import suppress
 from pathlib import Path
 
 from dha_utils.core.hashing import hash_file, hash_files, hash_json
@@ -36,9 +37,12 @@ def _list_table(parameters: dict) -> list:
 
 def list_files(folder: Path) -> dict[str, list[int]]:
     """Return relative path -> size and times of change in ns of all files below `folder`, if any."""
-    files = [path for path in sorted(folder.rglob("*")) if path.is_file()]
-    stats = {str(path.relative_to(folder)): path.stat() for path in files}
-    return {name: _state(stat) for name, stat in stats.items()}
+    states = {}
+    for path in sorted(folder.rglob("*")):
+        with suppress(FileNotFoundError):  # what others were about to write there
+            if path.is_file():
+                states[str(path.relative_to(folder))] = _state(path.stat())
+    return states
 
 
 def _state(stat: os.stat_result) -> list[int]:

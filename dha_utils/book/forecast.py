@@ -60,7 +60,7 @@ def sounds_of(clips: Clips) -> Sounds:
     return Sounds(len(clips), clips.table["label"].nunique(), len(clips.test_folds))
 
 
-def measure(sounds: Sounds, told: Mapping[str, object]) -> Machine:
+def measure(sounds: Sounds, told: Mapping[str, object], side_by_side: int = 1) -> Machine:
     """Return what things take on this machine, as busy as it is; that takes some seconds.
 
     Noise is measured instead of the sounds: they take as long, and may be such as cannot be used.
@@ -70,7 +70,10 @@ def measure(sounds: Sounds, told: Mapping[str, object]) -> Machine:
     sounds : Sounds
     told : dict
         Parameters: the data set, seconds of a clip, the classifier, and the number of workers.
+    side_by_side : int
+        How many notebooks share the cores.
     """
+    cores = told.get("workers") or max(1, joblib.cpu_count() // side_by_side)
     with timed() as start:
         subprocess.run([sys.executable, "-c", "import dha_utils.book.study"], check=True)
     rng = np.random.default_rng(0)
@@ -83,7 +86,7 @@ def measure(sounds: Sounds, told: Mapping[str, object]) -> Machine:
         with one_core():
             return pool_maps(taps, waveforms)
 
-    with workers(n=told.get("workers")):
+    with workers(n=cores):
         maps = {tap: x.shape[1] for tap, x in respond(noise[0]).items()}  # and warms up
         with timed() as responding:
             in_order(respond, noise)
@@ -94,7 +97,6 @@ def measure(sounds: Sounds, told: Mapping[str, object]) -> Machine:
     x = rng.normal(size=(sounds.clips, len(keep))).astype(np.float32)
     with timed() as fold:
         evaluate_fold(x, rows % sounds.classes, tested, layers, keep, [told.get("classifier", "converging")])
-    cores = told.get("workers") or joblib.cpu_count()
     return Machine(start(), DECODED * responding() / SAMPLE, fold() / min(cores, sounds.folds))
 
 
@@ -103,7 +105,9 @@ def declared(parameters: Mapping[str, Mapping[str, object]]) -> dict[str, object
     return {name: ast.literal_eval(parameter["default"]) for name, parameter in parameters.items()}
 
 
-def look_ahead(notebooks: Mapping[str, Mapping[str, object]], clips: Clips) -> "Forecast":
+def look_ahead(
+    notebooks: Mapping[str, Mapping[str, object]], clips: Clips, side_by_side: int = 1
+) -> "Forecast":
     """Return the forecast of a run.
 
     Parameters
@@ -111,11 +115,14 @@ def look_ahead(notebooks: Mapping[str, Mapping[str, object]], clips: Clips) -> "
     notebooks : dict
         Name of a notebook that is to be run -> its parameters.
     clips : Clips
+    side_by_side : int
+        How many are run at a time.
     """
     told = {name: value for parameters in notebooks.values() for name, value in parameters.items()}
     sounds = sounds_of(clips)
-    machine = measure(sounds, told)
-    return Forecast({name: seconds(name, own, sounds, machine) for name, own in notebooks.items()})
+    machine = measure(sounds, told, side_by_side)
+    expected = {name: seconds(name, own, sounds, machine) for name, own in notebooks.items()}
+    return Forecast(expected, side_by_side)
 
 
 def grid_seconds(cells: Sequence[Cell], clips: Clips, told: Mapping[str, object]) -> float:
@@ -254,6 +261,8 @@ class Forecast:
     ----------
     expected : dict of str to float
         Notebook -> seconds, those that are to be run.
+    side_by_side : int
+        How many are run at a time.
 
     Examples
     --------
@@ -262,8 +271,8 @@ class Forecast:
     (100.0, 160.0)
     """
 
-    def __init__(self, expected: Mapping[str, float]):
-        self.expected = dict(expected)
+    def __init__(self, expected: Mapping[str, float], side_by_side: int = 1):
+        self.expected, self.side_by_side = dict(expected), side_by_side
         self.took: dict[str, float] = {}
 
     def left(self) -> float:
@@ -273,7 +282,7 @@ class Forecast:
         """
         whole, ended = sum(self.expected.values()), sum(self.expected[name] for name in self.took)
         pace = (sum(self.took.values()) + PRIOR * whole) / (ended + PRIOR * whole)
-        return pace * (whole - ended)
+        return pace * (whole - ended) / self.side_by_side
 
     def ended(self, notebook: str, took: float) -> float:
         """Take down how long a notebook took, and return what is left."""

@@ -16,6 +16,7 @@ from jupyter_client.kernelspec import KernelSpecManager
 from jupyter_core.utils import ensure_event_loop
 from traitlets.config import Config
 
+from dha_utils.book.forked import forked_kernels, source_here
 from dha_utils.book.lines import Lines
 from dha_utils.core.errors import DhaError
 from dha_utils.core.surroundings import left_out, socket_folder
@@ -37,6 +38,15 @@ class InterpreterKernel(AsyncKernelManager):
             **{**kwargs, "env": left_out(kwargs.get("env") or os.environ)}
         )
 
+    async def _async_launch_kernel(self, kernel_cmd: list[str], **kwargs) -> None:
+        if (source := source_here()) is None:
+            await super()._async_launch_kernel(kernel_cmd, **kwargs)
+            return
+        process = source.fork(kernel_cmd, kwargs["env"], kwargs.get("cwd"))
+        self.provisioner.process = process
+        self.provisioner.pid = self.provisioner.pgid = process.pid
+        self._reconcile_connection_info(self.provisioner.connection_info)
+
     async def _async_interrupt_kernel(self) -> None:
         # Called before a shutdown only. An idle kernel may take the signal for an error, say so on stderr and
         # miss the request to stop; a busy one gets SIGTERM when it has not obeyed that request for 2.5 s.
@@ -45,8 +55,10 @@ class InterpreterKernel(AsyncKernelManager):
     def kill(self) -> None:
         """End what nbclient leaves: workers of a kernel that died, or all if Ctrl-C hit its event loop."""
         if self.has_kernel:
-            with suppress(ProcessLookupError, AttributeError):  # it may end meanwhile
+            with suppress(ProcessLookupError):  # it may end meanwhile, or not lead a group yet
                 os.killpg(self.provisioner.pid, signal.SIGKILL)
+            with suppress(AttributeError):
+                self.provisioner.process.kill()
                 self.provisioner.process.wait()
 
 
@@ -144,7 +156,10 @@ def at_once(runs: Sequence[Callable[[], list]]) -> list:
     def on_its_share(number: int) -> list:
         # Of this thread, and of the kernels that it starts.
         os.sched_setaffinity(0, cores[number :: len(runs)])
-        with closing(ensure_event_loop()):  # the one that nbclient uses in this thread
+        with (
+            closing(ensure_event_loop()),
+            forked_kernels(),
+        ):  # the loop is the one that nbclient uses in this thread
             return runs[number]()
 
     before = signal.signal(signal.SIGTERM, _interrupt)

@@ -2,6 +2,7 @@
 
 import json
 import os
+from collections.abc import Mapping
 from contextlib import suppress
 from pathlib import Path
 
@@ -11,6 +12,7 @@ from papermill.exceptions import PapermillExecutionError
 from dha_utils.book.fingerprint import list_files
 from dha_utils.book.kernels import StoppedError, execute, failure, is_complete
 from dha_utils.book.lines import Lines
+from dha_utils.book.order import subject
 from dha_utils.core.hashing import hash_files
 from dha_utils.core.paths import STORE
 
@@ -42,8 +44,16 @@ def is_fresh(record: dict, fingerprint: str, results: Path) -> bool:
     )
 
 
-def run_one(source: Path, output: Path, given: dict, fingerprint: str, results: Path, lines: Lines) -> None:
-    """Execute one notebook and, once it has proved complete, move it to `output`."""
+def run_one(
+    source: Path,
+    output: Path,
+    given: dict,
+    fingerprint: str,
+    results: Path,
+    lines: Lines,
+    beside: bool = False,
+) -> None:
+    """Execute one notebook, perhaps beside others, and, once it has proved complete, move it to `output`."""
     unfinished = output.parent / ".failed" / output.name
     unfinished.parent.mkdir(parents=True, exist_ok=True)
     own = results / output.parent.name
@@ -62,13 +72,33 @@ def run_one(source: Path, output: Path, given: dict, fingerprint: str, results: 
         lines.end("failed")
         raise failure(unfinished, fault)
 
-    after = list_files(own)
-    changed = [name for name, stat in after.items() if before.get(name) != stat and not name.endswith(STORE)]
-    written = [own / name for name in changed]
-    notebook.metadata["dha"] = {"fingerprint": fingerprint, "files": hash_files(written, results)}
+    files = written(source, own, before, beside)
+    notebook.metadata["dha"] = {"fingerprint": fingerprint, "files": hash_files(files, results)}
     # Names instead of absolute paths: the executed notebook is published with the book.
     notebook.metadata["papermill"].update(input_path=source.name, output_path=output.name)
     nbformat.write(notebook, unfinished)
     os.replace(unfinished, output)
     with suppress(OSError):  # other notebooks may have failed before
         unfinished.parent.rmdir()
+
+
+def written(source: Path, own: Path, before: Mapping, beside: bool) -> list[Path]:
+    """Return the files that a notebook has written into the results folder `own`.
+
+    Parameters
+    ----------
+    source : Path
+    own : Path
+    before : dict
+        As `dha_utils.book.fingerprint.list_files` returned it when the notebook was begun.
+    beside : bool
+        Whether others may have written there meanwhile. Then only files count that are called after its subject or by its cells.
+    """
+    text, of = source.read_text("utf-8"), subject(source)
+    return [
+        own / name
+        for name, state in list_files(own).items()
+        if before.get(name) != state
+        and not name.endswith(STORE)
+        and (not beside or Path(name).stem == of or f'\\"{Path(name).stem}\\"' in text)
+    ]

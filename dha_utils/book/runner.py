@@ -9,7 +9,7 @@ import fcntl
 import logging
 import os
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
@@ -19,9 +19,11 @@ import papermill
 from dha_utils.book.closing import closing_words
 from dha_utils.book.fingerprint import fingerprint_inputs
 from dha_utils.book.forecast import declared, look_ahead
+from dha_utils.book.forked import forked_kernels
 from dha_utils.book.given import given, in_words, is_own
 from dha_utils.book.kernels import as_written, at_once
 from dha_utils.book.lines import Lines, WholeLines
+from dha_utils.book.order import Agenda, reads, subject
 from dha_utils.book.parameters import check_value, in_book, without
 from dha_utils.book.records import is_fresh, parameters_of, record_of, run_one
 from dha_utils.core.announcements import duration
@@ -104,13 +106,13 @@ def run_notebooks(
         )
         for dataset in datasets
     ]
-    shared = len(os.sched_getaffinity(0)) < 2 or {"workers", "scheduler"} & parameters.keys()
     if len(runs) == 1:
-        with Lines.bars():
+        with Lines.bars(), forked_kernels():
             return runs[0](Lines())
     labels = [f"{name:<{max(map(len, datasets))}}  " for name in datasets]
-    if shared or any(clips.values()):
-        paths = [run(Lines(label)) for run, label in zip(runs, labels, strict=True)]
+    if one_by_one(parameters) or any(clips.values()):
+        with forked_kernels():
+            paths = [run(Lines(label)) for run, label in zip(runs, labels, strict=True)]
     else:
         paths = at_once([partial(run, WholeLines(label)) for run, label in zip(runs, labels, strict=True)])
     return [path for part in paths for path in part]
@@ -171,7 +173,7 @@ def _run_dataset(
             source: {
                 name: value
                 for name, value in {
-                    **given(dataset, source.stem.partition("_")[2], thorough, network),
+                    **given(dataset, subject(source), thorough, network),
                     **parameters,
                 }.items()
                 if name in names
@@ -179,60 +181,68 @@ def _run_dataset(
             for source, names in takes.items()
         }
 
-        def fingerprint(source: Path, earlier: list[dict]) -> str:
+        read = reads(sources)
+
+        def fingerprint(source: Path) -> str:
             # Who does the work never changes a result, so it is no reason to run again.
             decisive = {
                 name: value for name, value in told[source].items() if name not in ("workers", "scheduler")
             }
-            return hash_json([inputs, source.read_text("utf-8"), decisive, str(results), *earlier])
+            earlier = [] if source == first else [first, *read[source]]
+            wrote = [record_of(executed / other.name) for other in dict.fromkeys(earlier)]
+            return hash_json([inputs, source.read_text("utf-8"), decisive, str(results), *wrote])
 
-        stale = not is_fresh(record_of(executed / first.name), fingerprint(first, []), results)
-        if stale and first not in chosen:
+        def fresh(source: Path) -> bool:
+            return is_fresh(record_of(executed / source.name), fingerprint(source), results)
+
+        if first not in chosen and not fresh(first):
             lines.say(f"{first.stem} is out of date and is run as well: the others start from it")
             chosen = [first, *chosen]
-        due = chosen if force else _due(sources, chosen, executed, fingerprint, results)
-        ahead = None
+        due: list[Path] = []
+        for source in chosen:
+            if force or {first, *read[source]} & {*due} or not fresh(source):
+                due.append(source)
+        ahead, beside = None, False
         if clips is not None and is_own(dataset, network) and due:
+            beside = len(due) > 2 and not one_by_one(parameters)
             lines.say(f"{executed.name} is given {in_words(parameters, thorough)}")
-            ahead = look_ahead({source.stem: declared(takes[source]) | told[source] for source in due}, clips)
+            ahead = look_ahead(
+                {source.stem: declared(takes[source]) | told[source] for source in due},
+                clips,
+                side_by_side=2 if beside else 1,
+            )
             lines.say(f"{len(due)} notebooks on {len(clips)} clips: about {duration(ahead.left())}")
         width = max(len(source.stem) for source in chosen)
-        # Notebooks exchange files: what the first one and the one before last produced are inputs of the next, also with `only`.
-        earlier: list[dict] = []
-        for source in sources:
-            output = executed / source.name
-            if source in chosen:
-                current = fingerprint(source, earlier)
-                lines.begin(f"{source.stem:<{width}}")
-                if not force and is_fresh(record_of(output), current, results):
-                    lines.end("unchanged")
-                else:
-                    start = time.perf_counter()
-                    run_one(source, output, told[source], current, results, lines)
-                    took = time.perf_counter() - start
-                    left = f", about {duration(ahead.ended(source.stem, took))} left" if ahead else ""
-                    lines.end(f"{took:.1f} s{left}")
-            earlier = [*earlier[:1], record_of(output)]
-    if ahead and due[-1].stem.endswith("outcomes"):
-        lines.say(closing_words(results / executed.name, executed / due[-1].name))
+
+        def run(lines: Lines, source: Path, beside: bool = False) -> None:
+            lines.begin(f"{source.stem:<{width}}")
+            if not force and fresh(source):
+                lines.end("unchanged")
+                return
+            start = time.perf_counter()
+            run_one(source, executed / source.name, told[source], fingerprint(source), results, lines, beside)
+            took = time.perf_counter() - start
+            left = f", about {duration(ahead.ended(source.stem, took))} left" if ahead else ""
+            lines.end(f"{took:.1f} s{left}")
+
+        if beside:
+            alone = [source for source in chosen if source == first]
+            for source in alone:  # all others start from it
+                run(lines, source)
+            agenda = Agenda([s for s in chosen if s not in alone], read, ahead.expected)
+            printed = [WholeLines(lines.label) for _ in range(2)]
+            at_once([partial(agenda.work, partial(run, of, beside=True)) for of in printed])
+        else:
+            for source in chosen:
+                run(lines, source)
+    if ahead and (outcomes := [source for source in due if subject(source) == "outcomes"]):
+        lines.say(closing_words(results / executed.name, executed / outcomes[0].name))
     return [executed / source.name for source in chosen]
 
 
-def _due(
-    sources: list[Path],
-    chosen: list[Path],
-    executed: Path,
-    fingerprint: Callable[[Path, list[dict]], str],
-    results: Path,
-) -> list[Path]:
-    """Return the first of the chosen notebooks that is out of date, and those after it, which then are as well."""
-    earlier: list[dict] = []
-    for source in sources:
-        record = record_of(executed / source.name)
-        if source in chosen and not is_fresh(record, fingerprint(source, earlier), results):
-            return chosen[chosen.index(source) :]
-        earlier = [*earlier[:1], record]
-    return []
+def one_by_one(parameters: Mapping) -> bool:
+    """Return whether notebooks are not run side by side: there is one core, or it was said who does the work."""
+    return len(os.sched_getaffinity(0)) < 2 or bool({"workers", "scheduler"} & parameters.keys())
 
 
 @contextmanager

@@ -6,17 +6,19 @@ further one is a result. A run that was killed goes on where it stopped, and wha
 computed again.
 """
 
+import fcntl
 import json
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
 from dataclasses import fields
 from pathlib import Path
-from typing import TypeVar
+from typing import BinaryIO, TypeVar
 
 from dha_utils.core.announcements import announce, duration
 from dha_utils.core.artifacts import short
 from dha_utils.core.errors import DataError
-from dha_utils.core.paths import STORE, atomic_write, bundled
+from dha_utils.core.paths import STORE, bundled
 from dha_utils.core.work import progress_bar
 from dha_utils.evaluation.packing import with_sums_renamed
 from dha_utils.pruning.compressor import fit_key
@@ -103,8 +105,8 @@ def evaluate(
             announce(f"{title}: {len(missing)} of {len(cells)} cells are to be computed")
         for number, (cell, result) in enumerate(compute(missing), 1):
             if store is not None:
-                with store.open("a", encoding="utf-8") as file:
-                    file.write(json.dumps(result) + "\n")
+                with _held(store) as file:
+                    file.write(json.dumps(result).encode() + b"\n")
             done[cell] = result
             bar.update()
             left, now = len(missing) - number, time.perf_counter()
@@ -155,10 +157,20 @@ def load_results(path: Path, kind: type[C], responses: Responses, *, strict: boo
     return finished
 
 
+@contextmanager
+def _held(store: Path) -> Iterator[BinaryIO]:
+    """Open a file at its end, alone: notebooks that are run side by side keep their cells in the same one."""
+    with store.open("a+b") as file:
+        fcntl.flock(file, fcntl.LOCK_EX)
+        yield file
+
+
 def _open_store(store: Path, key: dict) -> None:
     """Begin a file, or cut off the unfinished last line of one that was killed."""
-    content = store.read_bytes() if store.is_file() else b""
-    whole = content[: content.rfind(b"\n") + 1] or json.dumps(key).encode() + b"\n"
-    if whole != content:
-        with atomic_write(store) as temporary:
-            temporary.write_bytes(whole)
+    store.parent.mkdir(parents=True, exist_ok=True)
+    with _held(store) as file:
+        file.seek(0)
+        whole = file.read().rfind(b"\n") + 1
+        file.truncate(whole)
+        if not whole:
+            file.write(json.dumps(key).encode() + b"\n")
