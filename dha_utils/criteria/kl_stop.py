@@ -55,7 +55,7 @@ def prefix_histograms(z: np.ndarray, order: np.ndarray, *, shared_edges: bool) -
     n_values = values.shape[1]
     if shared_edges:
         inner = np.histogram_bin_edges(values, bins=BINS)[1:-1]
-        below = [[np.count_nonzero(values[c] < edge) for edge in inner] for c in order]
+        below = np.stack([np.count_nonzero(values < edge, axis=1) for edge in inner], axis=1)[order]
         return np.diff(below, axis=1, prepend=0, append=n_values).cumsum(axis=0)
     values = values[order]
     values.sort(axis=1)
@@ -65,7 +65,7 @@ def prefix_histograms(z: np.ndarray, order: np.ndarray, *, shared_edges: bool) -
     start = 0
     for stop in (*(np.flatnonzero(widened) + 1), len(z)):
         inner = np.histogram_bin_edges(np.stack([low[start], high[start]]), bins=BINS)[1:-1]
-        below = [np.searchsorted(row, inner) for row in values[:stop]]
+        below = [row.searchsorted(inner) for row in values[:stop]]
         per_map = np.diff(below, axis=1, prepend=0, append=n_values)
         counts[start:stop] = per_map.cumsum(axis=0)[start:]
         start = stop

@@ -25,7 +25,7 @@ from collections.abc import Collection
 from dataclasses import replace
 
 import numpy as np
-from scipy.spatial.distance import pdist, squareform
+from scipy.spatial.distance import cdist, pdist, squareform
 from scipy.special import digamma, fdtrc, gammaln
 from threadpoolctl import threadpool_limits
 
@@ -38,6 +38,9 @@ from dha_utils.criteria.standardise import standardise_maps, standardise_release
 
 NEIGHBOURS = 10
 """k of the nearest-neighbour entropy."""
+
+FEW_DIMENSIONS = 64
+"""Up to so many, distances are computed faster than each is put in its two places."""
 
 RESOLUTION = float(np.finfo(np.float32).eps)
 """Relative resolution of the maps: below it neither distances nor singular values say anything."""
@@ -90,7 +93,9 @@ def entropy_knn(z: np.ndarray, y: np.ndarray, mended: Collection[str]) -> MapSco
 def neighbour_distances(points: np.ndarray, k: int) -> np.ndarray:
     """Return the Euclidean distance of each of the points (n, T) to its k-th neighbour, itself not counted; shape (n,)."""
     # By differences: through inner products, equal points would not come out at distance 0.
-    return np.partition(squareform(pdist(points)), k, axis=1)[:, k]
+    few = points.shape[1] <= FEW_DIMENSIONS
+    distances = cdist(points, points) if few else squareform(pdist(points))
+    return np.partition(distances, k, axis=1)[:, k]
 
 
 def knn_entropy(distances: np.ndarray, n_dimensions: int, ball: float | None = None) -> np.ndarray:
@@ -135,13 +140,12 @@ def rank_full(z: np.ndarray, y: np.ndarray, mended: Collection[str]) -> MapScore
     """
     n, n_times = z.shape[1:]
     tolerance = max(n, n_times) * RESOLUTION
-    ranks = np.empty(len(z))
     # One thread: over matrices this small, the threads of BLAS would spend their time waiting for one another.
     with threadpool_limits(1, user_api="blas"):
-        for number, points in enumerate(z):
-            matrix = points.astype(np.float64)
-            eigenvalues = np.linalg.eigvalsh(matrix @ matrix.T if n <= n_times else matrix.T @ matrix)
-            ranks[number] = np.count_nonzero(eigenvalues > tolerance**2 * eigenvalues[-1])
+        matrices = (points.astype(np.float64) for points in z)
+        grams = np.stack([m @ m.T if n <= n_times else m.T @ m for m in matrices])
+        eigenvalues = np.linalg.eigvalsh(grams)
+    ranks = np.count_nonzero(eigenvalues > tolerance**2 * eigenvalues[:, -1:], axis=1)
     full = min(n, n_times) if "full rank" in mended else n
     return MapScores(np.where(ranks == 0, -np.inf, ranks), n_keep=int(np.count_nonzero(ranks == full)))
 
