@@ -1,7 +1,7 @@
 """How long notebooks will take on sounds of which nothing is bundled: said once at the start of a run, and corrected as they end.
 
 Conventions: times are wall-clock, in seconds, on this machine as busy as it is. Three are measured: the
-start of a kernel, a clip on its way from the file to pooled responses, and a fold of the ensemble. How often a notebook needs
+imports of a notebook, a clip on its way from the file to pooled responses, and a fold of the ensemble. How often a notebook needs
 each is counted from its parameters.
 """
 
@@ -40,9 +40,9 @@ PRIOR = 0.1
 
 
 class Machine(NamedTuple):
-    """Seconds that things take: the start of a kernel, a clip (decoded, through the network, pooled), a fold of the ensemble."""
+    """Seconds that things take: a notebook's imports, a clip (decoded, through the network, pooled), a fold of the ensemble."""
 
-    start: float
+    imports: float
     clip: float
     fold: float
 
@@ -74,7 +74,7 @@ def measure(sounds: Sounds, told: Mapping[str, object], side_by_side: int = 1) -
         How many notebooks share the cores.
     """
     cores = told.get("workers") or max(1, joblib.cpu_count() // side_by_side)
-    with timed() as start:
+    with timed() as importing:
         subprocess.run([sys.executable, "-c", "import dha_utils.book.study"], check=True)
     rng = np.random.default_rng(0)
     network = load_network(told.get("network") or DEFAULT)
@@ -97,7 +97,7 @@ def measure(sounds: Sounds, told: Mapping[str, object], side_by_side: int = 1) -
     x = rng.normal(size=(sounds.clips, len(keep))).astype(np.float32)
     with timed() as fold:
         evaluate_fold(x, rows % sounds.classes, tested, layers, keep, [told.get("classifier", "converging")])
-    return Machine(start(), DECODED * responding() / SAMPLE, fold() / min(cores, sounds.folds))
+    return Machine(importing(), DECODED * responding() / SAMPLE, fold() / min(cores, sounds.folds))
 
 
 def declared(parameters: Mapping[str, Mapping[str, object]]) -> dict[str, object]:
@@ -146,26 +146,32 @@ class Work(NamedTuple):
 
     Attributes
     ----------
-    starts : float
-        What it does by itself, such as statistics and figures, in starts of a kernel.
+    own : float
+        What it does by itself, such as statistics and figures, in imports.
     passes : float
         Of all clips through the network.
     cells : float
         Evaluations of the ensemble, in all folds, on a few of the maps.
     """
 
-    starts: float = 0.0
+    own: float = 0.0
     passes: float = 0.0
     cells: float = 0.0
 
 
+START = 0.05
+"""The start of a kernel, in imports: it is forked from a process that has imported."""
+
 ALL_MAPS = 1.4
 """An evaluation with all maps, in cells."""
 
-REMOVED = 0.6
+REMOVED = 0.8
 """A pass through a smaller network, whose clips need no decoding, by that through the full one and the computation left to it."""
 
-FULL_MAPS = 4.0
+COMPENSATED = 0.13
+"""A network made smaller, in imports: what it is fitted on are as many positions whatever the number of clips."""
+
+FULL_MAPS = 5.5
 """Scores of full maps of a clip, in passes."""
 
 
@@ -174,21 +180,22 @@ def scored_passes(sounds: Sounds) -> float:
     return FULL_MAPS * min(10 * sounds.classes / sounds.clips, 1) * (sounds.folds + 1)
 
 
-def _released(told: Mapping, sounds: Sounds) -> Work:
-    return Work(1, scored_passes(sounds), 8 * (1 + len(told["others"])) + 6 * ALL_MAPS)
+def _criteria(told: Mapping, sounds: Sounds) -> Work:
+    return Work(0.5, scored_passes(sounds), len(named_criteria()) * (1 + ALL_MAPS))
 
 
 def _curves(told: Mapping, sounds: Sounds) -> Work:
     new = {*told["fractions"]} - {KEEP}  # at the paper's fraction earlier notebooks have kept them
     at = new & {*(told["criteria_at"] or new)}
     drawn = (1 + told["seeds"]) * (1 + len(told["others"]))
-    return Work(2, 0, len(named_criteria()) * len(at) + drawn * len(new) + 6 * len(told["fractions"]))
+    return Work(1, 0, len(named_criteria()) * len(at) + drawn * len(new) + 6 * len(told["fractions"]))
 
 
-def _networks(asked: list, sounds: Sounds) -> Work:
+def _networks(asked: list, sounds: Sounds, own: float) -> Work:
     """Return the work of smaller networks: each of its size runs over all clips, in every fold."""
     sizes = [0.8 if "-" in trial.size else float(trial.size) for trial in asked]
-    return Work(0, sounds.folds * sum(REMOVED * size for size in sizes), len(asked))
+    made = COMPENSATED * sounds.folds * len(asked)
+    return Work(own + made, sounds.folds * sum(REMOVED * size for size in sizes), len(asked))
 
 
 def _compensation(told: Mapping, sounds: Sounds) -> Work:
@@ -196,35 +203,39 @@ def _compensation(told: Mapping, sounds: Sounds) -> Work:
     asked = [*(trial for _, trial in trials.CLAIM.values()), *trials.paper_trials()]
     asked += trials.compensation_trials(seeds) + trials.widths_trials(seeds) + trials.tuned_trials(5)
     asked = list(dict.fromkeys(trials.claimed(asked) if told["only_claims"] else asked))
-    return _networks(asked, sounds)._replace(starts=2)
+    return _networks(asked, sounds, own=4.5)
 
 
 def _frontier(told: Mapping, sounds: Sounds) -> Work:
     asked = trials.frontier_trials(told["seeds"], told["budgets"])
     done = trials.claimed(asked)  # for the notebook on compensation
-    return _networks([trial for trial in asked if trial not in done], sounds)._replace(starts=2)
+    return _networks([trial for trial in asked if trial not in done], sounds, own=8)
 
 
 WORK: Mapping[str, Callable[[Mapping, Sounds], Work]] = {
-    "responses": lambda told, sounds: Work(0.5, 1.6 * len(told["rates"])),
+    "responses": lambda told, sounds: Work(0.8, 1.6 * len(told["rates"])),
     "ensemble": lambda told, sounds: Work(
-        0.5,
+        0.4,
         0,
         (len(told["rates"]) + sounds.folds) * ALL_MAPS + (3 + told["seeds"]) * (1 + len(told["others"])),
     ),
-    "tests": lambda told, sounds: Work(1.5),
-    "released": _released,
-    "criteria": lambda told, sounds: Work(1.5, 0, len(named_criteria()) * (1 + ALL_MAPS)),
-    "controls": lambda told, sounds: Work(1, 0, 2 + max(2, told["seeds"] // 5)),
+    "criteria": _criteria,
+    "controls": lambda told, sounds: Work(1.5, 0, 2 + max(2, told["seeds"] // 5)),
     "curves": _curves,
+    "redundancy": lambda told, sounds: Work(0.3),
+    "tests": lambda told, sounds: Work(1.2),
+    "recordings": lambda told, sounds: Work(1),
+    "maps": lambda told, sounds: Work(0.6),
+    "dimension": lambda told, sounds: Work(1, 0, told["seeds"]),
+    "silence": lambda told, sounds: Work(0.4, 1.2, 24),
+    "computation": lambda told, sounds: Work(0.4),
     "compensation": _compensation,
     "frontier": _frontier,
-    "recordings": lambda told, sounds: Work(2),
-    "dimension": lambda told, sounds: Work(2, 0, told["seeds"]),
-    "silence": lambda told, sounds: Work(0.5, 1.2, 24),
-    "sensitivity": lambda told, sounds: Work(0.5, 1.2, 2 * 3 * 1.4 * (3 + told["seeds"])),
+    "sensitivity": lambda told, sounds: Work(0.2, 1.2, 2 * 3 * 1.4 * (3 + told["seeds"])),
+    "outcomes": lambda told, sounds: Work(0.2),
+    "released": lambda told, sounds: Work(0.1, 0, 8 * (1 + len(told["others"])) + 6 * ALL_MAPS),
 }
-"""Name of a notebook, without its number -> its parameters and the sounds -> its work; others only start."""
+"""Subject of a notebook -> its parameters and the sounds -> its work; others only start."""
 
 
 def seconds(notebook: str, told: Mapping[str, object], sounds: Sounds, machine: Machine) -> float:
@@ -241,17 +252,17 @@ def seconds(notebook: str, told: Mapping[str, object], sounds: Sounds, machine: 
 
     Examples
     --------
-    >>> seconds("17_outcomes", {}, Sounds(48, 4, 5), Machine(start=4.0, clip=0.05, fold=0.1))
-    4.0
+    >>> seconds("17_outcomes", {}, Sounds(48, 4, 5), Machine(imports=4.0, clip=0.05, fold=0.1))
+    1.0
     """
     work = WORK.get(notebook.partition("_")[2], lambda *_: Work())(told, sounds)
-    return machine.start + seconds_of(work, sounds, machine)
+    return START * machine.imports + seconds_of(work, sounds, machine)
 
 
 def seconds_of(work: Work, sounds: Sounds, machine: Machine) -> float:
     """Return how long work takes."""
     passes, cells = work.passes * sounds.clips, work.cells * sounds.folds
-    return machine.start * work.starts + machine.clip * passes + machine.fold * cells
+    return machine.imports * work.own + machine.clip * passes + machine.fold * cells
 
 
 class Forecast:

@@ -16,7 +16,7 @@ from sklearn.base import BaseEstimator, ClassifierMixin
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.linear_model import LogisticRegression
 from sklearn.pipeline import Pipeline, make_pipeline
-from sklearn.preprocessing import Normalizer, StandardScaler, normalize
+from sklearn.preprocessing import Normalizer, StandardScaler
 from sklearn.svm import SVC
 from sklearn.utils.multiclass import check_classification_targets
 from sklearn.utils.validation import check_is_fitted, validate_data
@@ -90,7 +90,7 @@ CLASSIFIERS = {
 """Name -> degree, gamma and calibration parts -> what follows the normalisation of every clip; see `layer_classifier`."""
 
 UNIT_KERNEL = ("converging", "least_squares")
-"""Classifiers that see the clips by the same kernel, of gamma 1, which is then computed once for all of them."""
+"""Classifiers that see the clips by the same kernel, of gamma 1, which is then computed once for all of them; they always end."""
 
 
 def layer_classifier(
@@ -159,23 +159,12 @@ class LayerEnsemble(ClassifierMixin, BaseEstimator):
         self.keep = keep
         self.classifier = classifier
 
-    def fit(self, X, y, kernels: Sequence[np.ndarray | None] | None = None):
-        """Fit the classifier of every layer to X (n, n_features), y (n,), with at least two rows of each class.
-
-        `kernels` are those of the layers, each (n, n), where a classifier of `UNIT_KERNEL` need not compute them.
-        """
+    def fit(self, X, y):
+        """Fit the classifier of every layer to X (n, n_features), y (n,), with at least two rows of each class."""
         choose("classifier", self.classifier, CLASSIFIERS)
         X, y = validate_data(self, X, y, dtype=np.float64)
         check_classification_targets(y)
-        self.classes_, counts = np.unique(y, return_counts=True)
-        if len(self.classes_) < 2:
-            raise ValueError(f"got 1 class ({self.classes_[0]!r}), a classifier needs at least 2")
-        if counts.min() < 2:
-            raise ValueError(
-                f"class {self.classes_[counts.argmin()]} has 1 clip, but n_samples >= 2 per class are needed to calibrate "
-                "probabilities: add clips or leave the class out"
-            )
-        splits = min(CALIBRATION_SPLITS, int(counts.min()))
+        self.classes_, splits = _classes_of(y)
         self.columns_ = kept_columns(self._layers(X.shape[1]), X.shape[1], self.keep)
         with warnings.catch_warnings():
             # That the cap was reached is said by `converged_`, once per layer instead of once per calibration fold.
@@ -186,29 +175,17 @@ class LayerEnsemble(ClassifierMixin, BaseEstimator):
                 layer_classifier(layer.degree, layer.gamma, self.classifier, splits)
                 for layer in self._layers(X.shape[1])
             ]
-            for number, classifier in enumerate(self.classifiers_):
-                given = {} if kernels is None else {f"{classifier.steps[-1][0]}__kernel": kernels[number]}
-                classifier.fit(X[:, self.columns_[number]], y, **given)
+            for classifier, columns in zip(self.classifiers_, self.columns_, strict=True):
+                classifier.fit(X[:, columns], y)
         self.converged_ = [_ended(machine_of(classifier)) for classifier in self.classifiers_]
         return self
 
-    def layer_probabilities(self, X, kernels: Sequence[np.ndarray | None] | None = None) -> np.ndarray:
-        """Return every layer's class probabilities for X (n, n_features), shape (layers, n, classes).
-
-        `kernels` are those of the layers, of X and the clips of the fit, as for `fit`.
-        """
+    def layer_probabilities(self, X) -> np.ndarray:
+        """Return every layer's class probabilities for X (n, n_features), shape (layers, n, classes)."""
         check_is_fitted(self)
         X = validate_data(self, X, reset=False, dtype=np.float64)
-        return np.stack(
-            [
-                classifier.predict_proba(
-                    X[:, columns], **({} if kernels is None else {"kernel": kernels[number]})
-                )
-                for number, (classifier, columns) in enumerate(
-                    zip(self.classifiers_, self.columns_, strict=True)
-                )
-            ]
-        )
+        layers = zip(self.classifiers_, self.columns_, strict=True)
+        return np.stack([classifier.predict_proba(X[:, columns]) for classifier, columns in layers])
 
     def predict_proba(self, X) -> np.ndarray:
         """Return the fused probabilities, the mean over layers, shape (n, classes)."""
@@ -255,6 +232,29 @@ def kept_columns(layers: Sequence[Layer], n_features: int, keep=None) -> list[np
     return columns
 
 
+def _classes_of(y: np.ndarray) -> tuple[np.ndarray, int]:
+    """Return the classes, and into how many parts their clips can be divided for the calibration."""
+    classes, counts = np.unique(y, return_counts=True)
+    if len(classes) < 2:
+        raise ValueError(f"got 1 class ({classes[0]!r}), a classifier needs at least 2")
+    if counts.min() < 2:
+        raise ValueError(
+            f"class {classes[counts.argmin()]} has 1 clip, but n_samples >= 2 per class are needed to calibrate "
+            "probabilities: add clips or leave the class out"
+        )
+    return classes, min(CALIBRATION_SPLITS, int(counts.min()))
+
+
+def unit_length(x: np.ndarray) -> np.ndarray:
+    """Return every row divided by its length, as ``sklearn.preprocessing.normalize`` does it; x is (n, maps), float64.
+
+    >>> unit_length(np.array([[3.0, 4.0], [0.0, 0.0]])).tolist()
+    [[0.6, 0.8], [0.0, 0.0]]
+    """
+    length = np.sqrt(np.einsum("ij,ij->i", x, x))
+    return x / np.where(length < 10 * np.finfo(float).eps, 1, length)[:, None]
+
+
 def _ended(machine: BaseEstimator) -> bool:
     """Return whether a solver ended before the most steps that it may take, if there is such a number."""
     most = getattr(machine, "max_iter", -1)
@@ -298,20 +298,25 @@ def evaluate_fold(
         Classifier -> what its ensemble says.
     """
     parts: dict[str, list[tuple]] = {name: [] for name in classifiers}
+    _, splits = _classes_of(y[~test])
     # One BLAS thread whatever the number of processes: the rounding of sums must not depend on it. And what scikit-learn
     # would check anew for each of the hundreds of small SVMs of a fold has been checked once.
     with threadpool_limits(1), config_context(assume_finite=True, skip_parameter_validation=True):
         for layer, columns in zip(layers, kept_columns(layers, x.shape[1], keep), strict=True):
-            own = [layer._replace(maps=len(columns))]
             train, held = x[np.ix_(~test, columns)].astype(float), x[np.ix_(test, columns)].astype(float)
-            kernels = None
             if {*UNIT_KERNEL} & {*classifiers}:
-                seen = normalize(train)
-                kernels = [polynomial_kernel(z, seen, layer.degree) for z in (seen, normalize(held))]
+                seen, new = unit_length(train), unit_length(held)
+                kernels = [polynomial_kernel(z, seen, layer.degree) for z in (seen, new)]
             for name in classifiers:
-                fitting, saying = [[k] for k in kernels] if name in UNIT_KERNEL else (None, None)
-                ensemble = LayerEnsemble(own, classifier=name).fit(train, y[~test], fitting)
-                parts[name].append((ensemble.layer_probabilities(held, saying)[0], *ensemble.converged_))
+                if name in UNIT_KERNEL:
+                    (machine,) = CLASSIFIERS[name](layer.degree, layer.gamma, splits)
+                    machine.fit(seen, y[~test], kernels[0])
+                    said, ended = machine.predict_proba(new, kernels[1]), True
+                else:
+                    ensemble = LayerEnsemble([layer._replace(maps=len(columns))], classifier=name)
+                    said = ensemble.fit(train, y[~test]).layer_probabilities(held)[0]
+                    (ended,) = ensemble.converged_
+                parts[name].append((said, ended))
     return {
         name: FoldResult(np.stack([said for said, _ in of]), [ended for _, ended in of])
         for name, of in parts.items()

@@ -14,6 +14,7 @@ from dha_utils.evaluation.ensemble import (
     evaluate_fold,
     layer_classifier,
     machine_of,
+    unit_length,
 )
 from dha_utils.evaluation.kernels import polynomial_kernel
 from dha_utils.evaluation.svm import decide
@@ -166,3 +167,9 @@ def test_classifier_normalises_each_clip():
     x, y = rng.normal(size=(40, 5)), np.repeat([0, 1], 20)
     model = layer_classifier(3, 1.0).fit(x, y)
     np.testing.assert_allclose(model.predict_proba(x), model.predict_proba(7 * x))
+
+
+def test_rows_are_made_as_long_as_scikit_learn_makes_them():
+    x = np.random.default_rng(0).normal(size=(20, 7)) * np.logspace(-18, 6, 20)[:, None]
+    x[3] = 0
+    np.testing.assert_array_equal(unit_length(x), normalize(x))
