@@ -209,7 +209,7 @@ def _compensation(told: Mapping, sounds: Sounds) -> Work:
 def _frontier(told: Mapping, sounds: Sounds) -> Work:
     asked = trials.frontier_trials(told["seeds"], told["budgets"])
     done = trials.claimed(asked)  # for the notebook on compensation
-    return _networks([trial for trial in asked if trial not in done], sounds, own=8)
+    return _networks([trial for trial in asked if trial not in done], sounds, own=3)
 
 
 WORK: Mapping[str, Callable[[Mapping, Sounds], Work]] = {

@@ -258,7 +258,15 @@ class Study:
     @property
     def without(self) -> Sequence[str]:
         """The notebooks that are not run on the data set."""
-        return without(self.dataset, self.read("responses").get("network"))
+        return without(self.dataset, self.own_network)
+
+    @cached_property
+    def own_network(self) -> str | None:
+        """The network of one's own behind the responses; None where it is SoundNet."""
+        if "network" in self.others:
+            return self.others["network"]
+        first = self.results.folder / "responses.json"  # where it is not there, the bundled ones stand for it
+        return json.loads(first.read_text("utf-8")).get("network") if first.is_file() else None
 
     @cached_property
     def compression(self) -> CompressionStudy:
@@ -288,8 +296,16 @@ class Study:
         return self.results.read(name, **self.given)
 
     def say(self, line: str, text: str) -> None:
-        """Show a text with numbers: what cells do that start with ``%%say`` or ``%%say DATASET`` (`dha_utils.book.prose`)."""
-        if said := say(text, line.strip(), self.results.folder, f"{self.name}.json"):
+        """Show a text with numbers: what cells do that start with ``%%say`` or ``%%say DATASET`` (`dha_utils.book.prose`).
+
+        ``%%say soundnet`` is shown where the network is SoundNet, ``%%say network`` where it is one's own; of that, nothing that
+        was measured on a data set of the book is said.
+        """
+        about = line.strip()
+        if about and (self.own_network is None) == (about == "network"):
+            return
+        about = "" if about in ("network", "soundnet") else about
+        if said := say(text, about, self.results.folder, f"{self.name}.json"):
             display(Markdown(said))
 
     def write(self, *parameters: str, **numbers: object) -> None:

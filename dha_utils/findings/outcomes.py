@@ -108,7 +108,13 @@ def claim(name: str, source: str, text: str, evidence: str, about: str = "") -> 
     return register
 
 
-def outcome_rows(read: Callable[[str], Mapping], dataset: str, without: Collection[str] = ()) -> list[dict]:
+def outcome_rows(
+    read: Callable[[str], Mapping],
+    dataset: str,
+    without: Collection[str] = (),
+    asked: Mapping[str, Claim] = CLAIMS,
+    of: str = "",
+) -> list[dict]:
     """Return the rows of the page of outcomes.
 
     Parameters
@@ -119,14 +125,18 @@ def outcome_rows(read: Callable[[str], Mapping], dataset: str, without: Collecti
         Name of the data set.
     without : collection of str
         Notebooks that are not run on it; what they would be evidence of is not measured.
+    asked : dict
+        What is asked: the claims, or what is asked of a network of one's own (`dha_utils.findings.questions.QUESTIONS`).
+    of : str
+        Of which network, if that is one's own.
 
     Returns
     -------
     list of dict
-        claim (its key in `CLAIMS`), part, text and source of the claim, measured (a sentence), estimate, low, high (fractions;
+        claim (its key in `asked`), part, text and source of the claim, measured (a sentence), estimate, low, high (fractions;
         None where there is none), outcome, evidence (a notebook), on (what people call the data set).
     """
-    read = cache(read)
+    read, on = cache(read), title_of(dataset) + (f" ({of})" if of else "")
     return [
         {
             "claim": name,
@@ -137,8 +147,8 @@ def outcome_rows(read: Callable[[str], Mapping], dataset: str, without: Collecti
         }
         | part.interval._asdict()
         | {"outcome": part.outcome if dataset.startswith(claim.about) else NOT_TESTABLE}
-        | {"evidence": claim.evidence, "on": title_of(dataset)}
-        for name, claim in CLAIMS.items()
+        | {"evidence": claim.evidence, "on": on}
+        for name, claim in asked.items()
         for part in (
             [NOTHING] if claim.evidence in without else claim.rule(read(claim.evidence.partition("_")[2]))
         )
@@ -215,7 +225,7 @@ def _computation(computation: Mapping) -> Iterator[Part]:
 
 
 @claim("selection", "DHA, poster", "The statistic finds the maps that matter.", "05_curves")
-def _selection(curves: Mapping) -> Iterator[Part]:
+def compare_with_random(curves: Mapping) -> Iterator[Part]:
     """Compare ANOVA with random maps, at every fraction together, then fraction by fraction."""
     compared = list(curves["random"].values())
     outcomes = [row["outcome"] for row in compared]

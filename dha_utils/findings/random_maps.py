@@ -137,6 +137,29 @@ def random_by_tap(results: Iterable[Mapping], recordings: np.ndarray, taps: Sequ
     return pd.concat(random_table(results, recordings, tap, resamples=1999).assign(tap=tap) for tap in taps)
 
 
+def cost_of_any(full: np.ndarray, drawn: Sequence[Mapping], recordings: np.ndarray) -> dict:
+    """Return what random maps cost against all maps.
+
+    Parameters
+    ----------
+    full : ndarray, shape (clips,), bool
+        Which clips are right with all maps.
+    drawn : sequence of dict
+        Cells of random maps at one fraction.
+    recordings : ndarray, shape (clips,)
+
+    Returns
+    -------
+    dict
+        draws (how many), lowest (accuracy), and the change of accuracy, mean over the draws, with its 95 % interval: change, low,
+        high.
+    """
+    draws = np.stack([unpack_correct(cell) for cell in drawn])
+    gain = paired_random(full, draws, recordings)
+    change = {"change": -gain.estimate, "low": -gain.high, "high": -gain.low}
+    return {"draws": len(draws), "lowest": draws.mean(axis=1).min()} | change
+
+
 def criteria_table(results: Iterable[Mapping], recordings: np.ndarray, fusion: str = "all") -> pd.DataFrame:
     """Return all criteria against random maps at one fraction kept, with intervals that hold for all of them together.
 

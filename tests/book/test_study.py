@@ -90,3 +90,17 @@ def test_a_notebook_that_is_run_alone_finds_what_it_reads(source, dataset, tmp_p
         evidence = {claim.evidence for claim in CLAIMS.values()} - {*study.without}
         read += [name.partition("_")[2] for name in evidence]
     assert all(map(study.read, read))
+
+
+@pytest.mark.parametrize(
+    ("network", "shown"), [(None, ["all", "soundnet", "esc10"]), ("mine.py:build", ["all", "network"])]
+)
+def test_of_a_network_of_ones_own_nothing_is_said_that_was_measured_with_another(
+    network, shown, study, monkeypatch
+):
+    said = []
+    monkeypatch.setattr("dha_utils.book.study.display", lambda markdown: said.append(markdown.data))
+    study.others["network"] = network
+    for about in ("", "soundnet", "network", "esc10"):
+        study.say(about, about or "all")
+    assert said == shown
