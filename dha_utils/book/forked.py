@@ -105,7 +105,7 @@ class Source:
         self.channel, theirs = socket.socketpair()
         with theirs:
             self.process = subprocess.Popen(
-                [sys.executable, "-P", "-m", "dha_utils.book.forked", str(theirs.fileno())],
+                [sys.executable, "-P", "-m", "dha_utils.book.forked", str(theirs.fileno()), *IMPORTED],
                 pass_fds=[theirs.fileno()],
                 stdin=subprocess.DEVNULL,
                 env=left_out(os.environ),
@@ -140,9 +140,9 @@ def source_here() -> Source | None:
     return getattr(_here, "source", None)
 
 
-def serve(channel: socket.socket) -> None:
+def serve(channel: socket.socket, modules: Sequence[str]) -> None:
     """Fork a kernel for every request until nobody asks any more; return in each kernel when it has ended."""
-    for module in IMPORTED:
+    for module in modules:
         importlib.import_module(module)
     gc.collect()
     gc.freeze()  # what is there stays shared
@@ -169,4 +169,4 @@ def serve(channel: socket.socket) -> None:
 
 
 if __name__ == "__main__":
-    serve(socket.socket(fileno=int(sys.argv[1])))
+    serve(socket.socket(fileno=int(sys.argv[1])), sys.argv[2:])

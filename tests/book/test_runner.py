@@ -8,7 +8,7 @@ import pytest
 from nbformat.v4 import new_code_cell, new_notebook
 from papermill.exceptions import PapermillExecutionError
 
-from dha_utils.book import fingerprint, runner
+from dha_utils.book import fingerprint, forked, runner
 from dha_utils.book.kernels import InterpreterKernel, execute
 from dha_utils.book.lines import Lines
 from dha_utils.book.records import parameters_of, record_of
@@ -31,6 +31,7 @@ def repo(tmp_path, monkeypatch):
     for module in (runner, fingerprint):
         monkeypatch.setattr(module, "repository", lambda: root)
     monkeypatch.setattr(runner, "in_book", lambda: ["esc10"])
+    monkeypatch.setattr(forked, "IMPORTED", ("ipykernel.kernelapp",))  # these notebooks need no more
     monkeypatch.setenv("DHA_DATA", "")
     monkeypatch.setenv("DHA_OUT", str(root))
     return root
