@@ -268,6 +268,11 @@ class Study:
         first = self.results.folder / "responses.json"  # where it is not there, the bundled ones stand for it
         return json.loads(first.read_text("utf-8")).get("network") if first.is_file() else None
 
+    @property
+    def asked(self) -> tuple[str, Sequence[str], str | None]:
+        """Of what there are outcomes: the data set, notebooks that are not run on it, and a network of one's own."""
+        return self.dataset, self.without, self.own_network
+
     @cached_property
     def compression(self) -> CompressionStudy:
         """Audio and activations in the full network, from which smaller networks are made; needs the audio."""
