@@ -3,9 +3,8 @@
 Accuracies come in as fractions and are drawn in per cent. Text is drawn as text, so that figures can be searched.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
-import librosa
 import numpy as np
 import pandas as pd
 import seaborn as sns
@@ -30,7 +29,6 @@ def spectrograms(examples: Mapping[str, np.ndarray], rate: int) -> Figure:
     figure = Figure(figsize=(WIDTH, (1.5 + lines * LINE) * rows + 0.5), layout="constrained")
     axes = figure.subplots(rows, columns, sharex=True, sharey=True, squeeze=False)
     top = max(float(spectrogram.max()) for spectrogram in examples.values())
-    bands = librosa.mel_frequencies(n_mels=len(next(iter(examples.values()))), fmax=rate / 2)
     frequencies = [kilohertz for kilohertz in KILOHERTZ if 1000 * kilohertz < rate / 2]
     for axis in axes.flat[len(examples) :]:
         axis.set_visible(False)
@@ -41,13 +39,20 @@ def spectrograms(examples: Mapping[str, np.ndarray], rate: int) -> Figure:
             drawn, origin="lower", aspect="auto", extent=extent, cmap="magma", vmin=top - 80, vmax=top
         )
         axis.set_title(named[label])
-        axis.set_yticks(np.searchsorted(bands, 1000 * np.array(frequencies)), [f"{f:g}" for f in frequencies])
+        axis.set_yticks(_band(frequencies, len(spectrogram), rate), [f"{f:g}" for f in frequencies])
         axis.xaxis.set_major_locator(MaxNLocator(3, integer=True, prune="upper"))
         axis.grid(False)
     figure.supxlabel("time (s)")
     figure.supylabel("frequency (kHz)")
     figure.colorbar(image, ax=axes, label="level (dB)", shrink=0.8, aspect=30, fraction=0.05)
     return figure
+
+
+def _band(kilohertz: Sequence[float], bands: int, rate: float) -> np.ndarray:
+    """Return where frequencies lie among mel bands (Slaney's scale) up to half the rate; band 0 goes from 0 to 1."""
+    high = np.array([*kilohertz, rate / 2000])
+    mels = np.where(high < 1, 15 * high, 15 + 27 * np.log(high) / np.log(6.4))
+    return mels[:-1] / mels[-1] * (bands + 1) - 0.5
 
 
 def class_means(

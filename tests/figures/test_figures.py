@@ -3,6 +3,7 @@ from html import escape
 from itertools import combinations
 from unittest.mock import patch
 
+import librosa
 import matplotlib as mpl
 import numpy as np
 import pandas as pd
@@ -49,6 +50,13 @@ def test_spectrograms():
     figure = figures.spectrograms(examples, 22_050)
     assert {"class 0", "class 6", "time (s)", "frequency (kHz)"} <= texts(figure)
     assert sum(axis.get_visible() for axis in figure.axes) == 8  # seven classes and the colour bar
+
+
+def test_frequencies_stand_at_their_bands():
+    centres = librosa.mel_frequencies(n_mels=66, fmax=11_025)[1:-1]
+    figure = figures.spectrograms({"a": np.zeros((64, 40))}, 22_050)
+    at = np.interp([500, 1000, 2000, 4000, 8000], centres, np.arange(64) + 0.5)
+    assert figure.axes[0].get_yticks() == pytest.approx(at, abs=0.02)
 
 
 def test_class_means_puts_maps_beside_their_class(make_responses):
