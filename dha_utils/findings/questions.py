@@ -33,7 +33,7 @@ NO_INTERVAL = Interval(None, None, None)
 def short_name(network: str) -> str:
     """Return what a network is called on its pages: the file and the function that make it.
 
-    >>> short_name("/home/me/my_network.py:build")
+    >>> short_name("networks/my_network.py:build")
     'my_network.py:build'
     """
     return Path(network).name

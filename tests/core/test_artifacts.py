@@ -219,7 +219,7 @@ def test_the_first_notebook_is_run_before_others_where_data_changed(table, tmp_p
     taken = {name: {"default": value} for name, value in declared.items()}
     monkeypatch.setattr(runner.papermill, "inspect_notebook", lambda path: taken)
 
-    def run(source, output, given, fingerprint, results, lines):
+    def run(source, output, given, fingerprint, *_):
         ran.append(source.stem[:2])
         content = {"dha": {"fingerprint": fingerprint, "files": {}}, "papermill": {"parameters": given}}
         output.write_text(json.dumps({"metadata": content}))
