@@ -27,6 +27,7 @@ from dha_utils.core.paths import STORE, atomic_write, bundled, repository
 from dha_utils.datasets import default_rates
 from dha_utils.findings.answers import answer_table
 from dha_utils.responses.table import Responses
+from dha_utils.studies import crepe_responses
 from dha_utils.studies.book_runs import asked_runs, evaluate_runs
 from dha_utils.studies.inputs import responses_file
 from dha_utils.studies.runs import load_run, runs_file
@@ -184,15 +185,17 @@ def recompute_cells(dataset: str, seed: int = 0) -> list[Comparison]:
     Returns
     -------
     list of Comparison
-        Named by the sweep file and the cell; the reference is what the file holds.
+        Named by the sweep file and the cell; the reference is what the file holds. A sweep at a rate of which no responses are
+        bundled is one of the second network.
     """
     folder = bundled(dataset)
     comparisons = []
     for file in sorted(folder.glob(f"sweep_*{STORE}")):
-        responses = Responses.load(responses_file(folder, int(file.stem.split("_")[1])))
+        own = responses_file(folder, int(file.stem.split("_")[1]))
+        responses = Responses.load(own if own.exists() else folder / crepe_responses.FILE)
         stored = load_results(file, Cell, responses)
         cells = sample_cells(stored if len(responses) <= FEW else _quick(stored), seed)
-        scores, _, _ = load_fold_scores(responses, folder)
+        scores = load_fold_scores(responses, folder)[0] if own.exists() else None
         for cell, now in zip(cells, sweep(responses, cells, fold_scores=scores, full=True), strict=True):
             name = " ".join(filter(None, map(str, vars(cell).values())))
             tolerance = STOPPED_POINTS if cell.classifier.startswith("released") else POINT

@@ -195,6 +195,8 @@ def test_recomputed_cells_are_compared_with_the_bundled_ones(make_responses, tmp
     assert {c.headline.file for c in found} == {f"esc10/{store.name}"}
     assert [c.headline.key for c in found] == ["anova 0.25 0 converging", "anova 0.25 0 leaky converging"]
     assert all(c.holds for c in found)
+    (tmp_path / "responses_22050.safetensors").rename(tmp_path / "crepe.safetensors")  # of the second network
+    assert all(c.holds for c in recompute_cells("esc10"))
     store.write_text(store.read_text().replace('"all": ', '"all": 0.0, "was": '))
     assert not any(c.holds for c in recompute_cells("esc10"))
 
