@@ -391,6 +391,7 @@ def main() -> None:
         for number, seed in enumerate(trial.target.seeds()):
             (corpus / f"{number:04d}").write_bytes(seed)
         options = [f"-max_len={LARGEST}", "-timeout=120", "-rss_limit_mb=0", f"-seed={asked.seed + 1}"]
+        options += [f"-artifact_prefix={asked.out}/"]
         atheris.Setup([sys.argv[0], *options, str(corpus)], one)
         atheris.Fuzz()
     rng, seeds = random.Random(asked.seed), [*trial.target.seeds()]
