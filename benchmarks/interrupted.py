@@ -41,13 +41,13 @@ from dha_utils.core.paths import STORE
 from dha_utils.core.work import workers
 from dha_utils.datasets import DATASETS, fetch  # noqa: F401
 from dha_utils.datasets.registry import Archive
-from dha_utils.networks.soundnet import SoundNet
 from dha_utils.pruning.surgery import prune_network
 from dha_utils.responses import extraction
 from dha_utils.studies import grid, inputs, product
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "tests"))
 from miniatures import make_sounds, write_clip
+from zoo import random_soundnet
 
 COMMANDS = ("extract", "store", "grid", "fetch", "prune", "run", "book")
 """`store` is extract into a folder."""
@@ -87,20 +87,9 @@ PAGES = {"index.md": "# A book\n", "page.md": "# A page\n\nWords.\n"}
 
 def made_up_network():
     """Return a SoundNet with seeded random weights and few maps."""
-    import torch
-
-    generator = torch.Generator().manual_seed(0)
-    network = SoundNet()
-    for name, tensor in network.state_dict().items():
-        if name.endswith("running_var"):
-            tensor.uniform_(0.5, 2.0, generator=generator)
-        elif name.startswith("conv") and name.endswith("weight"):
-            tensor.normal_(0, (2 / tensor[0].numel()) ** 0.5, generator=generator)
-        elif tensor.dtype.is_floating_point:
-            tensor.normal_(0.3, 0.5, generator=generator)
     counts = {"conv3": 24, "conv4": 16, "conv5": 16, "conv6": 12, "conv7": 10}
     kept = {layer: np.arange(count) for layer, count in counts.items()}
-    return prune_network(network.eval().requires_grad_(False), kept)
+    return prune_network(random_soundnet(), kept)
 
 
 class Slow(http.server.SimpleHTTPRequestHandler):

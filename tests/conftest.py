@@ -4,6 +4,7 @@ import joblib
 import numpy as np
 import pandas as pd
 import pytest
+from zoo import random_soundnet
 
 from dha_utils.core.paths import bundled
 from dha_utils.core.work import workers
@@ -47,18 +48,7 @@ def alone():
 @pytest.fixture(scope="session")
 def random_network():
     """A SoundNet with seeded random weights whose activations stay near unit size."""
-    import torch
-
-    generator = torch.Generator().manual_seed(0)
-    model = SoundNet()
-    for name, tensor in model.state_dict().items():
-        if name.endswith("running_var"):
-            tensor.uniform_(0.5, 2.0, generator=generator)
-        elif name.startswith("conv") and name.endswith("weight"):
-            tensor.normal_(0, (2 / tensor[0].numel()) ** 0.5, generator=generator)
-        elif tensor.dtype.is_floating_point:
-            tensor.normal_(0.3, 0.5, generator=generator)
-    return model.eval().requires_grad_(False)
+    return random_soundnet()
 
 
 @pytest.fixture(scope="session")

@@ -6,6 +6,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from dha_utils.networks.soundnet import SoundNet
+
 CLASSES = 5
 
 
@@ -204,3 +206,17 @@ def build(name: str, with_norm: bool = True) -> nn.Module:
                     tensor.uniform_(0.5, 1.5)
                 module.running_mean.uniform_(-0.5, 0.5)
     return network.eval()
+
+
+def random_soundnet() -> SoundNet:
+    """Return a SoundNet with seeded random weights whose activations stay near unit size."""
+    generator = torch.Generator().manual_seed(0)
+    model = SoundNet()
+    for name, tensor in model.state_dict().items():
+        if name.endswith("running_var"):
+            tensor.uniform_(0.5, 2.0, generator=generator)
+        elif name.startswith("conv") and name.endswith("weight"):
+            tensor.normal_(0, (2 / tensor[0].numel()) ** 0.5, generator=generator)
+        elif tensor.dtype.is_floating_point:
+            tensor.normal_(0.3, 0.5, generator=generator)
+    return model.eval().requires_grad_(False)
