@@ -254,6 +254,8 @@ OTHERS = {
     "VOC cut off": Case("voc", cut("VOC"), fault="truncated"),
     "8SVX": Case("svx", coded("SVX", "PCM_16")),
     "8SVX cut off": Case("svx", cut("SVX"), fault="truncated"),
+    "SDS": Case("sds", coded("SDS", "PCM_16")),
+    "SDS cut off": Case("sds", cut("SDS"), fault="truncated"),
     "empty": Case("wav", lambda: b"", fault="is empty"),
     "words": Case("wav", lambda: b"This is a letter. " * 99, fault="is not a sound file"),
     "a web page": Case("wav", lambda: b"<!DOCTYPE html><html>404</html>", fault="a web page"),

@@ -2,10 +2,14 @@
 
 import json
 import os
+import re
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import cache
 from pathlib import Path
+from platform import node
 from uuid import uuid4
+from zlib import crc32
 
 import platformdirs
 
@@ -75,12 +79,13 @@ def atomic_write(path: str | os.PathLike) -> Iterator[Path]:
     """Yield a temporary path beside `path`; move it there on success, remove it on any error.
 
     A reader therefore sees the old file or the new one, never half of one, and a full disk or a kill
-    leaves nothing under the final name.
+    leaves nothing under the final name. What a kill has left is removed by the next process that writes to the folder.
     """
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
+    _remove_left(path.parent.resolve())
     # Every writer has a name of its own, so that two at once do not share a file.
-    temporary = path.with_name(f".{path.name}.{uuid4().hex}.part")
+    temporary = path.with_name(f".{path.name}.{_machine()}-{os.getpid()}-{uuid4().hex[:8]}.part")
     try:
         temporary.touch(exist_ok=False)
         rights = temporary.stat().st_mode
@@ -89,6 +94,27 @@ def atomic_write(path: str | os.PathLike) -> Iterator[Path]:
         os.replace(temporary, path)
     finally:
         temporary.unlink(missing_ok=True)
+
+
+@cache
+def _machine() -> str:
+    """Return what tells this machine, and this container, from others that write to the same folders."""
+    namespace = Path("/proc/self/ns/pid")
+    return f"{crc32(f'{node()} {os.readlink(namespace) if namespace.is_symlink() else 0}'.encode()):08x}"
+
+
+@cache
+def _remove_left(folder: Path) -> None:
+    """Remove the temporary files of processes of this machine that are no more; once per process and folder."""
+    ours = re.compile(rf"\..*\.{_machine()}-(\d{{1,9}})-[0-9a-f]{{8}}\.part", re.DOTALL)
+    for name in os.listdir(folder):
+        if found := ours.fullmatch(name):
+            try:
+                os.kill(int(found[1]), 0)
+            except ProcessLookupError:
+                (folder / name).unlink(missing_ok=True)
+            except PermissionError:  # somebody else's, who is at work
+                continue
 
 
 def write_json(path: str | os.PathLike, content: object, indent: int = 1) -> None:

@@ -1,7 +1,7 @@
 """One file over HTTP: its hash checked before it bears its name, and a broken download gone on with.
 
-What has arrived of a file is kept as ``NAME.part``, beside where the whole one will be; the next attempt asks the server for
-the rest (HTTP Range). A server that cannot do that sends the file from the start.
+What has arrived of a file is kept as ``NAME.part``; the next attempt asks the server for the rest (HTTP Range). A server that
+cannot do that sends the file from the start. A file ``NAME`` that is there is the user's: it is read, and left.
 """
 
 import errno
@@ -24,6 +24,10 @@ TIMEOUT = (20, 60)
 
 CHUNK = 1 << 14
 """Bytes at a time, and what is lost at most of what had come when a connection breaks."""
+
+
+PART = ".part"
+"""Ending of what this module has written."""
 
 
 class ResumingDownloader:
@@ -121,7 +125,7 @@ class ResumingDownloader:
 
 
 def download(url: str, known_hash: str | None, folder: Path) -> Path:
-    """Return the file of a URL in `folder`; download it where it is not there, going on with what was begun.
+    """Return the file of a URL in `folder`, the user's or ``NAME.part``, downloaded where it is not there yet.
 
     Parameters
     ----------
@@ -140,20 +144,20 @@ def download(url: str, known_hash: str | None, folder: Path) -> Path:
             f"{url}: only http:// and https:// can be fetched; give the folder of what is on this machine with --root"
         )
     name = Path(urlsplit(url).path).name
-    file, part = folder / name, folder / f"{name}.part"
+    file, part = folder / name, folder / f"{name}{PART}"
     try:
         if file.is_file() and _has(file, known_hash):
             return file
         folder.mkdir(parents=True, exist_ok=True)
-        ResumingDownloader(part)(url)
-        if not _has(part, known_hash):
-            part.unlink()
-            raise FetchError(
-                f"{url}: what came has not the published hash ({known_hash}) and was thrown away; run the same command again, "
-                "and if that does not help, the server holds another file"
-            )
-        part.replace(file)
-        return file
+        if known_hash is None or not (part.is_file() and _has(part, known_hash)):
+            ResumingDownloader(part)(url)
+            if not _has(part, known_hash):
+                part.unlink()
+                raise FetchError(
+                    f"{url}: what came has not the published hash ({known_hash}) and was thrown away; run the same command "
+                    "again, and if that does not help, the server holds another file"
+                )
+        return part
     except OSError as error:
         raise FetchError(disk_fault(folder, error)) from error
 

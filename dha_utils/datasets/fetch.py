@@ -19,7 +19,7 @@ from tqdm import tqdm
 from dha_utils.core.errors import DataError, FetchError, choose
 from dha_utils.core.hashing import hash_file
 from dha_utils.core.paths import fetch_dir, write_json
-from dha_utils.datasets.download import disk_fault, download
+from dha_utils.datasets.download import PART, disk_fault, download
 from dha_utils.datasets.registry import DATASETS, Archive, Published
 from dha_utils.datasets.unpack import check_space, unpack
 
@@ -84,6 +84,8 @@ def _fetch_set(
     target: Path, archives: list[Archive], files: Callable[[Path], Mapping[str, str | None]]
 ) -> None:
     record = _read_record(target)
+    for name in record:  # of a run that was killed between its record and its end
+        (target.parent / f"{name}{PART}").unlink(missing_ok=True)
     there = {path: f"sha256:{digest}" for unpacked in record.values() for path, digest in unpacked.items()}
     verify(target, there)
     try:
@@ -103,7 +105,8 @@ def _fetch_set(
         file = download(archive.url, archive.hash, target.parent)
         record[archive.name] = unpack(file, target, max_bytes=archive.unpacked_at_most, known=known)
         write_json(target / RECORD, record)
-        file.unlink()  # ours: it was downloaded by this command, and all of it is unpacked
+        if file.suffix == PART:  # ours, and all of it is unpacked
+            file.unlink()
     try:
         absent = sorted({*files(target)} - {path for unpacked in record.values() for path in unpacked})
     except DataError as error:

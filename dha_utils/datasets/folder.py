@@ -13,10 +13,12 @@ from dha_utils.datasets.folds import make_folds
 
 SUFFIXES = (
     ".wav", ".flac", ".ogg", ".opus", ".mp3", ".aif", ".aiff",
-    ".8svx", ".aifc", ".au", ".avr", ".bwf", ".caf", ".htk", ".iff", ".ircam", ".mp1", ".mp2", ".mpga", ".nist", ".oga",
-    ".paf", ".pvf", ".rf64", ".sd2", ".sf", ".snd", ".sph", ".svx", ".voc", ".w64", ".wave",
+    ".8svx", ".aifc", ".au", ".avr", ".bwf", ".caf", ".htk", ".iff", ".ircam", ".m1a", ".mp1", ".mp2", ".mpga", ".nist", ".oga",
+    ".paf", ".pvf", ".rf64", ".sd2", ".sds", ".sf", ".snd", ".sph", ".svx", ".voc", ".w64", ".wave", ".wve",
 )  # fmt: skip
-"""The files that are taken for sound, whatever the case of their letters; libsndfile reads these."""
+"""The files that are taken for sound, whatever the case of their letters; libsndfile reads these.
+
+It also reads some ``.mat``, ``.mpc``, ``.raw`` and ``.xi``, which are mostly something else or do not say at what rate."""
 
 LITTER = (
     "__MACOSX", "@eaDir", "#recycle", "$RECYCLE.BIN", "System Volume Information", "lost+found", "Thumbs.db", "desktop.ini",

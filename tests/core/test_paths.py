@@ -1,10 +1,12 @@
 import os
+import subprocess
+import sys
 from pathlib import Path
 
 import platformdirs
 import pytest
 
-from dha_utils.core.paths import atomic_write, bundled, cache_dir, data_dir, fetch_dir, repository
+from dha_utils.core.paths import atomic_write, bundled, cache_dir, data_dir, fetch_dir, repository, write_json
 
 
 def test_cache_is_where_the_environment_says(monkeypatch, tmp_path):
@@ -90,3 +92,37 @@ def test_atomic_write_gives_the_usual_permissions(tmp_path):
     with atomic_write(tmp_path / "ours") as temporary:
         temporary.write_bytes(b"")
     assert (tmp_path / "ours").stat().st_mode == (tmp_path / "usual").stat().st_mode
+
+
+WRITER = """
+import os, sys, time
+from dha_utils.core.paths import atomic_write
+with atomic_write(sys.argv[1]) as temporary:
+    temporary.write_text("half")
+    print("there", flush=True)
+    time.sleep(60)
+"""
+
+
+def test_what_a_kill_has_left_is_removed_and_what_is_at_work_is_not(tmp_path):
+    writers = [
+        subprocess.Popen([sys.executable, "-c", WRITER, tmp_path / "a-b.json"], stdout=subprocess.PIPE)
+        for _ in range(2)
+    ]
+    try:
+        for writer in writers:
+            assert writer.stdout.readline() == b"there\n"
+        others = [".a.json.part", f".a.json.{'0' * 8}-1-{'0' * 8}.part", ".a.json.uploading.part"]
+        for name in others:
+            (tmp_path / name).touch()
+        writers[0].kill()
+        writers[0].wait()
+        left = {path.name for path in tmp_path.glob(f".a-b.json.*-{writers[0].pid}-*")}
+        assert len(left) == 1
+        before = {*os.listdir(tmp_path)}
+        write_json(tmp_path / "other.json", 1)
+        assert {*os.listdir(tmp_path)} == before - left | {"other.json"}
+    finally:
+        for writer in writers:
+            writer.kill()
+            writer.communicate()

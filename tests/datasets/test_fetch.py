@@ -203,9 +203,27 @@ def test_a_kill_when_all_has_come_leaves_the_part_alone(registered, tmp_path, mo
 
 def test_a_whole_part_needs_nothing_more(registered, server, tmp_path):
     registered(one=make_zip({"a.wav": b"aaa"}))
-    (tmp_path / "data").mkdir()
-    (tmp_path / "data" / "one.zip.part").write_bytes(server.files["one.zip"])
-    assert run(tmp_path / "data").exit_code == 0
+    (tmp_path / "one.zip.part").write_bytes(server.files["one.zip"])
+    assert run(tmp_path).exit_code == 0
+    assert server.asked == []
+    assert listing(tmp_path) == ["Sounds/.dha-fetched.json", "Sounds/a.wav"]
+
+
+def test_an_archive_that_was_unpacked_before_a_kill_goes(registered, server, tmp_path):
+    registered(one=make_zip({"a.wav": b"aaa"}))
+    assert run(tmp_path).exit_code == 0
+    (tmp_path / "one.zip.part").write_bytes(server.files["one.zip"])
+    assert run(tmp_path).exit_code == 0
+    assert listing(tmp_path) == ["Sounds/.dha-fetched.json", "Sounds/a.wav"]
+
+
+def test_an_archive_of_the_users_own_is_read_and_left(registered, server, tmp_path):
+    registered(one=make_zip({"a.wav": b"aaa"}))
+    (tmp_path / "one.zip").write_bytes(server.files["one.zip"])
+    for _ in range(2):
+        assert run(tmp_path).exit_code == 0
+        assert listing(tmp_path) == ["Sounds/.dha-fetched.json", "Sounds/a.wav", "one.zip"]
+    assert server.asked == []
 
 
 def test_the_next_archive_after_a_failed_one(registered, server, tmp_path):
@@ -326,7 +344,7 @@ def test_archives_that_are_refused(registered, tmp_path, content, error):
     result = run(tmp_path / "data")
     assert result.exit_code == 1
     assert error in result.stderr.splitlines()[-1]
-    assert [name for name in listing(tmp_path / "data") if name != "one.zip"] == []
+    assert [name for name in listing(tmp_path / "data") if name != "one.zip.part"] == []
     assert not (tmp_path / "a.wav").exists()
 
 
@@ -359,7 +377,7 @@ def test_a_disk_that_fills_up(registered, tmp_path, monkeypatch):
     assert (
         "cannot be written (No space left on device); make room there and run the same command again" in error
     )
-    assert listing(tmp_path / "data") == ["one.zip"]  # need not be downloaded again
+    assert listing(tmp_path / "data") == ["one.zip.part"]  # need not be downloaded again
 
 
 def test_a_target_that_cannot_be_made(registered, tmp_path):

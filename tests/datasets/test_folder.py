@@ -23,9 +23,18 @@ def folder(tmp_path):
 
 
 def test_all_that_libsndfile_reads_is_sound(folder):
-    by_name = {"AIFF", "AU", "AVR", "CAF", "FLAC", "HTK", "IRCAM", "MP3", "OGG", "PAF", "PVF", "RF64", "SD2", "SVX", "VOC",
-               "W64", "WAV", "NIST"}  # fmt: skip
-    assert by_name <= {*soundfile.available_formats()}
+    endings = {
+        "AIFF": ".aiff",
+        "MP3": ".m1a",
+        "OGG": ".oga",
+        "RF64": ".rf64",
+        "IRCAM": ".sf",
+        "SVX": ".iff",
+        "WAVEX": ".wav",
+    }
+    not_taken = {"MAT4", "MAT5", "MPC2K", "RAW", "XI"}
+    for name in soundfile.available_formats().keys() - not_taken:
+        assert endings.get(name, f".{name.lower()}") in SUFFIXES
     for suffix in SUFFIXES:
         (folder / "dog" / f"a{suffix}").touch()
         (folder / "dog" / f"B{suffix.upper()}").touch()

@@ -46,9 +46,10 @@ def own_sounds(tmp_path):
 
 def test_two_data_sets_from_nothing_and_again(own_sounds, tmp_path, monkeypatch):
     cells = grid_cells(["anova", "random"], [0.11], 2)
+    monkeypatch.setenv("DHA_DATA", "")
     datasets = ["esc10", str(own_sounds)]  # the first is bundled, responses and cells
     how = {"rate": 22_050, "results": tmp_path / "results"}
-    with workers("local", 1):
+    with workers(n=1):
         table = run_grid(dict.fromkeys(datasets, cells), **how)
     assert table["dataset"].tolist() == [datasets[0]] * 2 + [datasets[1]] * 2
     assert table["cells"].tolist() == [1, 2, 1, 2]
