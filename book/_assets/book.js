@@ -40,12 +40,7 @@ document.addEventListener("DOMContentLoaded", () => {
   addEventListener("resize", reach);
   addEventListener("load", () => Promise.resolve(window.MathJax?.startup?.promise).then(reach));
   /* Names beside those that can be seen: a screen reader would hear others than are shown. */
-  const unname = () => {
-    for (const icon of document.querySelectorAll(".theme-switch-button i[title]")) icon.removeAttribute("title");
-    for (const title of document.querySelectorAll(".theme-switch-button svg > title")) title.remove();
-  };
-  unname();
-  addEventListener("load", unname); // icons become drawings a moment before or after
+  for (const icon of document.querySelectorAll(".theme-switch-button i[title]")) icon.removeAttribute("title");
   for (const entry of document.querySelectorAll(".citation-list, .citation")) entry.removeAttribute("role"); // not in use any more
   for (const summary of document.querySelectorAll("summary[aria-label]")) summary.removeAttribute("aria-label");
 });

@@ -35,9 +35,8 @@ def spectrograms(examples: Mapping[str, np.ndarray], rate: int) -> Figure:
     for axis, (label, spectrogram) in zip(axes.flat, examples.items(), strict=False):
         extent = (0, spectrogram.shape[1] * HOP / rate, 0, len(spectrogram))
         drawn = spectrogram.astype(np.float32)
-        image = axis.imshow(
-            drawn, origin="lower", aspect="auto", extent=extent, cmap="magma", vmin=top - 80, vmax=top
-        )
+        style = {"cmap": "magma", "vmin": top - 80, "vmax": top, "interpolation_stage": "data"}
+        image = axis.imshow(drawn, origin="lower", aspect="auto", extent=extent, **style)
         axis.set_title(named[label])
         axis.set_yticks(_band(frequencies, len(spectrogram), rate), [f"{f:g}" for f in frequencies])
         axis.xaxis.set_major_locator(MaxNLocator(3, integer=True, prune="upper"))

@@ -4,6 +4,7 @@ The same inputs give the same bytes: keys keep the order in which the notebook w
 identifiers.
 """
 
+import io
 import json
 import math
 import re
@@ -19,6 +20,7 @@ from matplotlib.figure import Figure
 from dha_utils.core.errors import DataError
 from dha_utils.core.paths import atomic_write, out_dir, repository
 from dha_utils.datasets.given import name_of
+from dha_utils.studies.drawings import compact
 from dha_utils.studies.inputs import is_bundled
 
 SHARED = ("rate", "keep", "alpha", "classifier")
@@ -102,17 +104,18 @@ class Results:
         alt : str
             What the figure shows, below it and for those who do not see it.
         """
-        with mpl.rc_context({"svg.hashsalt": "dha"}), atomic_write(self.folder / f"{name}.svg") as temporary:
-            figure.savefig(
-                temporary, format="svg", bbox_inches="tight", metadata={"Date": None, "Creator": None}
-            )
-        svg = (self.folder / f"{name}.svg").read_text(encoding="utf-8")
+        drawn = io.StringIO()
+        with mpl.rc_context({"svg.hashsalt": "dha"}):
+            figure.savefig(drawn, format="svg", bbox_inches="tight", metadata={"Date": None, "Creator": None})
+        svg = compact(drawn.getvalue())
+        with atomic_write(self.folder / f"{name}.svg") as temporary:
+            temporary.write_text(svg, encoding="utf-8")
         width = math.ceil(float(re.search(r'viewBox="0 0 ([\d.]+)', svg)[1]))
         style = (
             f"width: {width}px; max-width: 100%; min-width: {math.ceil(width * NARROWEST)}px; height: auto"
         )
         named = f'<svg role="img" aria-label="{escape(alt)}" style="{style}"'
-        shown = svg[svg.index("<svg") :].replace("<svg", named, 1)
+        shown = svg.replace("<svg", named, 1)
         return HTML(f"<figure>{shown}<figcaption>{escape(alt)}</figcaption></figure>")
 
 

@@ -136,6 +136,18 @@ def test_without_scripts_there_are_sounds_and_pictures(html):
     assert still.count("<audio controls") == still.count("<img ") == 10
 
 
+@needs_chromium
+def test_icons_are_drawn_by_the_font_within_the_styles(html, context):
+    assert not list((html / "_static").rglob("*fontawesome*"))
+    tab = context.new_page()
+    tab.goto((html / "cite.html").as_uri())
+    tab.evaluate("document.fonts.ready")
+    assert tab.evaluate(
+        "[...document.fonts].filter(font => font.family.includes('Awesome')).map(font => font.status)"
+    ) == ["loaded"]
+    tab.close()
+
+
 def test_links_lead_somewhere(html):
     assert dead_links(html) == []
 
