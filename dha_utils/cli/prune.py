@@ -1,5 +1,7 @@
 """The commands ``dha prune`` and ``dha predict``: a smaller network made, and put to use."""
 
+import sys
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Annotated
 
@@ -7,6 +9,7 @@ import typer
 
 from dha_utils.book.parameters import check_value
 from dha_utils.cli.options import OwnNetwork, Root
+from dha_utils.core.errors import DhaError, ParameterError
 
 
 def prune(
@@ -32,6 +35,9 @@ def prune(
     compensation: Annotated[
         str, typer.Option(help="removed, recalibrated, merged or refitted.")
     ] = "refitted",
+    classifier: Annotated[
+        str, typer.Option(help="What tells the classes: converging, or least_squares, which is quicker.")
+    ] = "converging",
     root: Root = None,
     network: OwnNetwork = None,
     rate: Annotated[int | None, typer.Option(help="Sampling rate in Hz; default the network's.")] = None,
@@ -49,7 +55,7 @@ def prune(
     from dha_utils.pruning.compressor import Trial
     from dha_utils.studies.product import make_product
 
-    trial = Trial(criterion, keep, compensation, seed)
+    trial = Trial(criterion, keep, compensation, seed, classifier=classifier)
     lines = make_product(trial, dataset, output, root=root, rate=rate, of=network, force=force)
     typer.echo("\n".join(lines))
 
@@ -58,24 +64,52 @@ def predict(
     model: Annotated[
         Path, typer.Argument(help="NAME.safetensors of `dha prune`, with NAME.skops beside it.")
     ],
-    files: Annotated[list[Path], typer.Argument(help="Sound files.")],
-    top: Annotated[int, typer.Option(min=1, help="Classes to print for each file, best first.")] = 3,
+    files: Annotated[
+        list[str],
+        typer.Argument(
+            help="Sound files; - for a stream on stdin: 16-bit samples, little-endian, of one channel."
+        ),
+    ],
+    top: Annotated[int, typer.Option(min=1, help="Classes to print for each clip, best first.")] = 3,
+    every: Annotated[
+        float | None,
+        typer.Option(
+            help="Say it every so many seconds of a sound, not of its beginning alone; of a stream 1."
+        ),
+    ] = None,
+    rate: Annotated[float | None, typer.Option(help="Of the stream on stdin, Hz.")] = None,
 ) -> None:
     """Say what is heard in sound files: the class, its score and the next ones, and how long it took."""
-    from dha_utils.core.errors import DhaError
+    if "-" in files and not rate:
+        raise ParameterError("a stream has no header that tells its rate: give --rate, in Hz")
+    from dha_utils.audio.waveforms import stream_audio
     from dha_utils.networks.registry import read_network
-    from dha_utils.pruning.export import load_ensemble, predict
+    from dha_utils.pruning.export import load_ensemble
+    from dha_utils.pruning.listening import Listener, read_samples
 
     network, metadata = read_network(model)
-    ensemble = load_ensemble(model.with_suffix(".skops"))
+    listener = Listener(network, metadata, load_ensemble(model.with_suffix(".skops")))
+
+    def said(file: str) -> Iterator:
+        if file == "-":
+            blocks = read_samples(sys.stdin.buffer, rate)
+            yield from listener.listen(blocks, rate, every or 1.0, path="stdin")
+        elif every:
+            blocks = stream_audio(file, listener.rate, channel=metadata["channel"])
+            yield from listener.listen(blocks, listener.rate, every, path=file)
+        else:
+            yield listener.predict(file)
+
     failed = 0
-    for said in predict(network, metadata, ensemble, files):
-        if isinstance(said, DhaError):
-            typer.echo(f"dha: {said}", err=True)
+    for file in files:
+        try:
+            for heard in said(file):
+                at = f" {heard.start:.1f} s" if every or file == "-" else ""
+                scores = "  ".join(f"{label} {score:.3f}" for label, score in heard.top(top))
+                times = ", ".join(f"{step} {1000 * s:.0f} ms" for step, s in heard.seconds.items())
+                print(f"{heard.path}{at}: {scores}  ({times})", flush=True)
+        except DhaError as error:
+            typer.echo(f"dha: {error}", err=True)
             failed += 1
-            continue
-        scores = "  ".join(f"{label} {score:.3f}" for label, score in said.top(top))
-        times = ", ".join(f"{step} {1000 * seconds:.0f} ms" for step, seconds in said.seconds.items())
-        typer.echo(f"{said.path}: {scores}  ({times})")
     if failed:
         raise typer.Exit(1)

@@ -69,8 +69,8 @@ class Network(nn.Module):
     is_chain: bool = True
     """Whether the layers read one another's maps in turn; of a network with branches, layers are those that are called."""
 
-    reader: Callable | None = None
-    """What tells classes from its responses (`predict`)."""
+    listener: Callable | None = None
+    """Returns what tells classes from its responses (`predict`, `listen`)."""
 
     def __init__(
         self, chain: Mapping[str, nn.Module], taps: Sequence[str], *, name: str, rate: int, min_samples: int,
@@ -216,7 +216,7 @@ class Network(nn.Module):
 
         Returns
         -------
-        dha_utils.pruning.export.Prediction
+        dha_utils.pruning.listening.Prediction
             `label`, the `scores` of all classes, `seconds` of each step.
 
         Raises
@@ -226,13 +226,41 @@ class Network(nn.Module):
         AudioError
             If the sound cannot be used.
         """
-        if self.reader is None:
+        return self._listening().predict(sound, rate)
+
+    def listen(self, blocks, rate: float, every: float = 1.0):
+        """Say what is heard in a stream, as it comes; for a network that was loaded from a file of ``dha prune``.
+
+        Parameters
+        ----------
+        blocks : iterable of ndarray, shape (n_samples,)
+            Samples in [-1, 1], of any number at a time: what a microphone gives.
+        rate : float
+            Of the samples, Hz.
+        every : float
+            Seconds between clips, each of the duration that the network was made for.
+
+        Yields
+        ------
+        dha_utils.pruning.listening.Prediction
+            As `predict` returns it; `start` says where in the stream the clip begins. The first comes when a clip is full; the
+            last clip ends where the stream ends.
+
+        Raises
+        ------
+        ParameterError
+            If the network comes without classifiers, or `every` is not above 0.
+        AudioError
+            If blocks are of another shape or type, or cannot be used.
+        """
+        return self._listening().listen(blocks, rate, every)
+
+    def _listening(self):
+        if self.listener is None:
             raise ParameterError(
                 f"network {self.name!r} has no classifiers: make a file with `dha prune`, and load it with dha.load_network"
             )
-        if rate is None and isinstance(sound, np.ndarray):
-            raise ParameterError("rate is None: give that of the samples, in Hz")
-        return self.reader(self, sound, rate)
+        return self.listener()
 
     def layer_output(self, name: str, x: Tensor) -> Tensor:
         """Return what a layer hands on for its input (clips, maps, *positions), a few clips at a time."""

@@ -1,40 +1,19 @@
 """A network as it is opened by those who use it: by name, from somebody's code, or from a file with its classifiers beside it."""
 
-from collections.abc import Mapping
-from functools import cached_property
+from functools import cache, partial
 from pathlib import Path
 
-import numpy as np
-
-from dha_utils.core.errors import DhaError
 from dha_utils.networks import registry
 from dha_utils.networks.base import Network
 
 
-class Reader:
-    """What tells the classes of sounds from a network's responses; the classifiers are read when they are first asked."""
+def _listener(network: Network, classifiers: Path):
+    """Return the `dha_utils.pruning.listening.Listener` of a network, with the classifiers of a file."""
+    # With scikit-learn and onnxruntime, which take a while.
+    from dha_utils.pruning.export import load_ensemble
+    from dha_utils.pruning.listening import Listener
 
-    def __init__(self, path: Path, metadata: Mapping):
-        self.path, self.metadata = path, metadata
-
-    @cached_property
-    def ensemble(self):
-        """The classifiers."""
-        from dha_utils.pruning.export import (
-            load_ensemble,  # with scikit-learn and onnxruntime, which take a while
-        )
-
-        return load_ensemble(self.path)
-
-    def __call__(self, network: Network, sound: str | Path | np.ndarray, rate: float | None):
-        """Return the prediction; see `Network.predict`."""
-        from dha_utils.pruning.export import predict
-
-        sounds = [sound if rate is None else (sound, rate)]
-        (said,) = predict(network, self.metadata, self.ensemble, sounds)
-        if isinstance(said, DhaError):
-            raise said
-        return said
+    return Listener(network, network.metadata, load_ensemble(classifiers))
 
 
 def load_network(
@@ -56,7 +35,7 @@ def load_network(
     -------
     Network
         One from a file has `Network.metadata` (rate, duration, channel, classes, taps, and how it was made), and, with its
-        ``.skops`` beside it, `Network.predict`.
+        ``.skops`` beside it, `Network.predict` and `Network.listen`; the classifiers are read when they are first asked.
 
     Raises
     ------
@@ -70,5 +49,5 @@ def load_network(
     whole = None if network is None else registry.load_network(network)
     small, metadata = registry.read_network(source, whole)
     small.metadata = metadata
-    small.reader = Reader(Path(source).with_suffix(".skops"), metadata)
+    small.listener = cache(partial(_listener, small, Path(source).with_suffix(".skops")))
     return small

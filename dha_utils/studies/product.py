@@ -8,10 +8,10 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 
 from dha_utils.audio.inspection import usable_clips
-from dha_utils.core.errors import DataError
+from dha_utils.core.errors import DataError, choose
 from dha_utils.datasets import default_duration, load_clips
 from dha_utils.evaluation.crossvalidation import tap_layers
-from dha_utils.evaluation.ensemble import LayerEnsemble
+from dha_utils.evaluation.ensemble import UNIT_KERNEL, LayerEnsemble
 from dha_utils.networks.registry import DEFAULT, load_network
 from dha_utils.pruning.compressor import Compressor, Trial, check_trial, load_waveforms, network_responses
 from dha_utils.pruning.cost import count_macs, saving
@@ -59,10 +59,11 @@ def make_product(
     DataError
         If the files cannot be written, or the sounds cannot be used.
     ParameterError
-        If there is no such way to choose filters, or no such size.
+        If there is no such way to choose filters, no such size, or no such classifier that can be exported.
     """
     files = {network.with_suffix(suffix): known for suffix, known in FORMATS.items()}
     _check_files(network, files, force)
+    choose("classifier", trial.classifier, UNIT_KERNEL)
     model = load_network(of or DEFAULT)
     model.check_prunable()
     rate = model.rate if rate is None else rate
@@ -80,7 +81,9 @@ def make_product(
     small = compressor.small_network(trial).headless()
     say("training the classifiers")
     responses = network_responses(small, waveforms, empty)
-    ensemble = LayerEnsemble(tap_layers(responses)).fit(responses.matrix(), responses.y)
+    ensemble = LayerEnsemble(tap_layers(responses), classifier=trial.classifier).fit(
+        responses.matrix(), responses.y
+    )
     metadata = parameters | {
         "classes": responses.classes,
         "taps": list(small.taps),

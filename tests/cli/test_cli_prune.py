@@ -40,7 +40,7 @@ def test_prune_then_predict(sounds, narrow, tmp_path):
     made = call("prune", sounds, "--keep", "8-16-10-8-8-8-6", "--rate", 16000, "-o", out)
     assert made.exit_code == 0, made.output
     assert "fewer)" in made.output
-    assert "network, ONNX; differs from PyTorch by" in made.output
+    assert "network and classifiers, ONNX; clips of any length; differs from PyTorch by" in made.output
     names = {path.name for path in tmp_path.glob("small.*")}
     assert names == {f"small{suffix}" for suffix in FORMATS}
 
@@ -55,6 +55,23 @@ def test_prune_then_predict(sounds, narrow, tmp_path):
     assert partly.exit_code == 1
     assert "none.wav: no such file" in partly.output
     assert "soft0.wav: soft" in partly.output
+
+    loud, soft = (
+        soundfile.read(sounds / kind / f"{kind}1.wav", dtype="int16")[0] for kind in ("loud", "soft")
+    )
+    long = tmp_path / "long.wav"
+    soundfile.write(long, np.concatenate([np.tile(loud, 5), np.tile(soft, 6)]), 16_000)
+    parts = call("predict", out, long, "--every", 6, "--top", 1).output.splitlines()
+    assert [line.split(": ")[0].split("long.wav ")[1] for line in parts] == ["0.0 s", "6.0 s"]
+    assert [line.split(": ")[1].split()[0] for line in parts] == ["loud", "soft"]
+    stream = CliRunner().invoke(
+        app, ["predict", str(out), "-", "--rate", "16000", "--every", "6"], input=np.tile(loud, 5).tobytes()
+    )
+    assert stream.output.startswith("stdin 0.0 s: loud ")
+    assert len(stream.output.splitlines()) == 1
+    assert (
+        "a stream has no header that tells its rate: give --rate, in Hz" in call("predict", out, "-").output
+    )
 
     again = call("prune", sounds, "-o", out)
     assert again.exit_code == 1
@@ -116,6 +133,7 @@ def test_a_further_format_is_one_entry(sounds, narrow, tmp_path, monkeypatch):
         (["--rate", "100"], "parameter rate: expected"),
         (["-o", "small.bin"], "give a name that ends in .safetensors"),
         (["-o", "nowhere/small.safetensors"], "no such folder; make it first"),
+        (["--classifier", "released"], "unknown classifier 'released'"),
         (["--compensation", "refited"], "unknown compensation 'refited' (did you mean 'refitted'?)"),
         (["--criterion", "anvoa"], "unknown criterion 'anvoa' (did you mean 'anova'?)"),
         (

@@ -1,32 +1,24 @@
 import json
-import time
 from pathlib import Path
 from zipfile import ZipFile
 
 import numpy as np
-import onnxruntime
 import pytest
 import skops.io
-import soundfile
 import torch
 from safetensors.torch import save_file
 from sklearn.linear_model import LinearRegression
 
 from dha_utils.core.errors import AudioError, DataError, ParameterError
-from dha_utils.evaluation.ensemble import Layer, LayerEnsemble
 from dha_utils.networks.registry import read_network, save_network
-from dha_utils.networks.soundnet import TAPS
 from dha_utils.pruning import export as deploy
 from dha_utils.pruning.export import (
     Exported,
-    export_onnx,
     export_torch,
     load_ensemble,
-    predict,
     save_ensemble,
 )
 from dha_utils.pruning.opening import load_network
-from dha_utils.pruning.surgery import prune_network
 from dha_utils.responses.pooling import pool_maps
 
 BEFORE = Path(__file__).parents[1] / "made_before"
@@ -36,19 +28,8 @@ METADATA = {"rate": 16_000, "duration": 0.5, "channel": "mean", "classes": ["lou
 
 
 @pytest.fixture(scope="module")
-def small(random_network):
-    narrow = {"conv1": 4, "conv2": 6, "conv3": 8, "conv4": 8, "conv5": 8, "conv6": 8, "conv7": 8}
-    return prune_network(random_network, {layer: np.arange(n) for layer, n in narrow.items()})
-
-
-@pytest.fixture(scope="module")
-def ensemble(small):
-    rng = np.random.default_rng(0)
-    y = np.arange(20) % 2
-    waveforms = rng.normal(size=(20, N_SAMPLES)) * np.where(y, 0.01, 0.1)[:, None]
-    pooled = pool_maps(small.fast(), list(waveforms.astype(np.float32)))
-    layers = [Layer(tap, n) for tap, n in small.tap_maps.items()]
-    return LayerEnsemble(layers).fit(np.concatenate([pooled[tap] for tap in TAPS], axis=1), y)
+def ensemble(ensemble_of):
+    return ensemble_of(["loud", "soft"])
 
 
 def test_network_comes_back_bit_for_bit(small, tmp_path):
@@ -161,46 +142,3 @@ def test_exported_program_gives_the_same_taps(small, tmp_path):
     outputs = torch.export.load(tmp_path / "a.pt2").module()(WAVEFORMS)
     for ours, expected in zip(outputs, Exported(small)(WAVEFORMS), strict=True):
         torch.testing.assert_close(ours, expected, rtol=1e-5, atol=1e-5)
-
-
-def test_onnx_gives_the_same_taps(small, tmp_path):
-    assert export_onnx(small, N_SAMPLES, tmp_path / "a.onnx") <= 1e-4
-    session = onnxruntime.InferenceSession(tmp_path / "a.onnx", providers=["CPUExecutionProvider"])
-    assert [output.name for output in session.get_outputs()] == list(TAPS)
-    outputs = session.run(None, {"waveforms": WAVEFORMS.numpy()})
-    for ours, expected in zip(outputs, Exported(small)(WAVEFORMS), strict=True):
-        np.testing.assert_allclose(ours, expected.numpy(), rtol=1e-4, atol=1e-4 * float(expected.abs().max()))
-
-
-def test_onnx_that_deviates_is_not_written(small, tmp_path, monkeypatch):
-    monkeypatch.setattr(deploy, "ONNX_TOLERANCE", -1.0)
-    with pytest.raises(DataError, match=r"ONNX deviates from PyTorch by .* not written"):
-        export_onnx(small, N_SAMPLES, tmp_path / "a.onnx")
-    assert list(tmp_path.iterdir()) == []
-
-
-def test_times_of_the_first_file_are_without_what_is_done_once(small, ensemble, tmp_path, monkeypatch):
-    soundfile.write(tmp_path / "a.wav", np.zeros(N_SAMPLES), 16_000)
-    waits, pool = [0.5], deploy.pool_maps
-
-    def slow_at_first(*arguments):
-        time.sleep(waits.pop() if waits else 0)
-        return pool(*arguments)
-
-    monkeypatch.setattr(deploy, "pool_maps", slow_at_first)
-    (said,) = predict(small, METADATA, ensemble, [tmp_path / "a.wav"])
-    assert said.seconds["network"] < 0.5
-
-
-def test_predictions(small, ensemble, tmp_path):
-    rng = np.random.default_rng(5)
-    for name, level in (("loud", 0.1), ("soft", 0.01)):
-        soundfile.write(tmp_path / f"{name}.wav", level * rng.normal(size=N_SAMPLES), 16_000)
-    paths = [tmp_path / "loud.wav", tmp_path / "none.wav", tmp_path / "soft.wav"]
-    loud, none, soft = predict(small, METADATA, ensemble, paths)
-    assert isinstance(none, AudioError)
-    assert "none.wav: no such file" in str(none)
-    for said, label in ((loud, "loud"), (soft, "soft")):
-        assert said.top(1)[0][0] == label
-        assert sum(said.scores.values()) == pytest.approx(1)
-        assert list(said.seconds) == ["decoding", "network", "classifiers"]
