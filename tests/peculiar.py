@@ -112,6 +112,10 @@ def patched(content: bytes, at: int, new: bytes) -> bytes:
     return content[:at] + new + content[at + len(new) :]
 
 
+def flipped(content: bytes, at: int) -> bytes:
+    return patched(content, at % len(content), bytes([content[at] ^ 1]))
+
+
 def size_of(content: bytes, name: bytes, new: bytes, width: int = 0) -> bytes:
     """Return a file whose chunk of that name says another size."""
     return patched(content, content.index(name) + len(name) + width, new)
@@ -158,6 +162,10 @@ MPEG = {
     "MP3 twice, with tags": Case("mp3", lambda: id3() + mp3() + id3() + mp3(), 3.0, note=SEVERAL),
     "MP3 twice without a count": Case("mp3", lambda: mp3(header=False) * 2, 2 * LONG),
     "MP3, then one without a count": Case("mp3", lambda: mp3() + mp3(header=False), 1.5 + LONG),
+    "MP3 with a byte changed": Case("mp3", lambda: flipped(mp3(), -700), note="changed"),
+    "MP3 with junk inside": Case(
+        "mp3", lambda: patched(mp3(), 1600, b"junk" * 100), fault=r"damaged: \d+ of the 60 MPEG frames that its header promises"
+    ),
     "MP3 cut off": Case("mp3", lambda: half(mp3()), fault=r"truncated: \d+ of the \d+ MPEG frames that its header promises"),
     "MP3 without a count cut off": Case("mp3", lambda: half(vbr()), fault="truncated: its last MPEG frame lacks"),
     "MP3 in WAV": Case("wav", lambda: wav(FMT[:8] + b"\x55\0" + FMT[10:], data(body=mp3()))),
@@ -228,13 +236,15 @@ WAV = {
     "RF64 of unknown length": Case("wav", lambda: size_of(written("RF64"), b"ds64", bytes(16), 4)),
     "RF64 cut off": Case("wav", cut("RF64"), fault=r"truncated: \d+ of the 66150 bytes"),
     "six channels": Case("wav", lambda: written("WAV", samples=np.stack([TONES] * 6, 1))),
-    "G.722": Case("wav", lambda: wav(FMT[:8] + b"\x65\0" + FMT[10:], data()), fault="is not a sound file"),
+    "G.722": Case("wav", lambda: wav(FMT[:8] + b"\x65\0" + FMT[10:], data()), fault="WAV of coding 0x0065: convert it"),
+    "3 GB cut off": Case("wav", lambda: wav(FMT, data(3_000_000_000)), fault=f"truncated: {N} of the 3000000000 bytes"),
 }  # fmt: skip
 
 OTHERS = {
     "W64": Case("w64", coded("W64", "PCM_16")),
     "W64 cut off": Case("w64", cut("W64"), fault=r"truncated: \d+ of the 66150 bytes"),
     "AIFF": Case("aiff", coded("AIFF", "PCM_16")),
+    "AIFF of unknown length": Case("aiff", lambda: size_of(written("AIFF"), b"SSND", b"\x7f\0\0\x08")),
     "AIFF twice": Case("aiff", lambda: written("AIFF") * 2, 3.0, note=SEVERAL),
     "AIFF cut off": Case("aiff", cut("AIFF"), fault="truncated"),
     "AIFC": Case("aifc", coded("AIFF", "FLOAT")),

@@ -11,11 +11,16 @@ from typing import NamedTuple
 from dha_utils.audio.mpeg import mpeg_streams
 from dha_utils.audio.source import MOST, Source, Stream
 
-UNKNOWN = 0x7FFF0000
-"""From here on, a size of 32 bits was never known: a program that writes to a pipe leaves the largest number there is."""
+UNKNOWN = (range(0x7F000000, 0x7F000100), range(0x7FFF0000, 0x80000100), range(0xFFFF0000, 2**32))
+"""Sizes of 32 bits that were never known: a program that writes to a pipe leaves the largest number there is, or one near it."""
 
 MPEG = (0x50, 0x55)
 """Codings of WAV whose samples are a whole file of MPEG audio."""
+
+
+def is_unknown(size: int) -> bool:
+    """Return whether a size of 32 bits is one that programs write who do not know it."""
+    return any(size in sizes for sizes in UNKNOWN)
 
 
 class Kind(NamedTuple):
@@ -155,7 +160,7 @@ def _goes_on(source: Source, kind: Kind, at: int) -> bool:
 def _size_of_samples(source: Source, start: int, kind: Kind, chunk: Chunk) -> int:
     """Return how many bytes of samples there are, whatever their chunk says."""
     there, size = source.end - chunk.body, chunk.size
-    if size < 0 or (kind.order != "<Q" and kind.order != ">Q" and UNKNOWN <= size <= 2**32 and size > there):
+    if size < 0 or (size > there and kind.order[1] != "Q" and is_unknown(size)):
         return there
     if size > there:
         if size - there in (
@@ -174,7 +179,7 @@ def _size_of_samples(source: Source, start: int, kind: Kind, chunk: Chunk) -> in
         return there
     # What the whole file is said to hold, and the samples are not, is samples: their size was written once, early.
     whole = int.from_bytes(source.at(start + 4, 4), "big" if kind.order[0] == ">" else "little")
-    if kind.name == 4 and kind.first == 12 and whole < UNKNOWN and start + 8 + whole > after + 1:
+    if kind.name == 4 and kind.first == 12 and not is_unknown(whole) and start + 8 + whole > after + 1:
         return min(start + 8 + whole, source.end) - chunk.body
     return size
 

@@ -4,11 +4,12 @@ import math
 import re
 import struct
 
-from dha_utils.audio.chunks import UNKNOWN, chunk_streams, find_kind
+from dha_utils.audio.chunks import chunk_streams, find_kind, is_unknown
 from dha_utils.audio.flac import flac_streams
 from dha_utils.audio.mpeg import mpeg_streams, parse_frame
 from dha_utils.audio.ogg import ogg_streams
 from dha_utils.audio.source import MOST, Source, Stream
+from dha_utils.audio.voc import MARK, voc_streams
 
 MPEG_ENDINGS = (".mp1", ".mp2", ".mp3", ".mpga")
 """Of files in which MPEG audio is looked for where other content stands before it."""
@@ -27,6 +28,9 @@ OTHERS = {
     rb"OggS.{24,40}Speex": "Speex",
 }
 """How files of formats begin that libsndfile does not read -> their name."""
+
+CODINGS = (0x01, 0x02, 0x03, 0x06, 0x07, 0x11, 0x31, 0x40, 0x50, 0x55, 0xFFFE)
+"""Of WAV, those that libsndfile reads (RFC 2361)."""
 
 NO_SOUND = {
     rb"version https://git-lfs": "a pointer of Git LFS: `git lfs pull` gets the file",
@@ -48,6 +52,8 @@ def find_streams(source: Source) -> list[Stream]:
         streams = chunk_streams(source, start)
     elif mark == b"OggS":
         streams = ogg_streams(source, start)
+    elif source.at(start, len(MARK)) == MARK:
+        streams = voc_streams(source, start)
     elif mark == b"fLaC":
         streams = flac_streams(source, start)
     elif start or parse_frame(mark) or source.path.suffix.lower() in MPEG_ENDINGS:
@@ -63,10 +69,13 @@ def find_streams(source: Source) -> list[Stream]:
 
 def name_other(source: Source) -> str:
     """Return what a file is that libsndfile does not read, and what to do; empty where that is not known."""
-    head = source.at(0, 64)
-    for pattern, name in OTHERS.items():
-        if re.match(pattern, head, re.DOTALL):
-            return f"{name}: convert it to WAV or FLAC, with ffmpeg, for example"
+    head = source.at(0, 4096)
+    names = [name for pattern, name in OTHERS.items() if re.match(pattern, head, re.DOTALL)]
+    if head[:4] == b"RIFF" and (found := re.search(rb"fmt [\x10-\x7f]\0\0\0(..)", head[12:], re.DOTALL)):
+        coding = int.from_bytes(found[1], "little")
+        names += [f"WAV of coding {coding:#06x}"] * (coding not in CODINGS)
+    if names:
+        return f"{names[0]}: convert it to WAV or FLAC, with ffmpeg, for example"
     return next((name for pattern, name in NO_SOUND.items() if re.match(pattern, head)), "")
 
 
@@ -86,21 +95,16 @@ def _plain_streams(source: Source, start: int) -> list[Stream]:
 
 
 def _promised_end(source: Source, start: int) -> int | None:
-    """Return where a file of AU, NIST, VOC or SDS that begins at an offset ends by its header, or None if that does not say."""
+    """Return where a file of AU, NIST or SDS that begins at an offset ends by its header, or None if that does not say."""
     head = source.at(start, 1024)
     if head[:4] in (b".snd", b"dns.") and len(head) >= 24:
         offset, size = struct.unpack_from(">II" if head[:4] == b".snd" else "<II", head, 4)
-        return start + offset + size if size < UNKNOWN and offset >= 24 else None
+        return start + offset + size if offset >= 24 and not is_unknown(size) else None
     if head[:7] == b"NIST_1A":
         given = {name: int(n) for name, n in re.findall(rb"(\w+) -\w+ (\d+)", head)}
         sizes = [given.get(name, 0) for name in (b"sample_count", b"channel_count", b"sample_n_bytes")]
         offset = re.match(rb"NIST_1A\s+(\d+)", head)
         return start + int(offset[1]) + math.prod(sizes) if offset and all(sizes) else None
-    if head[:20] == b"Creative Voice File\x1a":
-        end = start + int.from_bytes(head[20:22], "little")
-        while (block := source.at(end, 4)) and block[0]:
-            end += 4 + int.from_bytes(block[1:], "little")
-        return end + 1 if block else end
     if (
         head[:2] == b"\xf0\x7e" and head[3:4] == b"\x01" and len(head) >= 21
     ):  # seven bits a byte, packets of 127 bytes

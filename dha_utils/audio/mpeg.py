@@ -3,13 +3,15 @@
 A file of MPEG audio is a row of frames, each with a head of four bytes that gives its length (ISO/IEC 11172-3, 2.4.1; 13818-3
 for the lower rates). What encoders put before them, a first frame that holds no sound but a count ("Xing", "Info" or "VBRI"),
 may be missing, be that of the first of several files put end to end, or be out of date. Decoders then guess from the first
-frames and the file's size.
+frames and the file's size. Damage inside a frame is known by the checksum that some encoders leave, and else by nothing: what a
+decoder makes of it is as good a sound as any.
 """
 
 import re
 from itertools import pairwise
 from typing import NamedTuple
 
+from dha_utils.audio.checksum import is_as_encoded
 from dha_utils.audio.source import Source, Stream
 
 _LOW = {3: [32, 48, 56, 64, 80, 96, 112, 128, 144, 160, 176, 192, 224, 256]}
@@ -98,10 +100,16 @@ def _stream(source: Source, runs: list[Run]) -> Stream:
         return Stream(tuple(ranges), n * first.frame.samples, open_ended=True)
     n -= 1  # the frame that holds the count
     promised = int.from_bytes(source.at(first.count_at, 4), "big")
-    if n < promised - 1 or (missing and n < promised):  # some encoders count the frame of the count itself
+    if n < promised - 1 or (
+        (missing or lost) and n < promised
+    ):  # some encoders count the frame of the count itself
+        what = "damaged" if lost else "truncated"
         raise source.fault(
-            f"is truncated: {n} of the {promised} MPEG frames that its header promises are there; get the file again"
+            f"is {what}: {n} of the {promised} MPEG frames that its header promises are there; get the file again"
         )
+    of_lame = source.at(first.count_at - 8, 4) in (b"Xing", b"Info")
+    if of_lame and not is_as_encoded(source, first.where.start, first.count_at - 8, first.frame.length):
+        source.odd["changed"] = ""
     if n == promised:
         return Stream(tuple(ranges))
     at = first.count_at - first.where.start

@@ -26,6 +26,7 @@ KINDS: Mapping[str, str] = {
     "several": "several sounds end to end, read as one ({})",
     "behind": "bytes behind the end of the sound, not read ({})",
     "between": "bytes among MPEG frames that are none, passed over ({})",
+    "changed": "MP3 that is not what its encoder made, by its checksum ({}): damaged inside, or changed since, as by mp3gain",
     "unmarked": "Ogg without a mark of its end, as recorders leave it that are switched off: is all there? ({})",
     "zeros": f"zeros for {ZEROS} s or longer ({{}})",
 }

@@ -13,12 +13,13 @@ from dha_utils.datasets.folds import make_folds
 
 SUFFIXES = (
     ".wav", ".flac", ".ogg", ".opus", ".mp3", ".aif", ".aiff",
-    ".8svx", ".aifc", ".au", ".avr", ".bwf", ".caf", ".htk", ".iff", ".ircam", ".m1a", ".mp1", ".mp2", ".mpga", ".nist", ".oga",
-    ".paf", ".pvf", ".rf64", ".sd2", ".sds", ".sf", ".snd", ".sph", ".svx", ".voc", ".w64", ".wave", ".wve",
+    ".8svx", ".aifc", ".amb", ".au", ".avr", ".bwf", ".caf", ".htk", ".iff", ".ircam", ".m1a", ".mp1", ".mp2", ".mpga", ".nist",
+    ".oga", ".paf", ".pvf", ".rf64", ".sd2", ".sds", ".sf", ".snd", ".sph", ".svx", ".voc", ".w64", ".wave", ".wve",
 )  # fmt: skip
 """The files that are taken for sound, whatever the case of their letters; libsndfile reads these.
 
-It also reads some ``.mat``, ``.mpc``, ``.raw`` and ``.xi``, which are mostly something else or do not say at what rate."""
+It also reads some ``.mat``, ``.mpc``, ``.raw``, ``.gsm``, ``.vox`` and ``.xi``: these are mostly something else, or do not say
+what they are or at what rate, so that what is damaged would be read as noise."""
 
 LITTER = (
     "__MACOSX", "@eaDir", "#recycle", "$RECYCLE.BIN", "System Volume Information", "lost+found", "Thumbs.db", "desktop.ini",
