@@ -2,8 +2,11 @@
 
 import re
 import threading
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Hashable, Mapping, Sequence, Set
 from pathlib import Path
+from typing import Generic, TypeVar
+
+Item = TypeVar("Item", bound=Hashable)
 
 KEEPS: Mapping[str, str] = {
     "criteria": "ensemble",
@@ -47,47 +50,49 @@ def reads(sources: Sequence[Path]) -> dict[Path, list[Path]]:
     return found
 
 
-class Agenda:
-    """Notebooks that are taken up by whoever is free, each after those that it waits for, the longest way first.
+def waits(sources: Sequence[Path], read: Mapping[Path, Sequence[Path]]) -> dict[Path, set[Path]]:
+    """Return for each notebook that is run beside others those that it waits for: the first, and those of `reads` and `KEEPS`."""
+    named = {subject(source): source for source in sources}
+    return {
+        source: ({next(iter(read)), *read[source], named.get(KEEPS.get(subject(source), ""))} & {*sources})
+        - {source}
+        for source in sources
+    }
+
+
+class Agenda(Generic[Item]):
+    """What is taken up by whoever is free, each after those that it waits for: the longest way first, else in the order given.
 
     Parameters
     ----------
-    sources : sequence of Path
-        Those to be run, in order.
-    read : dict
-        Notebook -> those whose results it reads, as `reads` returns it.
+    waits : dict
+        Item, such as a notebook -> those that it waits for, which come before it.
     seconds : dict
-        Name of a notebook -> how long it will take.
+        Item -> how long it will take, where that is known.
     """
 
-    def __init__(
-        self, sources: Sequence[Path], read: Mapping[Path, Sequence[Path]], seconds: Mapping[str, float]
-    ):
-        named = {subject(source): source for source in sources}
-        self.waits = {
-            source: {*read[source], named.get(KEEPS.get(subject(source), ""))} & {*sources}
-            for source in sources
-        }
-        way: dict[Path, float] = {}  # to the end of the run
-        for source in reversed(sources):
-            after = [way[other] for other in way if source in self.waits[other]]
-            way[source] = seconds.get(source.stem, 0.0) + max(after, default=0.0)
-        self.left = sorted(sources, key=lambda source: -way[source])
-        self.at_work: set[Path] = set()
+    def __init__(self, waits: Mapping[Item, Set[Item]], seconds: Mapping[Item, float] | None = None):
+        self.waits = waits
+        way: dict[Item, float] = {}  # to the end of the run
+        for item in reversed(waits):
+            after = [way[other] for other in way if item in waits[other]]
+            way[item] = (seconds or {}).get(item, 0.0) + max(after, default=0.0)
+        self.left = sorted(waits, key=lambda item: -way[item])
+        self.at_work: set[Item] = set()
         self.changed = threading.Condition()
 
-    def work(self, do: Callable[[Path], None]) -> list[Path]:
-        """Call a function of one notebook after another until none is left; return them. Several threads may do so at once.
+    def work(self, do: Callable[[Item], None]) -> list[Item]:
+        """Call a function of one item after another until none is left; return them. Several threads may do so at once.
 
         Where it fails, the other threads take up nothing more.
         """
         done = []
         try:
-            while source := self._take():
-                do(source)
-                done.append(source)
+            while (item := self._take()) is not None:
+                do(item)
+                done.append(item)
                 with self.changed:
-                    self.at_work.remove(source)
+                    self.at_work.remove(item)
                     self.changed.notify_all()
         except BaseException:
             with self.changed:
@@ -96,13 +101,13 @@ class Agenda:
             raise
         return done
 
-    def _take(self) -> Path | None:
+    def _take(self) -> Item | None:
         with self.changed:
             while self.left:
-                for source in self.left:
-                    if not self.waits[source] & {*self.left, *self.at_work}:
-                        self.left.remove(source)
-                        self.at_work.add(source)
-                        return source
+                for item in self.left:
+                    if not self.waits[item] & {*self.left, *self.at_work}:
+                        self.left.remove(item)
+                        self.at_work.add(item)
+                        return item
                 self.changed.wait()
             return None

@@ -5,34 +5,29 @@ in ``book/executed/DATASET/.failed/`` and moves one folder up once it has proved
 fingerprint of all it depends on and the hashes of the results it wrote; while both hold, it is not run again.
 """
 
-import fcntl
 import logging
 import os
-import time
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Mapping, Sequence
+from contextlib import ExitStack
 from functools import partial
 from pathlib import Path
 
 import papermill
 
-from dha_utils.book.closing import closing_words
-from dha_utils.book.fingerprint import fingerprint_inputs
-from dha_utils.book.forecast import declared, look_ahead
 from dha_utils.book.forked import forked_kernels
-from dha_utils.book.given import given, in_words, is_own
 from dha_utils.book.kernels import as_written, at_once
 from dha_utils.book.lines import Lines, WholeLines
-from dha_utils.book.order import Agenda, reads, subject
-from dha_utils.book.parameters import check_value, in_book, without
-from dha_utils.book.records import is_fresh, parameters_of, record_of, run_one
-from dha_utils.core.announcements import duration
+from dha_utils.book.order import Agenda
+from dha_utils.book.parameters import check_value, in_book
+from dha_utils.book.plan import Plan, alone
 from dha_utils.core.errors import DhaError, ParameterError, choose
-from dha_utils.core.hashing import hash_json
-from dha_utils.core.paths import out_dir, repository, require_writable
+from dha_utils.core.paths import out_dir, repository
 from dha_utils.datasets.clips import Clips, check_folds
 from dha_utils.datasets.given import clips_at_hand, name_of
-from dha_utils.networks.registry import is_code, load_network, weights_sha256
+from dha_utils.networks.registry import is_code, load_network
+
+SIDE_BY_SIDE = 2
+"""Notebooks that are run at a time, each on its share of the cores."""
 
 # papermill logs what the errors below say; without a handler Python would print it on stderr as well.
 logging.getLogger("papermill").addHandler(logging.NullHandler())
@@ -95,27 +90,29 @@ def run_notebooks(
         parameters, executed = _with_network(parameters, executed)
     datasets = [parameters["dataset"]] if "dataset" in parameters else datasets or in_book()
     clips = {name: _check_clips(name, parameters) for name in datasets if "dataset" in takes[sources[0]]}
-    how = {"chosen": chosen, "takes": takes, "force": force, "thorough": thorough}
-    runs = [
-        partial(
-            _run_dataset,
-            {**parameters, "dataset": dataset},
-            executed / name_of(dataset),
-            clips=clips.get(dataset),
-            **how,
-        )
-        for dataset in datasets
-    ]
-    if len(runs) == 1:
-        with Lines.bars(), forked_kernels():
-            return runs[0](Lines())
-    labels = [f"{name:<{max(map(len, datasets))}}  " for name in datasets]
-    if one_by_one(parameters) or any(clips.values()):
-        with forked_kernels():
-            paths = [run(Lines(label)) for run, label in zip(runs, labels, strict=True)]
-    else:
-        paths = at_once([partial(run, WholeLines(label)) for run, label in zip(runs, labels, strict=True)])
-    return [path for part in paths for path in part]
+    lone = one_by_one(parameters)
+    how = {
+        "chosen": chosen, "takes": takes, "force": force, "thorough": thorough,
+        "side_by_side": 1 if lone else SIDE_BY_SIDE,
+    }  # fmt: skip
+    # What computes from audio has all cores; what starts from what is bundled leaves some idle.
+    together = len(datasets) > 1 and not lone and not any(clips.values())
+    paths: list[Path] = []
+    with ExitStack() as bars:
+        if len(datasets) == 1:
+            bars.enter_context(Lines.bars())
+        for group in [datasets] if together else [[dataset] for dataset in datasets]:
+            with ExitStack() as held:
+                plans = []
+                for dataset in group:
+                    label = "" if len(datasets) == 1 else f"{dataset:<{max(map(len, datasets))}}  "
+                    to = executed / name_of(dataset)
+                    held.enter_context(alone(to))
+                    own = {**parameters, "dataset": dataset}
+                    plans.append(Plan(own, to, Lines(label), clips=clips.get(dataset), **how))
+                beside = together or (plans[0].is_own and not lone and len(plans[0].due) > SIDE_BY_SIDE)
+                paths += _run(plans, beside)
+    return paths
 
 
 def _with_network(parameters: dict, executed: Path) -> tuple[dict, Path]:
@@ -140,121 +137,40 @@ def _check_clips(dataset: str, parameters: dict) -> Clips | None:
     return clips
 
 
-def _run_dataset(
-    parameters: dict,
-    executed: Path,
-    lines: Lines,
-    *,
-    clips: Clips | None,
-    chosen: list[Path],
-    takes: dict[Path, dict],
-    force: bool,
-    thorough: bool,
-) -> list[Path]:
-    """Run the chosen notebooks on one data set; `takes` are the parameters of all there are, in order."""
-    dataset, network = parameters["dataset"], parameters.get("network")
-    absent = [source.stem for source in takes if source.stem in without(dataset, network)]
-    sources = [source for source in takes if source.stem not in absent]
-    chosen = [source for source in chosen if source in sources]
-    if absent:
-        why = ", which ask of SoundNet itself" if network else ""
-        lines.say(f"{dataset} is without {', '.join(absent)}{why}")
-    results = Path(parameters.get("results") or out_dir() / "results").resolve()
-    with _alone(executed):
-        require_writable(results / executed.name)
-        first = sources[0]
-        if first not in chosen:
-            # What the first one was told holds for those that start from what it left.
-            parameters = parameters_of(executed / first.name, parameters) | parameters
-        inputs = fingerprint_inputs(parameters)
-        if network:
-            inputs = hash_json([inputs, weights_sha256(load_network(network))])
-        told = {
-            source: {
-                name: value
-                for name, value in {
-                    **given(dataset, subject(source), thorough, network),
-                    **parameters,
-                }.items()
-                if name in names
-            }
-            for source, names in takes.items()
-        }
+def _run(plans: Sequence[Plan], beside: bool) -> list[Path]:
+    """Run the notebooks of some data sets, in order or two at a time; return them, executed."""
+    if beside:
+        # What starts from audio has all cores for its first notebook, which all others wait for.
+        alone_first = {(plan, plan.first) for plan in plans if plan.is_own and plan.first in plan.chosen}
+        with forked_kernels():
+            for plan, source in alone_first:
+                plan.run(source, plan.lines)
+        agenda = Agenda(
+            {
+                (plan, source): {(plan, other) for other in earlier} - alone_first
+                for plan in plans
+                for source, earlier in plan.waits.items()
+                if (plan, source) not in alone_first
+            },
+            {(plan, source): seconds for plan in plans for source, seconds in plan.expected.items()},
+        )
 
-        read = reads(sources)
+        def run(item: tuple[Plan, Path]) -> None:
+            plan, source = item
+            plan.run(source, WholeLines(plan.lines.label), beside=True)
 
-        def fingerprint(source: Path) -> str:
-            # Who does the work never changes a result, so it is no reason to run again.
-            decisive = {
-                name: value for name, value in told[source].items() if name not in ("workers", "scheduler")
-            }
-            earlier = [] if source == first else [first, *read[source]]
-            wrote = [record_of(executed / other.name) for other in dict.fromkeys(earlier)]
-            return hash_json([inputs, source.read_text("utf-8"), decisive, str(results), *wrote])
-
-        def fresh(source: Path) -> bool:
-            return is_fresh(record_of(executed / source.name), fingerprint(source), results)
-
-        if first not in chosen and not fresh(first):
-            lines.say(f"{first.stem} is out of date and is run as well: the others start from it")
-            chosen = [first, *chosen]
-        due: list[Path] = []
-        for source in chosen:
-            if force or {first, *read[source]} & {*due} or not fresh(source):
-                due.append(source)
-        ahead, beside = None, False
-        if clips is not None and is_own(dataset, network) and due:
-            beside = len(due) > 2 and not one_by_one(parameters)
-            lines.say(f"{executed.name} is given {in_words(parameters, thorough)}")
-            ahead = look_ahead(
-                {source.stem: declared(takes[source]) | told[source] for source in due},
-                clips,
-                side_by_side=2 if beside else 1,
-            )
-            lines.say(f"{len(due)} notebooks on {len(clips)} clips: about {duration(ahead.left())}")
-        width = max(len(source.stem) for source in chosen)
-
-        def run(lines: Lines, source: Path, beside: bool = False) -> None:
-            lines.begin(f"{source.stem:<{width}}")
-            if not force and fresh(source):
-                lines.end("unchanged")
-                return
-            start = time.perf_counter()
-            run_one(source, executed / source.name, told[source], fingerprint(source), results, lines, beside)
-            took = time.perf_counter() - start
-            left = f", about {duration(ahead.ended(source.stem, took))} left" if ahead else ""
-            lines.end(f"{took:.1f} s{left}")
-
-        if beside:
-            alone = [source for source in chosen if source == first]
-            for source in alone:  # all others start from it
-                run(lines, source)
-            agenda = Agenda([s for s in chosen if s not in alone], read, ahead.expected)
-            printed = [WholeLines(lines.label) for _ in range(2)]
-            at_once([partial(agenda.work, partial(run, of, beside=True)) for of in printed])
-        else:
-            for source in chosen:
-                run(lines, source)
-    if ahead and (outcomes := [source for source in due if subject(source) == "outcomes"]):
-        lines.say(closing_words(results / executed.name, executed / outcomes[0].name))
-    return [executed / source.name for source in chosen]
+        at_once([partial(agenda.work, run)] * SIDE_BY_SIDE)
+    else:
+        with forked_kernels():
+            for plan in plans:
+                for source in plan.chosen:
+                    plan.run(source, plan.lines)
+    return [path for plan in plans for path in plan.end()]
 
 
 def one_by_one(parameters: Mapping) -> bool:
     """Return whether notebooks are not run side by side: there is one core, or it was said who does the work."""
     return len(os.sched_getaffinity(0)) < 2 or bool({"workers", "scheduler"} & parameters.keys())
-
-
-@contextmanager
-def _alone(executed: Path) -> Iterator[None]:
-    """Hold the folder of executed notebooks: two runs at once would write over one another's results."""
-    require_writable(executed)
-    with (executed / ".lock").open("w") as file:
-        try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError as error:
-            raise DhaError(f"another run is at work in {executed}; wait until it has ended") from error
-        yield
 
 
 def _choose(sources: list[Path], only: Sequence[str]) -> list[Path]:

@@ -3,7 +3,7 @@ from pathlib import Path
 
 import pytest
 
-from dha_utils.book.order import KEEPS, Agenda, reads, subject
+from dha_utils.book.order import KEEPS, Agenda, reads, subject, waits
 from dha_utils.core.paths import repository
 
 NOTEBOOKS = sorted((repository() / "notebooks").glob("[0-9][0-9]_*.ipynb"))
@@ -27,19 +27,29 @@ def test_what_a_notebook_keeps_for_another_is_of_one_that_comes_before_it():
 SOURCES = [
     Path(f"{name}.ipynb") for name in ("02_ensemble", "03_criteria", "04_quick", "13_slow", "17_outcomes")
 ]
-READ = dict.fromkeys(SOURCES, ()) | {SOURCES[-1]: SOURCES[:-1]}
+READ = dict.fromkeys([Path("01_responses.ipynb"), *SOURCES], ()) | {SOURCES[-1]: SOURCES[:-1]}
+WAITS = waits(SOURCES, READ)
 
 
 def test_the_longest_way_is_taken_up_first_and_nobody_before_those_it_waits_for():
-    agenda = Agenda(
-        SOURCES, READ, {"13_slow": 60.0, "03_criteria": 30.0, "02_ensemble": 10.0, "04_quick": 1.0}
-    )
+    seconds = {"13_slow": 60.0, "03_criteria": 30.0, "02_ensemble": 10.0, "04_quick": 1.0}
+    agenda = Agenda(WAITS, {Path(f"{name}.ipynb"): of for name, of in seconds.items()})
     order = [source.stem for source in agenda.work(lambda source: None)]
     assert order == ["13_slow", "02_ensemble", "03_criteria", "04_quick", "17_outcomes"]
 
 
+def test_all_wait_for_the_first_and_where_nothing_is_known_of_times_the_order_is_the_one_given():
+    sources = [Path("01_responses.ipynb"), *SOURCES]
+    waiting = waits(sources, READ)
+    assert not waiting[sources[0]]
+    assert all(sources[0] in waiting[source] for source in SOURCES)
+    # Those of a second data set come after those of the first, whatever waits for whatever.
+    both = {(name, source): {(name, w) for w in waiting[source]} for name in "ab" for source in sources}
+    assert Agenda(both).work(lambda item: None) == [(name, source) for name in "ab" for source in sources]
+
+
 def test_two_work_side_by_side_and_each_notebook_is_taken_up_once():
-    agenda, meet = Agenda(SOURCES, READ, {}), threading.Barrier(2, timeout=10)
+    agenda, meet = Agenda(WAITS), threading.Barrier(2, timeout=10)
     at_work, done = [], []
 
     def do(source):
@@ -60,7 +70,7 @@ def test_two_work_side_by_side_and_each_notebook_is_taken_up_once():
 
 
 def test_where_one_fails_no_other_is_taken_up():
-    agenda = Agenda(SOURCES, READ, {})
+    agenda = Agenda(WAITS)
 
     def fail(source):
         raise ValueError(source.stem)

@@ -8,7 +8,7 @@ import pytest
 from nbformat.v4 import new_code_cell, new_notebook
 from papermill.exceptions import PapermillExecutionError
 
-from dha_utils.book import fingerprint, forked, runner
+from dha_utils.book import fingerprint, forked, plan, runner
 from dha_utils.book.kernels import InterpreterKernel, execute
 from dha_utils.book.lines import Lines
 from dha_utils.book.records import parameters_of, record_of
@@ -233,7 +233,7 @@ def test_two_runs_at_once_are_refused(repo):
     write_notebook(repo, "01_first", "1")
     executed = repo / "book" / "executed" / "esc10"
     with (
-        runner._alone(executed),
+        plan.alone(executed),
         pytest.raises(DhaError, match="another run is at work in"),
     ):
         run_notebooks({})
@@ -264,8 +264,8 @@ def test_data_sets_of_the_book_are_worked_on_at_once_each_on_its_share_of_the_co
 import os, time
 from pathlib import Path
 Path(results, dataset).mkdir(parents=True, exist_ok=True)
-Path(results, dataset, "cores.txt").write_text(str(sorted(os.sched_getaffinity(0))))
-while len(list(Path(results).rglob("cores.txt"))) < 2:
+Path(results, dataset, "one.txt").write_text(str(sorted(os.sched_getaffinity(0))))
+while len(list(Path(results).rglob("one.txt"))) < 2:
     time.sleep(0.05)
 print("at work: both are here")
 """
@@ -282,7 +282,7 @@ print("at work: both are here")
     assert sum(line.endswith("both are here") for line in lines) == 2
     assert sum(line.endswith(" s") for line in lines) == 2
     record = json.loads((executed / "esc50" / "01_one.ipynb").read_text())["metadata"]["dha"]
-    assert list(record["files"]) == ["esc50/cores.txt"]  # and not those of the other
+    assert list(record["files"]) == ["esc50/one.txt"]  # and not those of the other
     run_notebooks(given | {"dataset": "esc10"})
     assert capsys.readouterr().out == "01_one  ... unchanged\n"
 
