@@ -1,9 +1,10 @@
-# `make book` and `make test` need Python 3.11 or newer and nothing else; everything beyond these four is `dha`.
+# `make book` and `make test` need Python 3.11 or newer and nothing else; everything beyond these five is `dha`.
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: book test check clean
+.PHONY: book pdf test check clean
 book: .venv/.ready ; @$(BIN)/dha book
+pdf: .venv/.ready ; @$(BIN)/dha book --pdf
 test: .venv/.ready ; @$(BIN)/dha fetch weights && $(BIN)/python -m pytest --numprocesses auto --dist loadfile --no-loadscope-reorder
 check: .venv/.ready ; @$(BIN)/dha check
 clean: ; rm -rf build book/executed .pytest_cache .ruff_cache

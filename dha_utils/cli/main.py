@@ -165,22 +165,30 @@ def book(
     scheduler: Scheduler = None,
     thorough: Thorough = False,
     force: Force = False,
+    pdf: Annotated[
+        bool, typer.Option("--pdf", help="Also print it all into build/book.pdf, with Chromium.")
+    ] = False,
 ) -> None:
     """Run the notebooks and build the book.
 
     Does again only what is out of date. With a data set, a book of that one, in build/books/DATASET.
     """
+    from dha_utils.book import printed
     from dha_utils.book.build import build_book
     from dha_utils.book.runner import run_notebooks
     from dha_utils.core.paths import out_dir, require_writable
 
     require_writable(out_dir() / "build")
+    if pdf:
+        printed.find_chromium()
     given = collect_parameters(
         pairs, dataset=dataset, root=root, skip_bad=skip_bad or None, workers=workers, scheduler=scheduler
     )
     provide_weights(given)
     run_notebooks(given, force=force, thorough=thorough)
-    build_book(given.get("dataset", ""), force=force)
+    index = build_book(given.get("dataset", ""), force=force)
+    if pdf:
+        typer.echo(printed.print_book(index))
 
 
 @app.command()

@@ -7,8 +7,10 @@ import subprocess
 import pytest
 import yaml
 from browser import browser, dead_links, faults, needs_chromium
+from test_printed import titles_of
 
 from dha_utils.book.build import JUPYTER_BOOK
+from dha_utils.book.printed import contents, one_page, page_numbers, place, print_book
 from dha_utils.core.paths import repository
 
 PAGES = ("index", "method", "criteria", "glossary", "cite", "explore", "hear")
@@ -134,6 +136,19 @@ def test_without_scripts_there_are_sounds_and_pictures(html):
     page = (html / "hear.html").read_text("utf-8")
     still = page[page.index("without-scripts") : page.index("application/json")]
     assert still.count("<audio controls") == still.count("<img ") == 10
+
+
+@needs_chromium
+def test_all_of_it_can_be_printed(html):
+    whole = one_page(html / "index.html")
+    assert whole.count("On its page in the book one chooses here: ") == 2
+    assert whole.count("Its sound is in the book.") == 10
+    pages = contents((html / "index.html").read_text("utf-8"))
+    pdf = print_book(html / "index.html").read_bytes()
+    assert [title for _, _, title in pages if title not in titles_of(pdf)] == []
+    numbers = [page_numbers(pdf)[place(name)] for _, name, _ in pages]
+    assert numbers == sorted(numbers)
+    assert pdf.count(b"/Type /Page\n") >= len(pages)
 
 
 @needs_chromium

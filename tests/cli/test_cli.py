@@ -13,7 +13,7 @@ from nbformat.v4 import new_code_cell, new_notebook
 from typer.testing import CliRunner
 
 from dha_utils.book import build as book
-from dha_utils.book import check, runner
+from dha_utils.book import check, printed, runner
 from dha_utils.cli.main import app
 from dha_utils.cli.options import collect_parameters, parse_value
 from dha_utils.core.errors import DataError, DhaError, FetchError, ParameterError
@@ -432,6 +432,21 @@ def test_book_without_jupyter_book(monkeypatch):
         DhaError, match=r"Jupyter Book is not installed: run `pip install -e '.\[book\]'` in "
     ):
         book.build_book()
+
+
+def test_the_book_is_printed_when_that_is_asked(calls, monkeypatch, tmp_path):
+    monkeypatch.setattr(printed, "find_chromium", lambda: "chromium")
+    monkeypatch.setattr(printed, "print_book", lambda index: calls.append(("pdf", index)) or "book.pdf")
+    assert invoke("book", "--pdf").output.endswith("book.pdf\n")
+    assert calls[1:] == [("book", "", False), ("pdf", None)]
+
+
+def test_without_chromium_nothing_is_begun(calls, monkeypatch):
+    monkeypatch.setattr(printed.shutil, "which", lambda name: None)
+    result = invoke("book", "--pdf")
+    assert result.exit_code == 1
+    assert "not on the path: install it (`apt install chromium`), or Chrome" in result.output
+    assert calls == []
 
 
 def test_weights_are_needed_only_with_audio(calls, monkeypatch):
