@@ -36,8 +36,15 @@ LOOK = """smallest => {
         if (scale && size < smallest - 0.05) small.set(size.toFixed(1), said.slice(0, 30));
     }
     for (const [size, said] of small) faults.push(`text of ${size} px: ${said}`);
+    const named = element => (element.getAttribute("alt") || element.getAttribute("aria-label") || "").trim();
+    for (const picture of document.querySelectorAll("article img, article figure > svg")) {
+        if (!named(picture)) faults.push(`a picture without words: ${picture.outerHTML.slice(0, 60)}`);
+    }
     return faults;
 }"""
+
+SETTLED = """() => new Promise(done => requestAnimationFrame(() => requestAnimationFrame(() => setTimeout(done, 50))))"""
+"""What depends on the width is drawn within two frames."""
 
 ACCESSIBLE = """async rules => (
     await axe.run(document, {runOnly: rules, resultTypes: ["violations"], preload: false})
@@ -64,26 +71,32 @@ def browser(folder: Path):
         context.close()
 
 
-def faults(context, page: Path, theme: str, widths=tuple(SMALLEST), axe_at=(1280,)) -> list[str]:
-    """Return what is wrong with a page in a theme, ``light`` or ``dark``, at some widths of the window; axe looks at `axe_at`."""
+def faults(context, page: Path, widths=tuple(SMALLEST), axe_at=(1280, 390)) -> list[str]:
+    """Return what is wrong with a page at some widths of the window, light and dark; it is loaded once.
+
+    At widths in `axe_at` axe looks at it too; in the dark at the first of them, since there only colours are others.
+    """
     found = []
     tab = context.new_page()
     tab.on("console", lambda said: found.append(f"console: {said.text}") if said.type == "error" else None)
     tab.on("pageerror", lambda error: found.append(f"error: {error}"))
     tab.on("request", lambda asked: found.append(f"asks for {asked.url}") if is_outside(asked.url) else None)
-    tab.emulate_media(color_scheme=theme, reduced_motion="reduce")
+    tab.emulate_media(color_scheme="light", reduced_motion="reduce")
     tab.set_viewport_size({"width": widths[0], "height": 900})
     tab.goto(page.as_uri())
     tab.evaluate("window.MathJax && MathJax.startup ? MathJax.startup.promise.then(() => true) : true")
     tab.evaluate(AXE.read_text("utf-8"))
-    for width in widths:
+    looks = [("light", width, width in axe_at) for width in widths]
+    looks += [("dark", width, width == axe_at[0]) for width in widths]
+    for theme, width, with_axe in looks:
+        tab.emulate_media(color_scheme=theme, reduced_motion="reduce")
         tab.set_viewport_size({"width": width, "height": 900})
-        tab.wait_for_timeout(400)  # what depends on the width is settled a moment later
-        found += [f"{width} px, {fault}" for fault in tab.evaluate(LOOK, SMALLEST[width])]
-        if width in axe_at:
-            found += [f"{width} px, {fault}" for fault in tab.evaluate(ACCESSIBLE, RULES)]
+        tab.evaluate(SETTLED)
+        said = tab.evaluate(LOOK, SMALLEST[width])
+        said += tab.evaluate(ACCESSIBLE, RULES) if with_axe else []
+        found += [f"{theme}, {width} px, {fault}" for fault in said]
     tab.close()
-    return [f"{page.name}, {theme}: {fault}" for fault in found]
+    return [f"{page.name}: {fault}" for fault in found]
 
 
 def is_outside(url: str) -> bool:
