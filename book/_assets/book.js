@@ -23,7 +23,7 @@ document.addEventListener("DOMContentLoaded", () => {
     (element.closest("[role=img]:not(svg)") ?? element).after(button);
   };
   const field = (cell) => {
-    const text = cell.innerText.trim().replace(/\s+/g, " ");
+    const text = (cell.querySelector("data")?.value ?? cell.innerText).trim().replace(/\s+/g, " ");
     return /[",]/.test(text) ? `"${text.replaceAll('"', '""')}"` : text;
   };
   const csv = (table) => [...table.rows].map((row) => [...row.cells].map(field).join(",")).join("\n") + "\n";

@@ -157,15 +157,20 @@ def build(root: Path, executed: Path, names: Sequence[str], output: Path) -> Non
 
 
 def as_page(notebook: str, title: str) -> str:
-    """Return the text of a notebook file as a page of the book: its title names the data set, links to prose lead to the pages.
+    """Return the text of a notebook file as a page of the book.
+
+    Its title names the data set. What answers its question, the cells tagged ``opening``, comes first. Links lead to pages.
 
     >>> as_page('{"cells": [{"source": ["# Maps", "[Data](../book/data.md)"]}]}', "ESC-10")
     '{"cells": [{"source": ["# Maps (ESC-10)", "[Data](../../data.md)"]}]}'
     """
     # A notebook links to the pages from where it is kept, so that the link also works there.
-    content = json.loads(notebook.replace("](../book/", "](../../"))
-    lines = content["cells"][0]["source"]
+    content = json.loads(notebook.replace("](../book/", "](../../").replace('.ipynb\\">', '.html\\">'))
+    first, *others = content["cells"]
+    lines = first["source"]
     lines[0] = lines[0].replace(lines[0].rstrip(), f"{lines[0].rstrip()} ({title})")
+    opening = [cell for cell in others if "opening" in cell["metadata"].get("tags", [])]
+    content["cells"] = [first, *opening, *(cell for cell in others if cell not in opening)]
     return json.dumps(content)
 
 

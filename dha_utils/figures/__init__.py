@@ -1,5 +1,6 @@
 """The figures of the book, one function each."""
 
+from dha_utils.figures.beside import changes, controls
 from dha_utils.figures.classes import class_changes, confusion
 from dha_utils.figures.dimension import dimensions, silence_by_class, silence_by_tap, similarity, unexplained
 from dha_utils.figures.ensemble import (
@@ -32,10 +33,12 @@ from dha_utils.figures.style import readable, set_style
 __all__ = [
     "against_random",
     "carried_variance",
+    "changes",
     "class_changes",
     "class_means",
     "compensations",
     "confusion",
+    "controls",
     "cost_of_ignoring",
     "curves",
     "dimensions",

@@ -1,7 +1,7 @@
 """The figure of the first page: accuracy against the fraction of maps kept, as SVG that a page holds as it is.
 
-It is written by hand, not drawn by matplotlib, for what a page can do and a picture cannot: text takes the page's colour, in
-light and in dark, and every mark says its numbers under the pointer (``<title>``). The numbers also stand below the axis.
+It is written by hand, not drawn by matplotlib (`dha_utils.figures.svg`): every mark says its numbers under the pointer
+(``<title>``). Blue is ANOVA, grey random maps, orange the paper. The numbers also stand below the axis.
 """
 
 from collections.abc import Mapping, Sequence
@@ -10,13 +10,12 @@ from html import escape
 import numpy as np
 
 from dha_utils.core.formats import format_value as shown
+from dha_utils.figures.svg import BLUE, GREY, ORANGE, picture
+from dha_utils.figures.svg import text as _text
 
 WIDTH, HEIGHT = 332, 318
 LEFT, RIGHT, TOP, BOTTOM = 52, 314, 26, 232
 """The plot inside the picture, px; the rows of numbers stand below it."""
-
-BLUE, GREY, ORANGE = "#1c7fc4", "#808080", "#cf6a00"
-"""ANOVA, random maps, the paper: at least 3:1 on white and on the page's dark."""
 
 SYMBOLS = {"better": "▲", "worse": "▼"}
 """Of a lead whose interval excludes 0."""
@@ -101,19 +100,7 @@ def answer_figure(on: str, rows: Sequence[Mapping], full: float, margin: float, 
     parts += _key(rows[0]["draws"], margin)
     parts += _numbers(rows, full, x)
     label = f"{on}: accuracy against the fraction of maps kept, by ANOVA and at random; the numbers stand in the rows below."
-    return (
-        f'<svg class="answer" xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {WIDTH} {HEIGHT}" role="img" '
-        f'aria-label="{escape(label)}" font-family="system-ui, sans-serif">{"".join(parts)}</svg>'
-    )
-
-
-def _text(
-    x: float, y: float, text: str, anchor: str = "start", weight: str = "normal", size: int = 11
-) -> str:
-    return (
-        f'<text x="{x}" y="{y}" fill="currentColor" font-size="{size}" font-weight="{weight}" '
-        f'text-anchor="{anchor}">{escape(text)}</text>'
-    )
+    return picture(parts, HEIGHT, label, "answer", WIDTH)
 
 
 def _mark(shape: str, title: str) -> str:

@@ -149,9 +149,9 @@ def by_selection(table: pd.DataFrame) -> dict[str, pd.DataFrame]:
 
 
 def stacked(tables: Mapping[str, pd.DataFrame]) -> pd.DataFrame:
-    """Return tables of several networks, one below the other, with a first column network."""
+    """Return tables of several networks, one below the other, with a first column network; without the ends of the draws."""
     parts = [table.assign(network=name) for name, table in tables.items()]
-    joined = pd.concat(parts, ignore_index=True)
+    joined = pd.concat(parts, ignore_index=True).drop(columns=["lowest", "highest"])
     return joined[["network", *joined.columns.drop("network")]]
 
 

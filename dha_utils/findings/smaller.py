@@ -36,14 +36,17 @@ def frontier_table(table: pd.DataFrame, results: Sequence[Mapping], full: CrossV
 
 
 def layer_widths(results: Iterable[Mapping], criteria: Sequence[str]) -> pd.DataFrame:
-    """Return how many maps each layer keeps in the first fold: a column per criterion and layer, a row per size that all have."""
-    rows = {
-        (result["criterion"], result["size"]): result["layer_maps"][0]
-        for result in results
-        if result["criterion"] in criteria
-    }
-    table = pd.DataFrame(rows, index=list(outline().widths)).T.unstack(0).swaplevel(axis=1)[list(criteria)]
-    return table.dropna().astype(int)
+    """Return how many maps each layer keeps in the first fold, by criterion at every size that all have.
+
+    Returns
+    -------
+    DataFrame
+        Columns criterion, size and the layers.
+    """
+    own = {(result["criterion"], result["size"]): result["layer_maps"][0] for result in results}
+    sizes = sorted(set.intersection(*({size for of, size in own if of == name} for name in criteria)))
+    rows = [[name, size, *own[name, size]] for name in criteria for size in sizes]
+    return pd.DataFrame(rows, columns=["criterion", "size", *outline().widths])
 
 
 def simultaneous_changes(

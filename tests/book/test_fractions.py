@@ -1,11 +1,14 @@
 """What the page `explore` looks up, on records whose answer is known, and on what is bundled."""
 
+import json
+
 import numpy as np
 import pandas as pd
 import pytest
 
 from dha_utils.book.fractions import CLASSIFIERS, bundled_fractions, clustered_interval, fractions_content
 from dha_utils.book.parameters import BOOK
+from dha_utils.core.paths import repository
 from dha_utils.evaluation.inference import cluster_bootstrap
 from dha_utils.responses.table import Responses
 
@@ -75,3 +78,12 @@ def test_what_is_bundled_can_be_explored(dataset):
         for random in run["random"].values():
             assert len(random["right"]) == len(content["clips"])
     assert max(len(run["criteria"]) for run in content["runs"]) > 20
+
+
+@pytest.mark.parametrize("dataset", BOOK)
+def test_there_are_as_many_draws_as_on_the_pages(dataset):
+    curves = json.loads((repository() / "results" / "reference" / dataset / "curves.json").read_text("utf-8"))
+    for run in bundled_fractions(dataset)["runs"]:
+        if run["classifier"] == CLASSIFIERS["converging"]:
+            told = {f"{row['keep']:g}": row["draws"] for row in curves["random"].values()}
+            assert {keep: drawn["draws"] for keep, drawn in run["random"].items()} == told

@@ -72,6 +72,20 @@ def test_end_by_writing_what_they_found(path):
 
 
 @each
+def test_open_with_the_answer_and_its_figure_and_close_with_what_follows(path):
+    question, *cells = nbformat.read(path, as_version=4).cells
+    assert re.search(r"\n\n\*\*[^*]+\?\*\* ", question.source)  # the first page says it in bold
+    opening = [cell.source for cell in cells if "opening" in tags(cell)]
+    said = [source for source in opening if source.startswith("%%say")]
+    assert said or path.stem == "17_outcomes"  # whose table is the answer
+    assert len([source for source in opening if "study.figure(" in source]) == 1
+    last = next(i for i, cell in enumerate(cells) if cell.source.startswith("## What follows"))
+    closing = [cell.source for cell in cells[last:-1]]
+    assert not [source for source in closing[1:] if source.startswith("## ")]
+    assert re.search(r"\]\((\d\d_\w+\.ipynb|\.\./book/\w+\.md)\)", closing[-1])
+
+
+@each
 def test_text_is_shown_alike_in_jupyterlab_and_in_the_book(path):
     """Roles are Sphinx's; numbers in a cell that starts with ``%%say`` are put in by the package (`dha_utils.book.shown`)."""
     for cell in nbformat.read(path, as_version=4).cells:
