@@ -40,6 +40,11 @@ LOOK = """smallest => {
     for (const picture of document.querySelectorAll("article img, article figure > svg")) {
         if (!named(picture)) faults.push(`a picture without words: ${picture.outerHTML.slice(0, 60)}`);
     }
+    for (const table of root.clientWidth < 1000 ? [] : document.querySelectorAll("article table")) {
+        for (let box = table.parentElement; box.tagName != "ARTICLE"; box = box.parentElement)
+            if (box.scrollWidth > box.clientWidth + 1 && box.clientWidth)
+                faults.push(`a table of ${box.scrollWidth} px in ${box.clientWidth}: ${table.innerText.slice(0, 40)}`);
+    }
     return faults;
 }"""
 

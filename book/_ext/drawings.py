@@ -11,7 +11,7 @@ from sphinx.util.docutils import SphinxDirective
 from dha_utils.book.parameters import BOOK
 from dha_utils.core.formats import ResultError
 from dha_utils.datasets import DATASETS
-from dha_utils.figures import drawings
+from dha_utils.figures import method
 from dha_utils.networks.base import Network
 from dha_utils.networks.registry import outline
 from results import read_result, warn
@@ -28,10 +28,10 @@ class Drawing(SphinxDirective):
         """Return the figure, or nothing but a warning where a number is missing or there is no such drawing."""
         network, first = outline(), BOOK[0]
         draw = {
-            "network": lambda: drawings.network_drawing(network, DATASETS[first].seconds),
-            "taps": lambda: drawings.taps_drawing(network, most_read(network)),
-            "folds": lambda: drawings.folds_drawing(self.number(first, "folds"), self.number(first, "clips")),
-            "ignoring": lambda: drawings.ignoring_drawing(network, list(network.layers)[2]),
+            "network": lambda: method.network_drawing(network, DATASETS[first].seconds),
+            "taps": lambda: method.taps_drawing(network, most_read(network)),
+            "folds": lambda: method.folds_drawing(self.number(first, "folds"), self.number(first, "clips")),
+            "ignoring": lambda: method.ignoring_drawing(network, list(network.layers)[2]),
         }
         try:
             drawn = draw[self.arguments[0]]()

@@ -189,6 +189,10 @@ WRONG = {
         "dark, 1440 px, color-contrast",
     ),
     "pale": ("<p style='color: #bbb'>pale</p>", "light, 1440 px, color-contrast"),
+    "table": (
+        "<article><div style='width: 90px; overflow: auto'><table><td>immeasurably</td><td>wide</td></table></div></article>",
+        "light, 1440 px, a table of ",
+    ),
 }
 
 

@@ -6,7 +6,7 @@ from xml.etree import ElementTree
 import pytest
 from torch import nn
 
-from dha_utils.figures.drawings import folds_drawing, ignoring_drawing, network_drawing, taps_drawing
+from dha_utils.figures.method import folds_drawing, ignoring_drawing, network_drawing, taps_drawing
 from dha_utils.figures.svg import PHONE
 from dha_utils.networks.base import Network
 from dha_utils.networks.registry import outline
