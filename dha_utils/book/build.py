@@ -36,6 +36,15 @@ UNFINISHED = ".unfinished-"
 LEFT_OUT = ("executed", "_build", "__pycache__", ".failed", ".lock")
 """What lies in ``book/`` and is no page."""
 
+FOLDED = {
+    "injected-parameters": "what the page was run with",
+    "parameters": "what can be set",
+    "dha.begin": "how the page begins",
+    "study.figure": "how the figure is made",
+    "study.write": "which numbers are kept",
+}
+"""Tag or call of a cell that is folded in -> what it is."""
+
 
 def build_book(dataset: str = "", force: bool = False) -> Path:
     """Build the book, if anything that it shows has changed since it last succeeded, and print where it is.
@@ -169,9 +178,30 @@ def as_page(notebook: str, title: str) -> str:
     first, *others = content["cells"]
     lines = first["source"]
     lines[0] = lines[0].replace(lines[0].rstrip(), f"{lines[0].rstrip()} ({title})")
+    for cell in others:
+        _fold(cell)
     opening = [cell for cell in others if "opening" in cell["metadata"].get("tags", [])]
     content["cells"] = [first, *opening, *(cell for cell in others if cell not in opening)]
     return json.dumps(content)
+
+
+def _fold(cell: dict) -> None:
+    """Fold the code of a cell in that is no part of the science, and say what it does."""
+    tags = cell["metadata"].get("tags", [])
+    if "parameters" in tags or "injected-parameters" in tags:
+        cell["metadata"]["tags"] = tags = [*tags, "hide-input"]
+    if "hide-input" in tags:
+        source = "".join(cell["source"])
+        does = [
+            what
+            for sign, what in FOLDED.items()
+            if sign in [*tags, *re.findall(r"dha\.begin|study\.\w+", source)]
+        ]
+        label = f"Show {does[0]}" if does else "Show the code"
+        cell["metadata"]["mystnb"] = {
+            "code_prompt_show": label,
+            "code_prompt_hide": label.replace("Show", "Hide"),
+        }
 
 
 def lead_to(page: str, names: Sequence[str]) -> str:
