@@ -396,6 +396,15 @@ def test_citations_and_bibliography_agree():
     assert set(entries) - cited == set(), "in references.bib, but cited nowhere"
 
 
+def test_every_reference_leads_somewhere():
+    entries = re.findall(
+        r"^@\w+\{([^,\s]+),(.*?)\n\}", (BOOK / "references.bib").read_text("utf-8"), re.M | re.S
+    )
+    assert [
+        key for key, fields in entries if not re.search(r"^\s*(doi|url|eprint)\s*= \{", fields, re.M)
+    ] == []
+
+
 def test_mathjax_is_vendored_with_its_licence():
     folders = SETTINGS["sphinx"]["config"]["html_static_path"]
     # Jupyter Book puts every script below a folder of this name on every page.
