@@ -92,6 +92,13 @@ def build_book(dataset: str = "", force: bool = False) -> Path:
     return index
 
 
+def is_current() -> bool:
+    """Return whether the book of all its data sets has been built, of what is there now."""
+    stamp = out_dir() / "build" / ".fingerprint"
+    executed = [out_dir() / "book" / "executed" / name for name in in_book()]
+    return stamp.is_file() and stamp.read_text("utf-8") == _fingerprint(repository(), executed)
+
+
 def _fingerprint(root: Path, executed: list[Path]) -> str:
     """Hash all that the book is made of: pages, executed notebooks, results and artifacts, code, settings, versions."""
     pages = [path for path in (root / "book").rglob("*") if not {*LEFT_OUT} & {*path.parts}]
