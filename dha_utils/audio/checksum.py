@@ -1,8 +1,8 @@
 """The checksum that encoders of MP3 leave: without it nothing tells that a byte inside a frame is another than it was.
 
-LAME, and what follows it, write behind the count of frames the bytes of the whole, a checksum of all frames that follow, and one
-of what was written so far (https://gabriel.mp3-tech.org/mp3infotag.html), which ffmpeg takes of 190 bytes in any case. It is CRC-16
-with the polynomial 0x8005, bits reversed, from 0 on.
+LAME, and what follows it, write behind the count of frames the bytes of the whole, a checksum of all frames that follow, and
+one of what was written so far (https://gabriel.mp3-tech.org/mp3infotag.html), which ffmpeg takes of 190 bytes in any case. It
+is CRC-16 with the polynomial 0x8005, bits reversed, from 0 on.
 """
 
 import numpy as np
