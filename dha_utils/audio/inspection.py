@@ -15,6 +15,7 @@ from typing import NamedTuple
 from dha_utils.audio.files import Cut, mono_pieces, open_sound
 from dha_utils.audio.oddities import CANCELLED, QUIET, Listener, describe_oddities
 from dha_utils.core.errors import AudioError, DataError
+from dha_utils.core.formats import printable
 from dha_utils.core.work import progress_bar, run_items
 from dha_utils.datasets import DATASETS
 from dha_utils.datasets.clips import Clips, check_folds
@@ -46,11 +47,12 @@ class Report:
         folds = ", ".join(f"{fold}: {count}" for fold, count in sorted(Counter(table["fold"]).items()))
         head = f"{self.clips.name}: {len(table)} clips, {len(self.clips.classes)} classes, clips per fold {folds}"
         notes = [*self.clips.notes, *self.notes]
-        return [
+        lines = [
             head,
             *(f"  {clip}: {fault}" for clip, fault in self.faults.items()),
             *(f"  note: {n}" for n in notes),
         ]
+        return [*map(printable, lines)]
 
 
 Reader = Callable[[tuple[str, Cut]], tuple]

@@ -27,6 +27,7 @@ from dha_utils.cli.options import (
 from dha_utils.cli.prune import predict, prune
 from dha_utils.cli.sounds import bundle, extract, fetch, inspect
 from dha_utils.core.errors import DhaError, FetchError
+from dha_utils.core.formats import printable
 from dha_utils.core.surroundings import fault_of_machine
 
 UsageError = typer.BadParameter.__base__
@@ -50,12 +51,12 @@ class OneLineErrors(TyperGroup):
         except UsageError as error:
             self.explain(error)
         except DhaError as error:
-            typer.echo(f"dha: {error}", err=True)
+            typer.echo(f"dha: {printable(str(error))}", err=True)
             raise typer.Exit(1) from error
         except (OSError, ImportError) as error:
             if (said := fault_of_machine(error)) is None:
                 raise
-            typer.echo(f"dha: {said}", err=True)
+            typer.echo(f"dha: {printable(said)}", err=True)
             raise typer.Exit(1) from error
         except KeyboardInterrupt as error:
             typer.echo("\ndha: interrupted", err=True)  # ends the progress line that was interrupted

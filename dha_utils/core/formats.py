@@ -126,3 +126,12 @@ def _record(records: list, step: str) -> object:
         return records[int(step)]
     (found,) = [record for record in records if isinstance(record, dict) and step in record.values()]
     return found
+
+
+def printable(text: str) -> str:
+    r"""Return text in which what would end a line or steer a terminal is written out; names of files may hold anything.
+
+    >>> printable("a\nb\x1b[31m.wav")
+    'a\\nb\\x1b[31m.wav'
+    """
+    return re.sub(r"[\0-\x1f\x7f-\x9f\u2028\u2029]", lambda found: repr(found[0])[1:-1], text)

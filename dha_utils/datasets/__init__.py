@@ -74,6 +74,15 @@ def load_clips(
     )
 
 
+def own_name(name: str) -> str:
+    """Return what sounds of one's own are called, by the name of their folder or table: never as a published data set is.
+
+    >>> own_name("mine"), own_name("esc50")
+    ('mine', 'esc50-own')
+    """
+    return f"{name}-own" if name in DATASETS else name
+
+
 def _complete(clips: "Clips", allow_missing: bool, advice: str) -> "Clips":
     """Return the clips, or raise where files are missing from the copy."""
     if not len(clips):

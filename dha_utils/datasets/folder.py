@@ -8,6 +8,7 @@ from pathlib import Path
 import pandas as pd
 
 from dha_utils.core.errors import DataError
+from dha_utils.datasets import own_name
 from dha_utils.datasets.clips import COLUMNS, Clips
 from dha_utils.datasets.folds import make_folds
 
@@ -75,6 +76,10 @@ def load_folder(folder: str | Path) -> Clips:
             f"{root}: its folders {', '.join(parts[:3])}{', ...' * (len(parts) > 3)} are parts of a data set and no classes; "
             "give a folder with one subfolder per class, or a table with the columns path, label and fold"
         )
+    if strange := [label for label in files if re.search(r"[\0-\x1f\x7f-\x9f\u2028\u2029]", label)]:
+        raise DataError(
+            f"{root}: class {strange[0]!r} holds a control character or a line break; rename the folder"
+        )
     rows = []
     for label, sounds in files.items():
         n_recordings = len({file.stem for file in sounds})
@@ -87,7 +92,7 @@ def load_folder(folder: str | Path) -> Clips:
     _require_utf8([path for _, path, _, _ in rows])
     table = pd.DataFrame(rows, columns=["clip", "path", "label", "recording"])
     table = table.sort_values("clip", ignore_index=True)
-    return Clips(root.name, root, table.assign(fold=make_folds(table, root))[COLUMNS], notes)
+    return Clips(own_name(root.name), root, table.assign(fold=make_folds(table, root))[COLUMNS], notes)
 
 
 def is_sound(file: Path) -> bool:

@@ -5,7 +5,7 @@ from pathlib import Path
 
 from dha_utils.core.errors import DataError, NoAudioError
 from dha_utils.core.paths import bundled, data_dir
-from dha_utils.datasets import DATASETS, load_clips
+from dha_utils.datasets import DATASETS, load_clips, own_name
 from dha_utils.datasets.clips import Clips
 from dha_utils.datasets.delimited import SEPARATORS
 
@@ -21,23 +21,19 @@ def name_of(dataset: str) -> str:
     Raises
     ------
     DataError
-        If there is no name, or it is that of something else.
+        If there is no name, or nothing can be called so.
 
     Examples
     --------
-    >>> name_of("path/to/sounds"), name_of("mine.csv"), name_of("esc10")
-    ('sounds', 'mine', 'esc10')
+    >>> name_of("path/to/sounds"), name_of("mine.csv"), name_of("esc10"), name_of("meta/esc50.csv")
+    ('sounds', 'mine', 'esc10', 'esc50-own')
     """
     path = Path(dataset).expanduser()
     name = path.name if dataset in DATASETS else path.resolve().name
     name = Path(name).stem if Path(name).suffix.lower() in SEPARATORS else name
     if name in ("", "reference"):
         raise DataError(f"{dataset}: its results cannot be called {name!r}; rename the folder or the table")
-    if name in DATASETS and dataset != name:
-        raise DataError(
-            f"{dataset}: a folder called {name!r} would share the results of that data set; rename it"
-        )
-    return name
+    return name if dataset in DATASETS else own_name(name)
 
 
 def title_of(dataset: str) -> str:

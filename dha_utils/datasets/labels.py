@@ -25,6 +25,10 @@ def describe_labels(clips: Clips) -> list[str]:
             notes.append(
                 f"label {label!r} is a class of its own here ({counted[label]} clips): was none given?"
             )
+        if not _plain(label):
+            notes.append(
+                f"label {label!a} has nothing that can be seen ({counted[label]} clips): was none given?"
+            )
     n_learned = int((clips.folds == ALWAYS_TRAINED).sum())
     if n_learned:
         notes.append(f"fold 0 ({n_learned} clips) is always learned from and never tested")

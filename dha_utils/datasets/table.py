@@ -2,12 +2,17 @@
 
 import os
 import re
+import unicodedata
 from collections.abc import Iterator
+from contextlib import suppress
+from functools import cache
 from pathlib import Path
+from urllib.parse import unquote, urlsplit
 
 import pandas as pd
 
 from dha_utils.core.errors import DataError
+from dha_utils.datasets import own_name
 from dha_utils.datasets.clips import COLUMNS, Clips
 from dha_utils.datasets.columns import KNOWN, SEVERAL, describe_columns, find_columns
 from dha_utils.datasets.delimited import SEPARATORS, Rows, read_rows
@@ -67,6 +72,11 @@ def load_table(file: str | Path) -> Clips:
         )
     notes = describe_columns(rows.header, found)
     table["clip"] = table["path"]
+    for line, clip in zip(rows.lines, table["clip"], strict=True):
+        if re.match(r"(?!file:)[a-z][a-z0-9+.-]+://", clip, re.IGNORECASE):
+            raise DataError(
+                f"{file}, line {line}: {names['path']} {clip[:80]!r} is an address; get the files and write where they are"
+            )
     table["path"], where = _locate(file, table["path"].tolist())
     seen = {}
     for line, clip, path in zip(rows.lines, table["clip"], table["path"], strict=True):
@@ -91,7 +101,7 @@ def load_table(file: str | Path) -> Clips:
     else:
         table["fold"] = make_folds(table, file)
     table = table[COLUMNS].sort_values("clip", ignore_index=True)
-    return Clips(file.stem, file.parent, table, (*notes, *where))
+    return Clips(own_name(file.stem), file.parent, table, (*notes, *where))
 
 
 def _require_text(file: Path, rows: Rows, name: str, cells: pd.Series) -> None:
@@ -118,13 +128,14 @@ def _locate(file: Path, names: list[str]) -> tuple[list[str], list[str]]:
     """Return where the files of a table are, as absolute paths, and a note where that is not what is written."""
     written = [_path(file, name) for name in names]
     if any(map(os.path.isfile, written)):
-        return written, []
+        return _as_on_disk(file.parent, names, written)
     if any("\\" in name for name in names):
         slashes = [_path(file, name.replace("\\", "/")) for name in names]
         if any(map(os.path.isfile, slashes)):
-            return slashes, ["a backslash in a path was taken for a slash"]
+            found, notes = _as_on_disk(file.parent, names, slashes)
+            return found, ["a backslash in a path was taken for a slash", *notes]
     if any("/" in name for name in names):
-        return written, []
+        return _as_on_disk(file.parent, names, written)
     by_name: dict[str, set[Path]] = {}
     for sound in _sounds_around(file.parent):
         for name in (sound.name, sound.stem):
@@ -132,7 +143,7 @@ def _locate(file: Path, names: list[str]) -> tuple[list[str], list[str]]:
     unique = {name: str(min(sounds)) for name, sounds in by_name.items() if len(sounds) == 1}
     found = [unique.get(name, path) for name, path in zip(names, written, strict=True)]
     if found == written:
-        return written, []
+        return _as_on_disk(file.parent, names, written)
     folders = sorted(
         {os.path.relpath(Path(path).parent, file.parent) for path in found if path not in written}
     )
@@ -141,7 +152,47 @@ def _locate(file: Path, names: list[str]) -> tuple[list[str], list[str]]:
 
 
 def _path(file: Path, name: str) -> str:
-    return os.path.normpath(file.parent / name)
+    if name.lower().startswith("file://"):
+        name = unquote(urlsplit(name).path)
+    return os.path.normpath(file.parent / (os.path.expanduser(name) if name.startswith("~/") else name))
+
+
+def _as_on_disk(folder: Path, names: list[str], paths: list[str]) -> tuple[list[str], list[str]]:
+    """Return paths as they are on this disk, where they differ in capitals or in how accents are coded, and a note on those."""
+
+    @cache
+    def listing(place: str) -> dict[str, list[str]]:
+        there: dict[str, list[str]] = {}
+        with suppress(OSError):
+            for name in os.listdir(place):
+                there.setdefault(_alike(name), []).append(name)
+        return there
+
+    @cache
+    def find(path: str) -> str | None:
+        if os.path.exists(path):
+            return path
+        above, name = os.path.split(path)
+        place = find(above) if name else None
+        known = listing(place).get(_alike(name), []) if place else []
+        return os.path.join(place, known[0]) if len(known) == 1 else None
+
+    deep = 100  # folders below one another, in a path that may be anything
+    found = [
+        path if os.path.isfile(path) or path.count(os.sep) > deep else find(path) or path for path in paths
+    ]
+    other = [(name, new) for name, path, new in zip(names, paths, found, strict=True) if new != path]
+    if not other:
+        return found, []
+    name, new = other[0]
+    such = f"{name!r} is {os.path.relpath(new, folder)!r}"
+    return found, [
+        f"paths taken although capitals or the coding of accents differ on this disk: {len(other)}, {such}"
+    ]
+
+
+def _alike(name: str) -> str:
+    return unicodedata.normalize("NFC", name).casefold()
 
 
 def _sounds_around(folder: Path) -> Iterator[Path]:

@@ -129,6 +129,15 @@ def test_sounds_that_cannot_be_used(sounds, tmp_path, case):
     assert not (tmp_path / "out").exists()
 
 
+def test_what_a_name_holds_ends_no_line_and_steers_no_terminal(sounds, tmp_path):
+    strange = (sounds / "dog" / "dog0.wav").rename(sounds / "dog" / "a\n\x1b[31mb.wav")
+    truncate(strange)
+    for arguments in (["inspect", sounds], ["extract", sounds, "-o", tmp_path / "out"]):
+        said = CliRunner().invoke(app, [str(argument) for argument in arguments]).output
+        assert "\x1b" not in said
+        assert r"dog/a\n\x1b[31mb.wav: is truncated" in said
+
+
 def one_line(path, number, text):
     lines = path.read_text().splitlines()
     lines[number] = text

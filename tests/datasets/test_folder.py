@@ -9,6 +9,7 @@ from cases import NEEDED, make_case
 from dha_utils.core.errors import DataError
 from dha_utils.datasets import load_clips
 from dha_utils.datasets.folder import SUFFIXES
+from dha_utils.datasets.given import name_of
 
 
 @pytest.fixture
@@ -149,3 +150,22 @@ def test_names_of_people(tmp_path, monkeypatch, kind):
 def test_splits_of_people(tmp_path, monkeypatch, kind):
     with pytest.raises(DataError, match="are parts of a data set and no classes"):
         load_clips(make_case(monkeypatch, "split_folders", tmp_path / "mine", kind))
+
+
+def test_a_class_that_would_break_lines_is_refused(folder):
+    (folder / "dog").rename(folder / "do\x1b[31mg\n")
+    with pytest.raises(
+        DataError,
+        match=r"class 'do\\x1b\[31mg\\n' holds a control character or a line break",
+    ):
+        load_clips(folder)
+
+
+def test_sounds_of_ones_own_are_not_taken_for_a_published_data_set(folder):
+    own = folder.rename(folder.with_name("esc10"))
+    table = own.parent / "esc50.csv"
+    table.write_text(
+        "path,label\n" + "".join(f"esc10/{c}/{i}.wav,{c}\n" for c in ("dog", "rain") for i in range(3))
+    )
+    assert [load_clips(path).name for path in (own, table)] == ["esc10-own", "esc50-own"]
+    assert [name_of(str(path)) for path in (own, table)] == ["esc10-own", "esc50-own"]

@@ -3,14 +3,21 @@
 import codecs
 import csv
 import io
+import os
+import time
+import unicodedata
 
+import numpy as np
+import pandas as pd
 import pytest
 from cases import NEEDED, make_case
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from sklearn.model_selection import StratifiedGroupKFold
 
 from dha_utils.core.errors import DataError
 from dha_utils.datasets import load_clips
+from dha_utils.datasets.folds import _spread, make_folds
 from dha_utils.datasets.table import load_table
 
 FILES = [f"{label}/{label}{i}.wav" for label in ("dog", "rain") for i in range(6)]
@@ -192,6 +199,61 @@ def test_paths_of_windows(write, tmp_path):
     assert clips.notes == ("a backslash in a path was taken for a slash",)
 
 
+def test_paths_that_this_disk_has_in_capitals_or_with_other_accents(write, tmp_path):
+    (tmp_path / "dog" / "dog0.wav").rename(tmp_path / "dog" / unicodedata.normalize("NFD", "flüssig.wav"))
+    (tmp_path / "rain" / "rain0.wav").rename(tmp_path / "rain" / "RAIN0.WAV")
+    clips = load_clips(write(PLAIN.replace("dog/dog0", "dog/flüssig").replace("rain/rain1", "Rain/Rain1")))
+    assert all(map(os.path.isfile, clips.table["path"]))
+    assert clips.notes == (
+        "paths taken although capitals or the coding of accents differ on this disk: 3, 'dog/flüssig.wav' is "
+        f"{unicodedata.normalize('NFD', 'dog/flüssig.wav')!r}",
+    )
+    (tmp_path / "rain" / "Rain0.wav").touch()  # two files that could be meant
+    with pytest.raises(DataError, match=r"1 of the 12 clips of mine are missing: .*/rain/rain0.wav"):
+        load_clips(write(PLAIN.replace("dog/dog0", "dog/flüssig")))
+    with pytest.raises(DataError, match="2 of the 13 clips of mine are missing"):
+        load_clips(
+            write(
+                PLAIN.replace("dog/dog0", "dog/flüssig").replace("rain0", "rain1b")
+                + "a/" * 1500
+                + "a.wav,dog\n"
+            )
+        )
+
+
+def test_paths_from_home_and_of_browsers(write, tmp_path, monkeypatch):
+    monkeypatch.setenv("HOME", str(tmp_path))
+    for begin in ("~/", f"file://{tmp_path}/", f"FILE://localhost{tmp_path}/%64%6F%67/../"):
+        clips = load_clips(
+            write(PLAIN.replace("dog/dog", f"{begin}dog/dog").replace("rain/rain", f"{begin}rain/rain"))
+        )
+        assert clips.table["path"].tolist() == [str(tmp_path / file) for file in FILES]
+    with pytest.raises(
+        DataError, match=r"line 8: path 'https://x.org/rain0.wav' is an address; get the files"
+    ):
+        load_clips(write(PLAIN.replace("rain/rain0", "https://x.org/rain0")))
+
+
+def test_folds_are_those_of_scikit_learn_and_soon_there():
+    rng = np.random.default_rng(0)
+    for n_folds in (2, 3, 4, 5):
+        for n_labels, n_recordings in ((2, 30), (5, 60), (9, 200)):
+            recordings = np.r_[0:n_recordings, rng.integers(0, n_recordings, 60)]
+            labels = rng.integers(0, n_labels, len(recordings)) if n_folds % 2 else recordings % n_labels
+            table = pd.DataFrame({"label": labels.astype(str), "recording": recordings.astype(str)})
+            splitter = StratifiedGroupKFold(n_folds, shuffle=True, random_state=0)
+            expected = np.zeros(len(table), int)
+            for fold, (_, test) in enumerate(splitter.split(table, table["label"], table["recording"])):
+                expected[test] = fold
+            np.testing.assert_array_equal(_spread(table["label"], table["recording"], n_folds), expected)
+    many = pd.DataFrame(
+        {"label": [f"{i % 50}" for i in range(5000)], "recording": [f"{i}" for i in range(5000)]}
+    )
+    began = time.process_time()
+    assert np.bincount(make_folds(many, "many"))[1:].tolist() == [1000] * 5
+    assert time.process_time() - began < 3
+
+
 FOLDS = {
     "numbers": ([1, 2, 3], lambda i: i % 3 + 1),
     "numbers with a point": ([1, 2, 3], lambda i: f"{i % 3 + 1}.0"),
@@ -248,7 +310,6 @@ OF_PEOPLE = {
     "audioset.csv": "line 4: positive_labels .* are several labels",
     "cp1252.csv": "line 8: is not UTF-8",
     "empty_label.csv": "line 2: label is empty",
-    "file_url.csv": "12 of the 12 clips of file_url are missing",
     "fsd50k.csv": "line 2: labels .* are several labels",
     "header_twice.csv": "columns 'label' and 'label'",
     "longpath.csv": "1 of the 13 clips of longpath are missing",
@@ -262,7 +323,7 @@ OF_PEOPLE = {
     "unquoted_comma2.csv": "line 2: has 3 cells",
     "unquoted_some.csv": "line 3: has 3 cells",
     "urbansound8k.csv": "12 of the 12 clips of urbansound8k are missing",
-    "url.csv": "12 of the 12 clips of url are missing",
+    "url.csv": "line 2: path 'https://.*' is an address; get the files",
     "windows.csv": "12 of the 12 clips of windows are missing",
 }
 """The line that each of these tables is answered with; all others hold the twelve sounds."""
