@@ -10,7 +10,7 @@ import pytest
 from miniatures import make_sounds, write_clip
 
 from dha_utils.audio.inspection import identify
-from dha_utils.book import runner
+from dha_utils.book import plan, runner
 from dha_utils.cli import prune as cli_prune
 from dha_utils.core import artifacts
 from dha_utils.core.artifacts import hash_rows, load_json, obtain, short
@@ -224,7 +224,7 @@ def test_the_first_notebook_is_run_before_others_where_data_changed(table, tmp_p
         content = {"dha": {"fingerprint": fingerprint, "files": {}}, "papermill": {"parameters": given}}
         output.write_text(json.dumps({"metadata": content}))
 
-    monkeypatch.setattr(runner, "run_one", run)
+    monkeypatch.setattr(plan, "run_one", run)
 
     def again(table):
         ran.clear()
