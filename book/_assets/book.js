@@ -32,12 +32,13 @@ document.addEventListener("DOMContentLoaded", () => {
     offer(drawing, "svg", "image/svg+xml", () => new XMLSerializer().serializeToString(drawing));
   }
   const reach = () => {
-    for (const part of document.querySelectorAll("mjx-container, .cell_output, .cell_output figure")) {
+    for (const part of document.querySelectorAll("mjx-container, .cell_output, .cell_output figure, article pre")) {
       part.toggleAttribute("tabindex", false);
       if (part.scrollWidth > part.clientWidth) part.tabIndex = 0;
     }
   };
   addEventListener("resize", reach);
+  document.addEventListener("toggle", reach, true); // code that was folded in
   addEventListener("load", () => Promise.resolve(window.MathJax?.startup?.promise).then(reach));
   /* Names beside those that can be seen: a screen reader would hear others than are shown. */
   for (const icon of document.querySelectorAll(".theme-switch-button i[title]")) icon.removeAttribute("title");
