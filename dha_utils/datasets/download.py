@@ -70,6 +70,15 @@ class ResumingDownloader:
                 raise FetchError(
                     f"{url}: cannot be asked for ({said}); are the proxies in $http_proxy, $https_proxy and $all_proxy right?"
                 ) from error
+            except OSError as error:
+                if error.errno is not None:
+                    raise
+                said = " ".join(str(error).split())[
+                    :200
+                ]  # requests names the certificates that it does not find
+                raise FetchError(
+                    f"{url}: cannot be asked for ({said}); are $REQUESTS_CA_BUNDLE and $CURL_CA_BUNDLE right?"
+                ) from error
 
     def _size(self) -> int:
         return self.part.stat().st_size if self.part.is_file() else 0

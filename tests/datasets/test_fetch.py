@@ -165,6 +165,16 @@ def test_what_is_no_web_address_is_said_to_be_none(url, tmp_path):
         download_module.download("https:///mine.zip", "md5:0", tmp_path)
 
 
+def test_certificates_that_are_not_there_are_named(tmp_path, monkeypatch):
+    monkeypatch.setenv("REQUESTS_CA_BUNDLE", "/none.pem")
+    monkeypatch.setenv("NO_PROXY", "127.0.0.1")
+    with pytest.raises(
+        FetchError, match=r"/none\.pem.*; are \$REQUESTS_CA_BUNDLE and \$CURL_CA_BUNDLE right\?$"
+    ):
+        download_module.download("https://127.0.0.1:9/one.zip", "md5:0", tmp_path)
+    assert listing(tmp_path) == []
+
+
 @pytest.mark.parametrize("ranges", [True, False])
 def test_a_broken_download_is_gone_on_with(registered, server, tmp_path, ranges):
     registered(one=make_zip({"a.wav": NOISE}))
