@@ -153,6 +153,8 @@ HEADLINES: tuple[Headline, ...] = (
     Headline("frontier.json", "operating.macs", 0.005, "share of MACs"),
     Headline("frontier.json", "operating.parameters", 0.005, "share of parameters"),
     Headline("frontier.json", "operating.change", POINT, "accuracy"),
+    Headline("frontier.json", "inside.0.macs", 0.005, "share of MACs"),
+    Headline("frontier.json", "inside.0.change", POINT, "accuracy"),
     *(
         Headline("frontier.json", f"smallest.{margin}.{how}.macs", 0.05, "share of MACs")
         for margin in (1, 3)

@@ -36,9 +36,12 @@ from dha_utils.networks.registry import network_behind, outline
 from dha_utils.pruning.compressor import Trial
 from dha_utils.responses.table import Responses
 from dha_utils.studies.inputs import Inputs, load_inputs, start_from
+from dha_utils.studies.nested import load_inner
 from dha_utils.studies.results import Results
+from dha_utils.studies.ridge import load_ridge_errors
 from dha_utils.studies.runs import kept_runs
 from dha_utils.studies.scores import FoldScores, load_fold_scores
+from dha_utils.studies.specifications import load_specifications
 from dha_utils.studies.sweeps import Cell, cells, named_criteria, sweep
 from dha_utils.studies.trials import (
     CompressionStudy,
@@ -278,11 +281,11 @@ class Study:
         """Audio and activations in the full network, from which smaller networks are made; needs the audio."""
         return load_study(self.responses, self.dataset, self.root)
 
-    def trials(self, trials: Iterable[Trial]) -> list[dict]:
+    def trials(self, trials: Iterable[Trial], only_bundled: bool = False) -> list[dict]:
         """Evaluate smaller networks, only those of the claim or those bundled if the notebook is told so; one record each."""
         asked = claimed(trials) if self.others.get("only_claims") else trials
         asked = [replace(trial, classifier=self.classifier) for trial in asked]
-        if self.others.get("only_bundled"):
+        if only_bundled or self.others.get("only_bundled"):
             asked = bundled_trials(asked, self.responses)
         return run_trials(
             asked,
@@ -291,6 +294,26 @@ class Study:
             full=self.anew and has_audio(self.root),
             store=self.results.folder,
         )
+
+    @property
+    def inner(self) -> list[dict]:
+        """Smaller networks inside the training folds, where they are bundled (`dha_utils.studies.nested.load_inner`)."""
+        return load_inner(
+            self.responses,
+            lambda: self.compression,
+            self.results.folder,
+            classifier=self.classifier,
+            full=self.anew and has_audio(self.root),
+        )
+
+    @property
+    def ridge_errors(self) -> pd.DataFrame:
+        """What refits with more and with less pull miss (`dha_utils.studies.ridge.load_ridge_errors`)."""
+        return load_ridge_errors(self.responses, self.results.folder, lambda: self.compression)
+
+    def specifications(self, draws: Mapping[str, int]) -> dict[int, list[dict]]:
+        """Evaluate the ensemble under other choices, at every rate (`dha_utils.studies.specifications.load_specifications`)."""
+        return load_specifications(self.inputs.responses, draws=draws, full=self.anew, **self.place)
 
     def figure(self, name: str, figure: Figure, alt: str) -> HTML:
         """Keep a figure and show it; `alt` says what it shows to those who do not see it."""

@@ -4,7 +4,7 @@ An *artifact* is a result that is kept: responses, scores, cells of a sweep, tri
 dict in JSON types of all that its content depends on:
 
 =============  =====================================================================================================
-kind           responses, mfcc, run, sweep, trials, scores, slips, examples, speed, silence,
+kind           responses, mfcc, run, sweep, trials, nested, scores, slips, examples, speed, silence,
                specifications, soundnet_protocol
 versions       of the computations behind it, see `VERSIONS`; that of responses is the one they were made by
 sound          hash over what every clip sounds like, in order: see `dha_utils.datasets.sound`
@@ -38,6 +38,7 @@ VERSIONS = {
     "run": 1,
     "sweep": 1,
     "trials": 1,
+    "nested": 1,
     "scores": 1,
     "slips": 1,
     "examples": 1,
@@ -50,7 +51,7 @@ VERSIONS = {
 
 - ``responses``: decoding, the network or pooling; all that starts from sound is made anew then.
 - ``run``, ``sweep``, ``specifications``: the classifier, the cross-validation, a selection rule, or the scores of any criterion.
-- ``trials``: the same of classifiers, and selection, removal, compensation or fine-tuning of filters.
+- ``trials``, ``nested``: the same of classifiers, and selection, removal, compensation or fine-tuning of filters.
 - ``scores``, ``slips``, ``examples``, ``speed``, ``silence``, ``mfcc``, ``soundnet_protocol``: that computation.
 
 A new criterion or parameter, another name, a comment or a faster way are no reason."""

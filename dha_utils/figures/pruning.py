@@ -146,3 +146,36 @@ def speeds(times: pd.DataFrame) -> Figure:
     axis.set(xlabel="multiply-accumulates", ylabel="wall-clock", xlim=(0, 1.05), ylim=(0, 1.05))
     axis.legend(loc="upper left")
     return figure
+
+
+def equal(table: pd.DataFrame, full: float) -> Figure:
+    """Draw the accuracies of a `dha_utils.findings.smaller.equal_table`, one row per criterion; dotted, those of random maps.
+
+    Parameters
+    ----------
+    table : DataFrame
+    full : float
+        Accuracy on the full network.
+    """
+    sizes = [name for name in table if name.endswith(" %")]
+    chosen, random = (table[(table["criterion"] == "random") == is_random] for is_random in (False, True))
+    figure = Figure(figsize=(WIDTH, 1.6 + 0.36 * len(chosen)), layout="constrained")
+    axis = figure.subplots()
+    places = np.arange(len(chosen))[::-1]
+    axis.axvline(full, color=COLOURS[2], lw=2, label="full network")
+    for number, size in enumerate(sizes):
+        look = {"color": COLOURS[CURVES[number]]}
+        axis.plot(chosen[size], places, MARKERS[number], ms=7, label=f"{size} of the multiplications", **look)
+        for mean in random[size]:
+            axis.axvline(mean, ls=":", **look)
+    axis.set_yticks(
+        places,
+        [
+            f"{title(name)} ({needs})"
+            for name, needs in zip(chosen["criterion"], chosen["needs"], strict=True)
+        ],
+    )
+    percent(axis.xaxis)
+    axis.set(xlabel="accuracy of the ensemble; dotted: random filters", ylim=(-0.6, len(chosen) - 0.4))
+    figure.legend(loc="outside upper center", ncol=2)
+    return figure

@@ -5,6 +5,8 @@ from collections.abc import Iterable, Mapping, Sequence
 import numpy as np
 import pandas as pd
 
+from dha_utils.criteria.base import CRITERIA
+from dha_utils.criteria.described import needs_of
 from dha_utils.evaluation.crossvalidation import CrossValidation, fusions
 from dha_utils.evaluation.inference import Interval, paired_random, simultaneous_random
 from dha_utils.evaluation.packing import unpack_correct
@@ -111,6 +113,52 @@ def random_table(results: Iterable[Mapping], recordings: np.ndarray, fusion: str
                 | {"place": _place(result)}
             )
     return pd.DataFrame(rows, columns=columns)
+
+
+def equal_table(results: Sequence[Mapping], recordings: np.ndarray) -> pd.DataFrame:
+    """Return how ways to choose filters compare at the same numbers of maps per layer, and so at equal cost.
+
+    Parameters
+    ----------
+    results : sequence of dict
+        Of `dha_utils.studies.trials.equal_trials`; none, where they are not bundled, make an empty table.
+    recordings : ndarray, shape (clips,)
+
+    Returns
+    -------
+    DataFrame
+        Columns criterion, needs (labels, data or nothing), a column of accuracies per size, named by the multiply-accumulates
+        that are left ("35 %"), largest first; at `SMALL` also difference, all_low, all_high and outcome, as in `random_table`.
+        The best at `SMALL` first; random maps, the mean of the draws, last.
+    """
+    sizes = {
+        size: f"{100 * float(size):g} %" for size in sorted({r["size"] for r in results}, key=float)[::-1]
+    }
+    columns = ["criterion", "needs", *sizes.values(), "difference", "all_low", "all_high", "outcome"]
+    if not results:
+        return pd.DataFrame(columns=columns)
+    rows = [
+        {"criterion": r["criterion"], "size": sizes[r["size"]], "is": r["accuracy"]["all"]} for r in results
+    ]
+    table = pd.DataFrame(rows).pivot_table("is", "criterion", "size").reset_index()
+    compared = random_table([r for r in results if r["size"] == SMALL], recordings)
+    table = table.merge(compared[["criterion", *columns[-4:]]], on="criterion", how="left")
+    table["needs"] = [needs_of(CRITERIA[name]) for name in table["criterion"]]
+    table["last"] = table["criterion"] == "random"
+    return table.sort_values(["last", sizes[SMALL]], ascending=[True, False])[columns].reset_index(drop=True)
+
+
+def timed(table: pd.DataFrame, times: pd.DataFrame) -> pd.DataFrame:
+    """Return the rows of a `frontier_table` whose widths were timed, those of explained variance, with their time."""
+    rows = table[table["criterion"].isin(["explained_variance", "random"])]
+    return rows.merge(times[["size", "time"]], on="size")
+
+
+def tuned_table(table: pd.DataFrame) -> pd.DataFrame:
+    """Return a `dha_utils.results_table` of fine-tuned networks with their name, sizes in words."""
+    epochs = table["epochs"].astype(str)
+    named = table.assign(name=table["criterion"] + ", " + epochs + " epochs")
+    return named.replace({"size": {PSNET_SIZE: "p-Snet's"}})
 
 
 def _place(result: Mapping) -> str:

@@ -33,7 +33,7 @@ ANNOUNCE_CELLS, ANNOUNCE_SECONDS = 8, 60
 
 def results_key(kind: str, responses: Responses) -> dict:
     """Return the key of results of a kind (``sweep``, ``trials``)."""
-    return key_of(kind, responses, **(fit_key(responses) if kind == "trials" else {}))
+    return key_of(kind, responses, **(fit_key(responses) if kind in ("trials", "nested") else {}))
 
 
 def committed_file(kind: str, responses: Responses) -> Path:

@@ -18,6 +18,7 @@ from torch import Tensor
 
 from dha_utils.core.announcements import announce
 from dha_utils.core.paths import data_dir
+from dha_utils.criteria.base import CRITERIA
 from dha_utils.evaluation.crossvalidation import CrossValidation, cross_validate_networks
 from dha_utils.evaluation.packing import pack_run
 from dha_utils.networks.activations import layer_activations
@@ -152,6 +153,33 @@ def frontier_trials(seeds: int, budgets: Iterable[float] = BUDGETS) -> list[Tria
     sizes = [f"{budget:g}" for budget in budgets]
     chosen = [Trial(criterion, size) for criterion in FRONTIER for size in sizes]
     return chosen + [random_trial(size, "refitted", seed) for seed in range(seeds) for size in sizes[::2]]
+
+
+EQUAL = (
+    "explained_variance", "next_layer", "anova",
+    *(name for name, known in CRITERIA.items() if known.family == "removal" and name != "chip"),
+)  # fmt: skip
+"""Selections that are compared at the same numbers of maps: those of the frontier, and the literature's on removing filters. Not
+CHIP, which decomposes a matrix anew for each of a layer's maps: a fold of SoundNet takes it ten minutes."""
+
+EQUAL_SIZES = ("0.6", SMALL, "0.15")
+
+
+def equal_trials(seeds: int) -> list[Trial]:
+    """Return the trials that compare ways to choose filters at equal cost, refitted, with the widths of explained variance.
+
+    Random maps stand beside them: `seeds` selections at `SMALL`, where they are compared clip by clip, `FEW` elsewhere.
+    """
+    chosen = [
+        Trial(criterion, size, widths="own" if criterion == "explained_variance" else "explained_variance")
+        for criterion in EQUAL
+        for size in EQUAL_SIZES
+    ]
+    return chosen + [
+        random_trial(size, "refitted", seed)
+        for size in EQUAL_SIZES
+        for seed in range(seeds if size == SMALL else min(FEW, seeds))
+    ]
 
 
 class CompressionStudy:

@@ -24,6 +24,7 @@ from dha_utils.studies.sweep_store import committed_file, kept_file, load_result
 from dha_utils.studies.trials import (
     CompressionStudy,
     compensation_trials,
+    equal_trials,
     frontier_trials,
     load_study,
     paper_trials,
@@ -172,6 +173,7 @@ def test_bundled_trials_are_all_there(esc10):
         *widths_trials(20),
         *tuned_trials(5),
         *frontier_trials(2),
+        *equal_trials(20),
     ]
     assert set(kept) == set(wanted)
 

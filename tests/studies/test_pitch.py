@@ -114,12 +114,13 @@ def test_measures_all_selections(one_size, tmp_path, monkeypatch):
 
 
 def test_goes_on_where_it_was_stopped(one_size, tmp_path, monkeypatch):
-    given, rows = [], [{"row": 1}, {"row": 2}]
+    row = {"network": "crepe", "selection": "all", "widths": [1]}
+    given, rows = [], [row | {"seed": 1}, row | {"seed": 2}]
 
     def measure(*how):
         given.append(how[-1])
         yield rows[0]
-        if len(given) == 1:
+        if len(given) in (1, 3):
             raise KeyboardInterrupt
         yield rows[1]
 
@@ -128,6 +129,9 @@ def test_goes_on_where_it_was_stopped(one_size, tmp_path, monkeypatch):
         pitch.keep_pitch(tmp_path)
     pitch.keep_pitch(tmp_path)
     assert json.loads((tmp_path / "pitch.json").read_text())["networks"] == rows
+    with pytest.raises(KeyboardInterrupt):
+        pitch.keep_pitch(tmp_path)
+    assert json.loads((tmp_path / "pitch.json").read_text())["networks"] == rows  # the second is not lost
     monkeypatch.setattr(pitch, "RIDGE", 0.5)  # what was measured otherwise is not taken for this
     pitch.keep_pitch(tmp_path)
-    assert given == [[], rows[:1], []]
+    assert given == [[], rows[:1], rows, []]

@@ -13,6 +13,7 @@ from dha_utils.findings.accuracy import results_table
 from dha_utils.findings.smaller import (
     LEAST_DRAWS,
     compensation_table,
+    equal_table,
     frontier_table,
     gains,
     layer_widths,
@@ -22,6 +23,8 @@ from dha_utils.findings.smaller import (
     simultaneous_changes,
     smallest_table,
     smallest_within,
+    timed,
+    tuned_table,
     widths_table,
 )
 from dha_utils.pruning.compressor import PSNET_SIZE, Trial, parse_size
@@ -33,6 +36,7 @@ from dha_utils.studies.trials import (
     bundled_trials,
     claimed,
     compensation_trials,
+    equal_trials,
     frontier_trials,
     paper_trials,
     tuned_trials,
@@ -203,6 +207,46 @@ def test_gains_where_few_compensations_were_tried():
     rows = [("l1", SMALL, "refitted", 0, 0, 0.3, 0.9, 0.0), ("anova", SMALL, "removed", 0, 0, 0.3, 0.5, 0.0)]
     assert list(compensation_table(trials(rows), SMALL)) == ["removed", "refitted"]
     assert random_accuracy(trials(rows), SMALL) is None
+
+
+def test_ways_to_choose_filters_at_equal_cost():
+    rng = np.random.default_rng(0)
+    recordings = np.arange(100)
+
+    def of(criterion, size, right, seed=0):
+        named = result(criterion, right, seed) | {"size": size}
+        return named | {"accuracy": {"all": right.mean()}}
+
+    results = [of("anova", "0.6", np.arange(100) < 95), of("anova", SMALL, np.arange(100) < 90)]
+    results += [of("l1", "0.6", np.arange(100) < 80), of("l1", SMALL, np.arange(100) < 92)]
+    results += [of("random", SMALL, rng.random(100) < 0.5, seed) for seed in range(20)]
+    results += [of("random", "0.6", np.arange(100) < 60 + seed, seed) for seed in range(2)]
+    table = equal_table(results, recordings)
+    assert table["criterion"].tolist() == ["l1", "anova", "random"]
+    assert table["needs"].tolist() == ["nothing", "labels", "nothing"]
+    assert list(table.columns[2:4]) == ["60 %", "35 %"]
+    assert table["60 %"].tolist() == pytest.approx([0.8, 0.95, 0.605])
+    assert table["outcome"].tolist()[:2] == ["better", "better"]
+    np.testing.assert_allclose(table["difference"][0], 0.92 - table["35 %"][2])
+    assert table.loc[2, ["difference", "outcome"]].isna().all()
+    assert equal_table([], recordings).empty
+
+
+def test_trials_at_equal_cost_have_the_widths_of_explained_variance():
+    asked = equal_trials(20)
+    assert len(asked) == len(set(asked)) == 3 * 9 + 20 + 2 * FEW
+    assert {t.widths for t in asked if t.criterion == "explained_variance"} == {"own"}
+    assert {t.widths for t in asked if t.criterion != "explained_variance"} == {"explained_variance"}
+
+
+def test_tables_of_times_and_of_fine_tuning():
+    table = pd.DataFrame(
+        {"criterion": ["explained_variance", "anova", "random"], "size": ["0.5", "0.5", "0.4"]}
+    )
+    timed_rows = timed(table, pd.DataFrame({"size": ["0.5"], "time": [0.6]}))
+    assert timed_rows.to_dict("records") == [{"criterion": "explained_variance", "size": "0.5", "time": 0.6}]
+    tuned = tuned_table(pd.DataFrame({"criterion": ["psnet"], "size": [PSNET_SIZE], "epochs": [5]}))
+    assert tuned.loc[0, ["size", "name"]].tolist() == ["p-Snet's", "psnet, 5 epochs"]
 
 
 def test_those_of_the_claim_are_few():
