@@ -5,6 +5,7 @@ from contextlib import suppress
 
 import numpy as np
 import pandas as pd
+import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
@@ -299,6 +300,19 @@ def test_a_manifest_that_is_damaged_is_one_line(responses, tmp_path, change):
     manifest.write_text(json.dumps(json.loads(manifest.read_text()) | change))
     with pytest.raises(DataError, match=r"is not the manifest of a store of responses \("):
         ResponseStore.open(tmp_path)
+
+
+def test_a_column_that_is_no_text_any_more_is_noticed(responses, tmp_path):
+    store = fill(tmp_path, responses)
+    block = pq.read_table(store.path(2))
+    number = block.schema.names.index("recording")
+    block = block.set_column(number, "recording", block["recording"].cast(pa.binary()))
+    pq.write_table(block, store.path(2))
+    for read in (lambda: store.read(), lambda: store.table):
+        with pytest.raises(
+            DataError, match=r"block-00002\.parquet: holds other clips than manifest.json says"
+        ):
+            read()
 
 
 def test_a_column_that_lost_its_name_is_noticed(responses, tmp_path):
