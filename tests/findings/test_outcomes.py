@@ -169,7 +169,7 @@ def test_page_16_leads_to_all_evidence():
     """By links that JupyterLab follows and the book rewrites: to notebooks, in Markdown or what cells show as such."""
     page = json.loads((repository() / "notebooks" / "17_outcomes.ipynb").read_text(encoding="utf-8"))
     prose = "".join("".join(cell["source"]) for cell in page["cells"])
-    assert {claim.evidence for claim in CLAIMS.values()} == set(re.findall(r"\]\((\d\d_\w+)\.ipynb\)", prose))
+    assert {claim.evidence for claim in CLAIMS.values()} <= set(re.findall(r"\]\((\d\d_\w+)\.ipynb\)", prose))
 
 
 def test_what_is_not_run_is_not_measured():
