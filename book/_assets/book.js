@@ -31,15 +31,15 @@ document.addEventListener("DOMContentLoaded", () => {
   for (const drawing of document.querySelectorAll("article figure svg")) {
     offer(drawing, "svg", "image/svg+xml", () => new XMLSerializer().serializeToString(drawing));
   }
-  const reach = () => {
-    for (const part of document.querySelectorAll("mjx-container, .cell_output, .cell_output figure, article pre")) {
-      part.toggleAttribute("tabindex", false);
-      if (part.scrollWidth > part.clientWidth) part.tabIndex = 0;
-    }
+  const parts = () => document.querySelectorAll("mjx-container, .cell_output, .cell_output figure, article pre");
+  const reach = (part) => {
+    part.toggleAttribute("tabindex", false);
+    if (part.scrollWidth > part.clientWidth) part.tabIndex = 0;
   };
-  addEventListener("resize", reach);
-  document.addEventListener("toggle", reach, true); // code that was folded in
-  addEventListener("load", () => Promise.resolve(window.MathJax?.startup?.promise).then(reach));
+  /* Their width changes with that of the window, with what is folded, and some frames later, with the columns beside them. */
+  const observer = new ResizeObserver((changed) => changed.forEach((entry) => reach(entry.target)));
+  parts().forEach((part) => observer.observe(part));
+  addEventListener("load", () => Promise.resolve(window.MathJax?.startup?.promise).then(() => parts().forEach(reach)));
   /* Names beside those that can be seen: a screen reader would hear others than are shown. */
   for (const icon of document.querySelectorAll(".theme-switch-button i[title]")) icon.removeAttribute("title");
   for (const entry of document.querySelectorAll(".citation-list, .citation")) entry.removeAttribute("role"); // not in use any more
