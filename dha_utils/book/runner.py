@@ -8,7 +8,7 @@ fingerprint of all it depends on and the hashes of the results it wrote; while b
 import logging
 import os
 from collections.abc import Mapping, Sequence
-from contextlib import ExitStack
+from contextlib import ExitStack, nullcontext
 from functools import partial
 from pathlib import Path
 
@@ -98,9 +98,7 @@ def run_notebooks(
     # What computes from audio has all cores; what starts from what is bundled leaves some idle.
     together = len(datasets) > 1 and not lone and not any(clips.values())
     paths: list[Path] = []
-    with ExitStack() as bars:
-        if len(datasets) == 1:
-            bars.enter_context(Lines.bars())
+    with Lines.bars() if len(datasets) == 1 else nullcontext():
         for group in [datasets] if together else [[dataset] for dataset in datasets]:
             with ExitStack() as held:
                 plans = []

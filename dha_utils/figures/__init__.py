@@ -25,7 +25,7 @@ from dha_utils.figures.maps import (
     spectrograms,
     without_each_recording,
 )
-from dha_utils.figures.pruning import compensations, equal, frontier, layer_costs, speeds
+from dha_utils.figures.pruning import compensations, equal_cost, frontier, layer_costs, speeds
 from dha_utils.figures.second import kept_curve, pitch_accuracies
 from dha_utils.figures.sensitivity import specification_curve
 from dha_utils.figures.style import readable, set_style
@@ -43,7 +43,7 @@ __all__ = [
     "curves",
     "dimensions",
     "effect_sizes",
-    "equal",
+    "equal_cost",
     "example_maps",
     "forest",
     "frontier",

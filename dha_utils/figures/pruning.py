@@ -148,7 +148,7 @@ def speeds(times: pd.DataFrame) -> Figure:
     return figure
 
 
-def equal(table: pd.DataFrame, full: float) -> Figure:
+def equal_cost(table: pd.DataFrame, full: float) -> Figure:
     """Draw the accuracies of a `dha_utils.findings.smaller.equal_table`, one row per criterion; dotted, those of random maps.
 
     Parameters

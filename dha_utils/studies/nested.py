@@ -37,7 +37,7 @@ SIZES = (FULL, *(f"{budget:g}" for budget in BUDGETS if budget <= 0.75))
 
 @dataclass(frozen=True)
 class Inner:
-    """Networks of one size, made on three folds of five.
+    """Networks of one size, each made on all folds but two.
 
     Attributes
     ----------
@@ -75,8 +75,7 @@ def evaluate_inner(study: CompressionStudy, cells: Iterable[Inner]) -> Iterator[
             right = np.zeros(len(responses), bool)
             right[held] = run.correct()
             for tested, inner in (pair, pair[::-1]):
-                rows = responses.folds == inner
-                correct[tested][rows] = right[rows]
+                correct[tested] |= right & (responses.folds == inner)
         yield (
             cell,
             asdict(cell)

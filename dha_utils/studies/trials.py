@@ -160,7 +160,7 @@ EQUAL = (
     *(name for name, known in CRITERIA.items() if known.family == "removal" and name != "chip"),
 )  # fmt: skip
 """Selections that are compared at the same numbers of maps: those of the frontier, and the literature's on removing filters. Not
-CHIP, which decomposes a matrix anew for each of a layer's maps: a fold of SoundNet takes it ten minutes."""
+CHIP, which decomposes a matrix anew for each of a layer's maps and takes longer than all others together."""
 
 EQUAL_SIZES = ("0.6", SMALL, "0.15")
 

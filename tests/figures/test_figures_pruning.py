@@ -81,7 +81,7 @@ def test_ways_to_choose_have_a_row_each_and_random_ones_a_line_for_each_size():
         {"criterion": ["lasso", "anova", "random"], "needs": ["data", "labels", "nothing"]}
         | {"60 %": [0.9, 0.8, 0.7], "35 %": [0.6, 0.5, 0.4]}
     )
-    (axis,) = figures.equal(table, 0.95).axes
+    (axis,) = figures.equal_cost(table, 0.95).axes
     assert [text.get_text() for text in axis.get_yticklabels()] == ["LASSO (data)", "ANOVA (labels)"]
     at = {line.get_label(): list(line.get_xdata()) for line in axis.lines if line.get_ls() == "None"}
     assert at == {"60 % of the multiplications": [0.9, 0.8], "35 % of the multiplications": [0.6, 0.5]}
