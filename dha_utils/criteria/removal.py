@@ -119,8 +119,8 @@ def wanda(statistics: LayerStatistics) -> MapScores:
     """
     if statistics.next_kernel is None:
         return MapScores(np.sqrt(statistics.covariance.diagonal()))
-    seen = np.abs(statistics.next_kernel).sum(axis=0) * np.sqrt(statistics.inputs.diagonal())
-    return MapScores(seen.reshape(len(statistics.covariance), -1).sum(axis=1))
+    read = np.abs(statistics.next_kernel).sum(axis=0) * statistics.seen()
+    return MapScores(read.reshape(len(statistics.covariance), -1).sum(axis=1))
 
 
 @criterion(
@@ -140,15 +140,11 @@ def lasso(statistics: LayerStatistics) -> MapScores:
     """
     if statistics.next_kernel is None:
         return explained_variance(statistics)
-    n_maps = len(statistics.covariance)
-    kernel = statistics.next_kernel
-    products = (statistics.inputs * (kernel.T @ kernel)).reshape(
-        n_maps, -1, n_maps, kernel.shape[1] // n_maps
-    )
-    norms = np.sqrt((kernel**2).sum(axis=0).reshape(n_maps, -1).sum(axis=1))
-    read = np.flatnonzero(norms * products.sum(axis=(1, 3)).diagonal() > 0)
+    n_maps, products = len(statistics.covariance), statistics.read_products()
+    norms = np.sqrt((statistics.next_kernel**2).sum(axis=0).reshape(n_maps, -1).sum(axis=1))
+    read = np.flatnonzero(norms * products.diagonal() > 0)
     norms = norms[read]
-    gram = products.sum(axis=(1, 3))[np.ix_(read, read)] / np.multiply.outer(norms, norms)
+    gram = products[np.ix_(read, read)] / np.multiply.outer(norms, norms)
     # What is left of a map that the others explain is rounding: keep it from being divided by.
     gram[np.diag_indices(len(read))] *= 1 + 1e-6
     columns = np.linalg.cholesky(gram).T

@@ -38,6 +38,39 @@ class LayerStatistics:
     inputs: np.ndarray | None
     next_kernel: np.ndarray | None
 
+    def seen(self) -> np.ndarray:
+        """Return the norms of what the next convolution sees at every place of its kernels, shape (C * kernel,)."""
+        return np.sqrt(self.inputs.diagonal())
+
+    def read_products(self) -> np.ndarray:
+        """Return the inner products of what the next convolution makes of every map by itself, shape (C, C)."""
+        places = self.inputs * (self.next_kernel.T @ self.next_kernel)
+        n_maps = len(self.covariance)
+        return places.reshape(n_maps, -1, n_maps, places.shape[1] // n_maps).sum(axis=(1, 3))
+
+
+@dataclass(frozen=True)
+class SampledStatistics(LayerStatistics):
+    """The same from some windows only, where those of all positions are too many: 1 024 maps of 64 places are 65 536 columns.
+
+    Attributes
+    ----------
+    inputs : ndarray, shape (windows, C * kernel)
+        Windows that the next convolution sees, in place of their second moments.
+    """
+
+    def seen(self) -> np.ndarray:
+        """Return as `LayerStatistics.seen`, of these windows."""
+        return np.linalg.norm(self.inputs, axis=0)
+
+    def read_products(self) -> np.ndarray:
+        """Return as `LayerStatistics.read_products`, of these windows."""
+        n_maps = len(self.covariance)
+        windows = self.inputs.reshape(len(self.inputs), n_maps, -1).transpose(1, 0, 2)
+        kernels = self.next_kernel.reshape(len(self.next_kernel), n_maps, -1).transpose(1, 2, 0)
+        made = (windows @ kernels).reshape(n_maps, -1)
+        return made @ made.T
+
 
 def gather_statistics(network: Network, activations: Sequence[torch.Tensor]) -> dict[str, LayerStatistics]:
     """Gather the statistics of every layer.

@@ -8,11 +8,14 @@ import pandas as pd
 
 from dha_utils.core.errors import DataError
 from dha_utils.core.paths import bundled
+from dha_utils.criteria.base import CRITERIA
+from dha_utils.criteria.described import needs_of
 from dha_utils.criteria.selection import select
-from dha_utils.evaluation.inference import cluster_bootstrap, paired_random
+from dha_utils.evaluation.inference import cluster_bootstrap, paired_random, simultaneous_random
 from dha_utils.evaluation.packing import unpack_correct
 from dha_utils.findings.dimension import dimension_table, dominant_recordings
 from dha_utils.findings.kept_maps import kept_table
+from dha_utils.findings.outcomes import random_outcome
 from dha_utils.findings.random_maps import by_fraction
 from dha_utils.responses.table import Responses
 from dha_utils.studies.pitch import FILE
@@ -113,7 +116,7 @@ def pitch_table(rows: Sequence[Mapping]) -> pd.DataFrame:
     """
     full, frames = rows[0], np.arange(rows[0]["clips"])
     measured: dict[tuple[str, str], list[Mapping]] = {("full", ""): [full], ("tiny", ""): [rows[1]]}
-    for row in rows[2:]:
+    for row in (row for row in rows[2:] if row["selection"] in WAYS):
         measured.setdefault((row["selection"], "-".join(map(str, row["widths"]))), []).append(row)
     right = {key: np.stack([unpack_correct(row) for row in group]) for key, group in measured.items()}
     marks = {"change": ("full", "low", "high"), "to_tiny": ("tiny", "to_tiny_low", "to_tiny_high")}
@@ -141,6 +144,49 @@ def pitch_table(rows: Sequence[Mapping]) -> pd.DataFrame:
         ["macs", "selection"], key=lambda column: column.map(order.index) if column.name == "selection" else column,
         ascending=[False, True], ignore_index=True,
     )  # fmt: skip
+
+
+def choices_table(rows: Sequence[Mapping]) -> pd.DataFrame:
+    """Return how ways to choose CREPE's maps compare in the same numbers per layer, and so at equal cost; all refitted.
+
+    Parameters
+    ----------
+    rows : sequence of dict
+        As `dha_utils.studies.pitch.measure_pitch` gives them.
+
+    Returns
+    -------
+    DataFrame
+        Columns criterion, needs (labels, data or nothing), a column of accuracies per size that all criteria were tried at, named
+        by the multiply-accumulates that are left ("10 %"), largest first; at the smallest also difference (to the random maps,
+        frame by frame), all_low, all_high (the interval that holds for all criteria together) and outcome. The best at the
+        smallest first; random maps, the mean of the draws, last. Empty where no criteria were compared.
+    """
+    full, rows = rows[0]["macs"], [row for row in rows if row["selection"] in CRITERIA]
+    compared = {row["macs"] for row in rows if row["selection"] not in WAYS}
+    found: dict[tuple[int, str], list[np.ndarray]] = {}
+    for row in rows:
+        found.setdefault((row["macs"], row["selection"]), []).append(unpack_correct(row))
+    if not compared:
+        return pd.DataFrame(columns=["criterion", "needs"])
+    smallest = min(compared)
+    names = sorted(
+        {name for _, name in found} - {"random"}, key=lambda name: -found[smallest, name][0].mean()
+    )
+    together = simultaneous_random(
+        np.stack([found[smallest, name][0] for name in names]),
+        np.stack(found[smallest, "random"]),
+        np.arange(rows[0]["clips"]),
+    )
+    table = []
+    for name, interval in zip([*names, "random"], [*together, None], strict=True):
+        row = {"criterion": name, "needs": needs_of(CRITERIA[name])}
+        for macs in sorted(compared, reverse=True):
+            row[f"{100 * macs / full:.2g} %"] = np.mean(found[macs, name])
+        if interval is not None:
+            row |= interval.columns("difference", "all_") | {"outcome": random_outcome(interval)}
+        table.append(row)
+    return pd.DataFrame(table)
 
 
 def by_selection(table: pd.DataFrame) -> dict[str, pd.DataFrame]:

@@ -1,12 +1,14 @@
 """CREPE made smaller without labels: maps are selected, the others removed, and what reads them is refitted.
 
 Conventions: as in `dha_utils.studies.pitch_sounds`. Frames that networks are fitted to and frames that they are tested on are
-drawn apart. No pitch is told to what selects, refits or trains.
+drawn apart. No pitch is told to what refits or trains, nor to what selects but for criteria that need labels: these are told the
+third of an octave.
 """
 
 import json
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
+from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
@@ -14,8 +16,9 @@ import torch
 from torch import Tensor
 
 from dha_utils.core.paths import write_json
-from dha_utils.criteria.selection import order_by
-from dha_utils.criteria.unpooled import LayerStatistics, explained_variance
+from dha_utils.criteria.base import CRITERIA
+from dha_utils.criteria.selection import OF_RESPONSES, order_by, order_filters, score_maps
+from dha_utils.criteria.unpooled import SampledStatistics
 from dha_utils.networks.base import Network
 from dha_utils.networks.crepe import FRAME, SpectralTaps, load_crepe, pitch_of
 from dha_utils.pruning.cost import count_macs
@@ -23,8 +26,9 @@ from dha_utils.pruning.distilling import distil
 from dha_utils.pruning.long_kernels import refit
 from dha_utils.pruning.surgery import prune_network
 from dha_utils.responses.provenance import versions, weights_sha256
+from dha_utils.responses.table import Responses
 from dha_utils.studies import pitch_sounds
-from dha_utils.studies.pitch_sounds import Sounds, draw_sounds, is_right
+from dha_utils.studies.pitch_sounds import Sounds, draw_sounds, is_right, label_thirds
 
 FITTED, TRAINED, TESTED = 750, 6_000, 2_000
 """Frames: for least squares, for training, for the test."""
@@ -34,8 +38,8 @@ DRAWN = 8_000
 
 FIT_SEED, TEST_SEED, TRAIN_SEED = 1, 2, 3
 
-DRAWS = 3
-"""Selections of random maps."""
+DRAWS, MORE_DRAWS = 3, 10
+"""Selections of random maps at every size, and at the smallest, where choices are compared with them."""
 
 RIDGE = 0.01
 """Pull of the refitted kernels towards the original ones (`dha_utils.pruning.refitting.RIDGE`)."""
@@ -49,6 +53,9 @@ EPOCHS = 2
 SIZES = ((64, 28, 32, 96, 16, 128), (96, 68, 112, 112, 88, 160), (192, 108, 128, 128, 224, 256))
 """Maps of the six layers: what `dha_utils.pruning.allocation.allocate` makes, by explained variance, of as much computation as
 the authors' tiny network takes, of a tenth and of a quarter of the full one's."""
+
+COMPARED = ("anova", *(name for name, known in CRITERIA.items() if known.family == "removal"))
+"""Criteria beside explained variance at the two smaller sizes: the paper's, and the literature's on removing filters."""
 
 
 def hear(network: Network, waveforms: np.ndarray) -> np.ndarray:
@@ -82,48 +89,62 @@ class Teacher:
     ----------
     network : Crepe
         Full, with frames end to end (``hop=FRAME``).
-    waveforms : ndarray, shape (frames, 1024), float32
+    sounds : Sounds
 
     Attributes
     ----------
     outputs : dict of str to Tensor, shape (frames, maps, positions)
         What every convolution but the first gives.
-    covariances : dict of str to ndarray, shape (maps, maps), float64
-        Of the maps that every layer but the last hands on.
+    statistics : dict of str to SampledStatistics
+        Of the maps that every layer but the last hands on: their covariance at all positions, and one window of every frame.
+    responses : Responses
+        Of the same maps, their mean over the positions of a frame; its label is the third of an octave.
     """
 
-    def __init__(self, network: Network, waveforms: np.ndarray):
-        self.network, self.waveforms = network, waveforms
-        _, *others = network.layers
-        parts: dict[str, list[Tensor]] = {layer: [] for layer in others}
-        sums: dict[str, list] = {}
-        taps, layer_of = SpectralTaps(network), {tap: layer for layer, tap in network.last_taps.items()}
+    def __init__(self, network: Network, sounds: Sounds):
+        self.network, self.waveforms = network, sounds.waveforms
+        layers, rng = [*network.layers], np.random.default_rng(0)
+        outputs: dict[str, list[Tensor]] = {layer: [] for layer in layers[1:]}
+        last = network.last_taps
+        pooled: dict[str, list[Tensor]] = {last[layer]: [] for layer in layers[:-1]}
+        seen: dict[str, list[Tensor]] = {layer: [] for layer in layers[1:]}
+        sums = {tap: [0, 0.0, 0.0] for tap in pooled}
+        taps, before = SpectralTaps(network), None
         with torch.inference_mode():
-            for clip in _clips(waveforms):
+            for clip in _clips(sounds.waveforms):
                 for name, maps in taps.stages(clip):
-                    if name in parts:
-                        parts[name].append(maps[0].transpose(0, 1).clone())
-                    if name in layer_of:
+                    if name in outputs:
+                        outputs[name].append(maps[0].transpose(0, 1).clone())
+                        starts = rng.integers(maps.shape[3], size=maps.shape[2])
+                        seen[name].append(_windows(before[0], starts, before.shape[3] - maps.shape[3] + 1))
+                    if name in pooled:
+                        pooled[name].append(maps[0].mean(2).T)
                         flat = maps[0].flatten(1)
-                        held = sums.setdefault(layer_of[name], [0, 0.0, 0.0])
-                        held[0] += flat.shape[1]
-                        held[1] += flat.sum(1).double()
-                        held[2] += (flat @ flat.T).double()
-        self.outputs = {layer: torch.cat(part) for layer, part in parts.items()}
-        self.covariances = {
-            layer: (products / n - torch.outer(total / n, total / n)).numpy()
-            for layer, (n, total, products) in sums.items()
-        }
+                        sums[name][0] += flat.shape[1]
+                        sums[name][1] += flat.sum(1).double()
+                        sums[name][2] += (flat @ flat.T).double()
+                    before = maps
+        self.outputs = {layer: torch.cat(parts) for layer, parts in outputs.items()}
+        self.statistics = {}
+        for layer, reader in pairwise(layers):
+            n, total, products = sums[last[layer]]
+            covariance = (products / n - torch.outer(total / n, total / n)).numpy()
+            kernels = network.get_submodule(reader).weight.flatten(1).numpy()
+            self.statistics[layer] = SampledStatistics(covariance, torch.cat(seen[reader]).numpy(), kernels)
+        arrays = {tap: torch.cat(parts).numpy() for tap, parts in pooled.items()}
+        self.responses = Responses(arrays, label_thirds(sounds.hz))
 
-    def orders(self, seed: int | None = None) -> dict[str, np.ndarray]:
-        """Return the maps of every layer, the one to keep longest first: by explained variance, or drawn with a seed."""
+    def orders(self, criterion: str = "explained_variance", seed: int | None = None) -> dict[str, np.ndarray]:
+        """Return the maps of every layer, the one to keep longest first: by a criterion, or drawn with a seed."""
         if seed is not None:
             rng = np.random.default_rng(seed)
-            return {layer: rng.permutation(len(c)) for layer, c in self.covariances.items()}
-        return {
-            layer: order_by(explained_variance(LayerStatistics(covariance, None, None))).channels
-            for layer, covariance in self.covariances.items()
-        }
+            return {layer: rng.permutation(len(own.covariance)) for layer, own in self.statistics.items()}
+        if CRITERIA[criterion].needs in OF_RESPONSES:  # the last layer, which has no tap, is not asked
+            scores = score_maps(self.responses, criterion)
+            last = self.network.last_taps
+            return {layer: order_by(scores[last[layer]]).channels for layer in self.statistics}
+        ordered = order_filters(criterion, self.network, statistics=self.statistics)
+        return {layer: ordered[layer].channels for layer in self.statistics}
 
     def refitted(
         self, orders: Mapping[str, np.ndarray], sizes: Sequence[Sequence[int]], ridge: float = RIDGE
@@ -163,6 +184,12 @@ class Teacher:
         return small.layer_output("conv1", small.prepare(clips))
 
 
+def _windows(maps: Tensor, starts: np.ndarray, kernel: int) -> Tensor:
+    """Return a window of every frame of maps (maps, frames, length), from its start on: (frames, maps * kernel)."""
+    by_frame = zip(maps.transpose(0, 1), starts, strict=True)
+    return torch.stack([frame[:, start : start + kernel].flatten() for frame, start in by_frame])
+
+
 def kept(orders: Mapping[str, np.ndarray], size: Sequence[int]) -> dict[str, np.ndarray]:
     """Return the kept maps of every layer of a size, ascending."""
     return {layer: np.sort(order[:n]) for (layer, order), n in zip(orders.items(), size, strict=True)}
@@ -190,15 +217,16 @@ def train(network: Network, waveforms: np.ndarray, logits: Tensor, epochs: int) 
 def measure_pitch(
     full: Network,
     tiny: Network,
-    fitted: np.ndarray,
+    fitted: Sounds,
     trained: np.ndarray,
     tested: Sounds,
     known: Iterable[dict] = (),
 ) -> Iterator[dict]:
     """Yield `describe_network` of the two networks as they are, then of smaller ones of the full one.
 
-    Selections are ``all``; ``unfitted``, by explained variance; ``random`` and ``explained_variance``, refitted; and ``trained``,
-    those of explained variance trained on. What is known already is not computed again.
+    Selections are ``all``; ``unfitted``, by explained variance; ``random`` and ``explained_variance``, refitted; ``trained``,
+    those of explained variance trained on; and those of `COMPARED`, refitted, at the two smaller sizes. What is known already
+    is not computed again.
     """
     found = {_key(row): row for row in known}
 
@@ -212,11 +240,15 @@ def measure_pitch(
     chosen = teacher.orders()
     for size in SIZES:
         yield describe(prune_network(full, kept(chosen, size)), "unfitted")
-    for seed in range(DRAWS):
-        left = [size for size in SIZES if (full.name, "random", seed, size) not in found]
-        yield from (found[full.name, "random", seed, size] for size in SIZES if size not in left)
-        for network in teacher.refitted(teacher.orders(seed), left):
-            yield describe(network, "random", seed)
+    drawn = [("random", seed, SIZES if seed < DRAWS else SIZES[:1]) for seed in range(MORE_DRAWS)]
+    compared = [(criterion, 0, SIZES[:2]) for criterion in COMPARED]
+    for selection, seed, sizes in drawn + compared:
+        left = [size for size in sizes if (full.name, selection, seed, size) not in found]
+        yield from (found[full.name, selection, seed, size] for size in sizes if size not in left)
+        if left:
+            orders = teacher.orders(seed=seed) if selection == "random" else teacher.orders(selection)
+            for network in teacher.refitted(orders, left):
+                yield describe(network, selection, seed)
     left = [size for size in SIZES if (full.name, "trained", 0, size) not in found]
     for size in SIZES:
         if size not in left:
@@ -251,7 +283,7 @@ def keep_pitch(folder: Path) -> None:
     with suppress(OSError, ValueError, LookupError):
         kept_before = json.loads(path.read_text(encoding="utf-8"))
         known = kept_before["networks"] if kept_before["provenance"] == provenance else []
-    for row in measure_pitch(full, tiny, fitted.waveforms, trained, tested, known):
+    for row in measure_pitch(full, tiny, fitted, trained, tested, known):
         rows.append(row)
         done = {_key(row) for row in rows}
         later = [row for row in known if _key(row) not in done]  # not lost where this is stopped

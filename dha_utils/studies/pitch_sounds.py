@@ -7,6 +7,7 @@ noise. *Raw pitch accuracy* is the share of frames whose pitch is heard within `
 from typing import NamedTuple
 
 import numpy as np
+import pandas as pd
 
 from dha_utils.networks.crepe import FRAME, RATE
 
@@ -71,6 +72,17 @@ def is_right(found: np.ndarray, hz: np.ndarray) -> np.ndarray:
     [True, True, False]
     """
     return np.abs(1200 * np.log2(found / hz)) < NEAR
+
+
+def label_thirds(hz: np.ndarray) -> pd.DataFrame:
+    """Return a clip table of frames, whose label is the third of an octave of their pitch.
+
+    >>> label_thirds(np.array([50.0, 62.9, 63.1, 999.0]))["label"].tolist()
+    ['third 00', 'third 00', 'third 01', 'third 12']
+    """
+    names = [f"frame {number}" for number in range(len(hz))]
+    labels = [f"third {int(third):02d}" for third in 3 * np.log2(hz / LOWEST)]
+    return pd.DataFrame({"clip": names, "label": labels, "fold": 1, "recording": names})
 
 
 def settings() -> dict:

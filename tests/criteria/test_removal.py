@@ -19,7 +19,12 @@ from dha_utils.criteria.removal import (
     wanda,
 )
 from dha_utils.criteria.selection import order_filters, select
-from dha_utils.criteria.unpooled import LayerStatistics, explained_variance, gather_statistics
+from dha_utils.criteria.unpooled import (
+    LayerStatistics,
+    SampledStatistics,
+    explained_variance,
+    gather_statistics,
+)
 from dha_utils.networks.activations import layer_activations
 from dha_utils.networks.base import Network
 from dha_utils.studies.sweeps import named_criteria
@@ -224,6 +229,13 @@ def test_lasso_keeps_what_is_read_and_one_of_two_copies():
     assert np.isfinite(score).all()
     last = LayerStatistics(statistics.covariance, None, None)
     assert lasso(last).score.tolist() == explained_variance(last).score.tolist()
+
+
+@pytest.mark.parametrize("criterion", [wanda, lasso])
+def test_all_windows_say_what_their_moments_say(criterion):
+    statistics, windows = reading(RNG.normal(size=(4, 6, 3)), correlated=0.5)
+    sampled = SampledStatistics(statistics.covariance, windows, statistics.next_kernel)
+    np.testing.assert_allclose(criterion(sampled).score, criterion(statistics).score, rtol=1e-9)
 
 
 def test_chip_is_what_the_nuclear_norm_loses():

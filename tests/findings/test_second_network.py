@@ -56,6 +56,22 @@ def test_pitch_table(rows):
     assert trained["to_random_low"] < 0.2 < trained["to_random_high"]
 
 
+def test_choices_table(rows):
+    assert second.choices_table(rows).empty  # nothing stands beside explained variance
+    middle = {"widths": (4, 2), "macs": 3}
+    more = [network("crepe", "wanda", 86, widths=(2, 1), macs=1), network("crepe", "wanda", 87, **middle)]
+    more += [network("crepe", "anova", 50, widths=(2, 1), macs=1), network("crepe", "anova", 88, **middle)]
+    table = second.choices_table(rows + more)
+    assert table["criterion"].tolist() == ["wanda", "explained_variance", "anova", "random"]
+    assert table["needs"].tolist() == ["data", "data", "labels", "nothing"]
+    assert table["30 %"].tolist() == [0.87, 0.89, 0.88, 0.88]
+    assert table["10 %"].tolist() == [0.86, 0.8, 0.5, 0.65]
+    assert table["difference"].tolist()[:3] == pytest.approx([0.21, 0.15, -0.15])
+    assert (table["all_low"] < table["difference"])[:3].all()
+    assert table["outcome"].tolist()[:3] == ["better", "better", "worse"]
+    assert table.iloc[3, -4:].isna().all()
+
+
 def test_what_is_bundled_is_read(rows, monkeypatch, tmp_path):
     monkeypatch.setattr(second, "bundled", lambda dataset: tmp_path)
     with pytest.raises(DataError, match=r"pitch.json: missing .*dha bundle esc10 --only pitch"):

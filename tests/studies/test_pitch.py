@@ -33,26 +33,26 @@ def test_hears_what_the_network_says(small, sounds):
 
 
 def test_the_teacher_holds_what_the_network_gives(small, sounds):
-    teacher = pitch.Teacher(small, sounds.waveforms)
+    teacher = pitch.Teacher(small, sounds)
     stages = dict(small.stages(torch.from_numpy(sounds.waveforms.reshape(1, -1))))
     assert list(teacher.outputs) == [*(f"conv{n}" for n in range(2, 7)), "classifier"]
     for layer, outputs in teacher.outputs.items():
         torch.testing.assert_close(outputs, stages[layer][0].transpose(0, 1), rtol=1e-4, atol=1e-4)
     covariance = np.cov(stages["pool3"][0].flatten(1).numpy(), bias=True)
-    np.testing.assert_allclose(teacher.covariances["conv3"], covariance, rtol=1e-3, atol=1e-5)
+    np.testing.assert_allclose(teacher.statistics["conv3"].covariance, covariance, rtol=1e-3, atol=1e-5)
 
 
 def test_nothing_removed_is_nothing_changed(small, sounds):
-    teacher = pitch.Teacher(small, sounds.waveforms)
-    (same,) = teacher.refitted(teacher.orders(0), [[*small.widths.values()][:-1]])
+    teacher = pitch.Teacher(small, sounds)
+    (same,) = teacher.refitted(teacher.orders(seed=0), [[*small.widths.values()][:-1]])
     assert all(torch.equal(a, b) for a, b in zip(same.parameters(), small.parameters(), strict=True))
 
 
 def test_refitting_comes_nearer_to_the_full_network(small, sounds):
-    teacher = pitch.Teacher(small, sounds.waveforms)
+    teacher = pitch.Teacher(small, sounds)
     size = (9, 4, 4, 4, 5, 6)
     for seed in (None, 0):
-        orders = teacher.orders(seed)
+        orders = teacher.orders(seed=seed)
         (fitted,) = teacher.refitted(orders, [size])
         cut = pitch.prune_network(small, pitch.kept(orders, size))
         assert [*fitted.widths.values()] == [*size, crepe.BINS]
@@ -64,8 +64,8 @@ def test_refitting_comes_nearer_to_the_full_network(small, sounds):
 def test_a_map_that_another_repeats_is_not_missed(small, sounds):
     """With the second map a copy of the first, the network without it can be refitted to say the same."""
     double = small.narrow({"conv1": [0, 0, 1, 2, 3]})
-    teacher = pitch.Teacher(double.eval().requires_grad_(False), sounds.waveforms)
-    orders = teacher.orders(0) | {"conv1": np.array([0, 2, 3, 4, 1])}
+    teacher = pitch.Teacher(double.eval().requires_grad_(False), sounds)
+    orders = teacher.orders(seed=0) | {"conv1": np.array([0, 2, 3, 4, 1])}
     (fitted,) = teacher.refitted(orders, [(4, *[*small.widths.values()][1:-1])], ridge=1e-6)
     other = torch.from_numpy(draw_sounds(50, seed=3).waveforms.reshape(1, -1))
     torch.testing.assert_close(fitted(other), double(other), rtol=0, atol=1e-3)
@@ -92,7 +92,7 @@ def one_size(small, monkeypatch):
     """A study of one size and few frames."""
     monkeypatch.setattr(pitch, "load_crepe", lambda name="crepe", hop=0: small)
     monkeypatch.setattr(pitch, "SIZES", ((6, 3, 3, 3, 3, 4),))
-    monkeypatch.setattr(pitch, "DRAWS", 1)
+    monkeypatch.setattr(pitch, "MORE_DRAWS", 1)
     monkeypatch.setattr(pitch, "EPOCHS", 1)
     monkeypatch.setattr(pitch, "DRAWN", 50)
     for name in ("FITTED", "TRAINED", "TESTED"):
@@ -103,7 +103,7 @@ def test_measures_all_selections(one_size, tmp_path, monkeypatch):
     pitch.keep_pitch(tmp_path)
     kept = json.loads((tmp_path / "pitch.json").read_text())
     rows = [(row["selection"], row["seed"]) for row in kept["networks"]]
-    named = ["all", "all", "unfitted", "random", "explained_variance", "trained"]
+    named = ["all", "all", "unfitted", "random", *pitch.COMPARED, "explained_variance", "trained"]
     assert rows == [(name, 0) for name in named]
     assert all(row["clips"] == 50 and 0 <= row["accuracy"] <= 1 for row in kept["networks"])
     assert kept["provenance"]["frames"]["fitted"] == 50
