@@ -8,12 +8,13 @@ third of an octave.
 import json
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
+from copy import deepcopy
 from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from dha_utils.core.paths import write_json
 from dha_utils.criteria.base import CRITERIA
@@ -178,10 +179,50 @@ class Teacher:
                     x, below = small.layer_output(layer, x), own.numpy()
             yield small
 
+    def of_components(self, size: Sequence[int], ridge: float = RIDGE) -> Network:
+        """Return the full network, every layer of which hands on so many principal components of all its maps; refitted.
+
+        A mark, as `dha_utils.pruning.rotation`: no choice of as many maps holds more of their variance; nothing gets faster.
+        """
+        mark, chain = deepcopy(self.network), []
+        layer_of = {tap: layer for layer, tap in mark.last_taps.items()}
+        counts = dict(zip(self.statistics, size, strict=True))
+        for name in mark.chain:
+            chain.append(name)
+            if (layer := layer_of.get(name)) in counts:
+                part = Components(self.statistics[layer].covariance, counts[layer])
+                mark.add_module(f"components_of_{layer}", part)
+                chain.append(f"components_of_{layer}")
+        mark.chain = tuple(chain)
+        with torch.inference_mode():
+            x = self._first(mark)
+            for below, layer in pairwise(mark.layers):
+                conv, basis = mark.get_submodule(layer), mark.get_submodule(f"components_of_{below}").basis
+                start = torch.einsum("ocl,kc->okl", conv.weight.squeeze(2), basis)
+                seen = x.transpose(1, 2).flatten(0, 1)
+                weight, bias = refit(seen, self.outputs[layer], start, conv.bias, ridge)
+                conv.weight = nn.Parameter(weight.unsqueeze(2), requires_grad=False)
+                conv.bias.copy_(bias)
+                x = mark.layer_output(layer, x)
+        return mark
+
     def _first(self, small: Network) -> Tensor:
         """Return what the first layer of a smaller network hands on."""
         clips = torch.from_numpy(self.waveforms.reshape(-1, TOGETHER * FRAME))
         return small.layer_output("conv1", small.prepare(clips))
+
+
+class Components(nn.Module):
+    """Principal components of maps (clips, maps, frames, positions), the first ones, in their place."""
+
+    def __init__(self, covariance: np.ndarray, count: int):
+        super().__init__()
+        _, vectors = np.linalg.eigh(covariance)
+        self.register_buffer("basis", torch.from_numpy(vectors[:, : -count - 1 : -1].T.astype(np.float32)))
+
+    def forward(self, maps: Tensor) -> Tensor:
+        """Return ``(clips, components, frames, positions)``; their mean is left in, what reads them has a bias."""
+        return torch.einsum("kc,bcft->bkft", self.basis, maps)
 
 
 def _windows(maps: Tensor, starts: np.ndarray, kernel: int) -> Tensor:
@@ -195,11 +236,14 @@ def kept(orders: Mapping[str, np.ndarray], size: Sequence[int]) -> dict[str, np.
     return {layer: np.sort(order[:n]) for (layer, order), n in zip(orders.items(), size, strict=True)}
 
 
-def describe_network(network: Network, sounds: Sounds, selection: str, seed: int = 0) -> dict:
-    """Return what a network costs for a frame and which frames it hears right, in JSON types."""
-    costs, right = count_macs(network, FRAME), is_right(hear(network, sounds.waveforms), sounds.hz)
+def describe_network(
+    network: Network, sounds: Sounds, selection: str, seed: int = 0, like: Network | None = None
+) -> dict:
+    """Return what a network costs for a frame and which frames it hears right, in JSON types; of a mark, what `like` costs."""
+    costly = like or network
+    costs, right = count_macs(costly, FRAME), is_right(hear(network, sounds.waveforms), sounds.hz)
     return {
-        "network": network.name, "selection": selection, "seed": seed, "widths": [*network.widths.values()][:-1],
+        "network": network.name, "selection": selection, "seed": seed, "widths": [*costly.widths.values()][:-1],
         "macs": int(costs["macs"].sum()), "parameters": int(costs["parameters"].sum()),
         "accuracy": float(right.mean()), "correct": {"all": np.packbits(right).tobytes().hex()}, "clips": len(right),
     }  # fmt: skip
@@ -225,8 +269,8 @@ def measure_pitch(
     """Yield `describe_network` of the two networks as they are, then of smaller ones of the full one.
 
     Selections are ``all``; ``unfitted``, by explained variance; ``random`` and ``explained_variance``, refitted; ``trained``,
-    those of explained variance trained on; and those of `COMPARED`, refitted, at the two smaller sizes. What is known already
-    is not computed again.
+    those of explained variance trained on; and at the two smaller sizes those of `COMPARED`, refitted, and the mark of
+    ``components``. What is known already is not computed again.
     """
     found = {_key(row): row for row in known}
 
@@ -249,6 +293,10 @@ def measure_pitch(
             orders = teacher.orders(seed=seed) if selection == "random" else teacher.orders(selection)
             for network in teacher.refitted(orders, left):
                 yield describe(network, selection, seed)
+    for size in SIZES[:2]:
+        yield found.get((full.name, "components", 0, size)) or describe_network(
+            teacher.of_components(size), tested, "components", like=prune_network(full, kept(chosen, size))
+        )
     left = [size for size in SIZES if (full.name, "trained", 0, size) not in found]
     for size in SIZES:
         if size not in left:

@@ -71,6 +71,17 @@ def test_a_map_that_another_repeats_is_not_missed(small, sounds):
     torch.testing.assert_close(fitted(other), double(other), rtol=0, atol=1e-3)
 
 
+def test_components_are_a_mark_for_any_choice_of_maps(small, sounds):
+    """All of them say what the network says; fewer hold more of what it says than as many random maps."""
+    teacher, widths = pitch.Teacher(small, sounds), [*small.widths.values()][:-1]
+    other = torch.from_numpy(draw_sounds(50, seed=3).waveforms.reshape(1, -1))
+    torch.testing.assert_close(teacher.of_components(widths)(other), small(other), rtol=0, atol=1e-3)
+    few = (6, 3, 3, 3, 3, 4)
+    (drawn,) = teacher.refitted(teacher.orders(seed=0), [few])
+    marked = teacher.of_components(few)
+    assert (marked(other) - small(other)).square().mean() < (drawn(other) - small(other)).square().mean()
+
+
 def test_training_comes_nearer_to_the_full_network(small, sounds):
     waveforms = sounds.waveforms[:5]
     keep = pitch.kept(
@@ -93,6 +104,7 @@ def one_size(small, monkeypatch):
     monkeypatch.setattr(pitch, "load_crepe", lambda name="crepe", hop=0: small)
     monkeypatch.setattr(pitch, "SIZES", ((6, 3, 3, 3, 3, 4),))
     monkeypatch.setattr(pitch, "MORE_DRAWS", 1)
+    monkeypatch.setattr(pitch, "COMPARED", ("anova", "lasso"))
     monkeypatch.setattr(pitch, "EPOCHS", 1)
     monkeypatch.setattr(pitch, "DRAWN", 50)
     for name in ("FITTED", "TRAINED", "TESTED"):
@@ -103,7 +115,16 @@ def test_measures_all_selections(one_size, tmp_path, monkeypatch):
     pitch.keep_pitch(tmp_path)
     kept = json.loads((tmp_path / "pitch.json").read_text())
     rows = [(row["selection"], row["seed"]) for row in kept["networks"]]
-    named = ["all", "all", "unfitted", "random", *pitch.COMPARED, "explained_variance", "trained"]
+    named = [
+        "all",
+        "all",
+        "unfitted",
+        "random",
+        *pitch.COMPARED,
+        "components",
+        "explained_variance",
+        "trained",
+    ]
     assert rows == [(name, 0) for name in named]
     assert all(row["clips"] == 50 and 0 <= row["accuracy"] <= 1 for row in kept["networks"])
     assert kept["provenance"]["frames"]["fitted"] == 50
