@@ -8,6 +8,7 @@ from dha_utils.audio.chunks import chunk_streams, find_kind, is_unknown
 from dha_utils.audio.flac import flac_streams
 from dha_utils.audio.mpeg import mpeg_streams, parse_frame
 from dha_utils.audio.ogg import ogg_streams
+from dha_utils.audio.sds import is_sds, sds_end
 from dha_utils.audio.source import MOST, Source, Stream
 from dha_utils.audio.voc import MARK, voc_streams
 
@@ -105,9 +106,4 @@ def _promised_end(source: Source, start: int) -> int | None:
         sizes = [given.get(name, 0) for name in (b"sample_count", b"channel_count", b"sample_n_bytes")]
         offset = re.match(rb"NIST_1A\s+(\d+)", head)
         return start + int(offset[1]) + math.prod(sizes) if offset and all(sizes) else None
-    if (
-        head[:2] == b"\xf0\x7e" and head[3:4] == b"\x01" and len(head) >= 21
-    ):  # seven bits a byte, packets of 127 bytes
-        frames = head[10] | head[11] << 7 | head[12] << 14
-        return start + 21 + 127 * -(-frames // (120 // max(1, -(-head[6] // 7))))
-    return None
+    return sds_end(source, start) if is_sds(head) else None

@@ -173,7 +173,7 @@ def chip(statistics: LayerStatistics) -> MapScores:
     maps, minutes for 1 024. Needs data.
     """
     covariance = statistics.covariance
-    others = [np.delete(np.delete(covariance, c, axis=0), c, axis=1) for c in range(len(covariance))]
+    others = (np.delete(np.delete(covariance, c, axis=0), c, axis=1) for c in range(len(covariance)))
     return MapScores(_nuclear_norm(covariance) - np.array([_nuclear_norm(part) for part in others]))
 
 

@@ -96,7 +96,7 @@ def refit(x: Tensor, y: Tensor, weight: Tensor, bias: Tensor, ridge: float) -> t
     missing = window_products(x, y, kernel) - gram @ start
     energy = gram.diagonal().clone()
     # An input that is always zero can have any weight; it keeps its own.
-    penalty = ridge * energy.clamp(min=1e-3 * energy[:-1].mean())
+    penalty = ridge * energy.clamp(min=max(1e-3 * float(energy[:-1].mean()), 1e-12))
     penalty[-1] = 0
     gram.diagonal().add_(penalty)
     fitted = (start + torch.cholesky_solve(missing, torch.linalg.cholesky(gram))).T.float()

@@ -42,3 +42,12 @@ def test_refits_as_every_other_layer_is_refitted(data):
     expected = fit(weight.flatten(1), bias, [(seen, y.permute(0, 2, 1).flatten(0, 1))], 0.1)
     torch.testing.assert_close(found[0].flatten(1), expected[0], rtol=0, atol=1e-4)
     torch.testing.assert_close(found[1], expected[1], rtol=0, atol=1e-4)
+
+
+def test_a_map_that_is_always_silent_keeps_its_kernel(data):
+    """The targets are then met by the bias alone."""
+    x, y = data
+    weight = torch.ones(4, 3, 6)
+    found, bias = long_kernels.refit(torch.zeros_like(x), y, weight, torch.zeros(4), 0.1)
+    torch.testing.assert_close(found, weight)
+    torch.testing.assert_close(bias, y.mean(dim=(0, 2)))
