@@ -319,6 +319,16 @@ def mutate(content: bytes, rng: random.Random) -> bytes:
     return bytes(content[:LARGEST])
 
 
+def peak_memory() -> int:
+    """Return the most bytes that this process has held so far."""
+    return 1024 * resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+
+
+def memory() -> int:
+    """Return the bytes that this process holds."""
+    return int(Path("/proc/self/statm").read_text().split()[1]) * resource.getpagesize()
+
+
 class Trial:
     """Runs a target on one input after another, and keeps what it finds."""
 
@@ -327,12 +337,11 @@ class Trial:
         self.n, self.findings = 0, {}
         for seed in self.target.seeds():  # all that is loaded once is loaded
             self(seed)
-        self.before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
 
     def __call__(self, content: bytes) -> None:
         """Run one input."""
         self.n += 1
-        began = time.process_time()
+        began, peak, held = time.process_time(), peak_memory(), memory()
         try:
             self.target(content)
         except Exception as error:
@@ -342,11 +351,9 @@ class Trial:
             self.note(f"{type(error).__name__} at {where}: {str(error)[:300]}", kind, content)
         if (took := time.process_time() - began) > SECONDS:
             self.note(f"{took:.0f} s", "slow", content)
-        if self.n > 1 and hasattr(self, "before"):
-            peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-            if 1024 * (peak - self.before) > MEMORY:
-                self.note(f"{(peak - self.before) / 2**20:.1f} GiB", "memory", content)
-                self.before = peak
+        # What the fuzzer itself keeps of all inputs grows as well: only where this one raised the peak is it to blame.
+        if (highest := peak_memory()) > peak and highest - held > MEMORY:
+            self.note(f"{(highest - held) / 2**30:.1f} GiB", "memory", content)
 
     def note(self, what: str, kind: str, content: bytes) -> None:
         """Keep a finding, once per kind."""

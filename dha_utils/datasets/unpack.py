@@ -124,7 +124,7 @@ def unpack(
         with zipfile.ZipFile(archive) as opened:
             for path, info in bar:
                 hashes[path] = _unpack_one(opened, info, target, path, (known or {}).get(path))
-    except (zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError) as error:
+    except (zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError, UnicodeError) as error:
         raise FetchError(
             f"{archive}: is damaged ({error}); delete it and run the same command again"
         ) from error

@@ -94,6 +94,8 @@ WAYS = {
     "random": "random maps, refitted",
     "explained_variance": "explained variance, refitted",
     "trained": "explained variance, refitted and trained",
+    "nearest_trained": "the nearest choice, refitted and trained",
+    "components": "principal components of all maps (a mark)",
 }
 """Selection -> how a network was made, in words."""
 
@@ -158,11 +160,12 @@ def choices_table(rows: Sequence[Mapping]) -> pd.DataFrame:
     -------
     DataFrame
         Columns criterion, needs (labels, data or nothing), a column of accuracies per size that all criteria were tried at, named
-        by the multiply-accumulates that are left ("10 %"), largest first; at the smallest also difference (to the random maps,
-        frame by frame), all_low, all_high (the interval that holds for all criteria together) and outcome. The best at the
+        by the multiply-accumulates that are left ("10 %"), largest first; at the smallest also loss (how far it is from the full
+        network, `dha_utils.studies.pitch.find_nearest`), difference (to the random maps, frame by frame), all_low, all_high (the interval that holds for all criteria together) and outcome. The best at the
         smallest first; random maps, the mean of the draws, last. Empty where no criteria were compared.
     """
-    full, rows = rows[0]["macs"], [row for row in rows if row["selection"] in CRITERIA]
+    full, losses = rows[0]["macs"], next((row["losses"] for row in rows if "losses" in row), {})
+    rows = [row for row in rows if row["selection"] in CRITERIA]
     compared = {row["macs"] for row in rows if row["selection"] not in WAYS}
     found: dict[tuple[int, str], list[np.ndarray]] = {}
     for row in rows:
@@ -183,6 +186,7 @@ def choices_table(rows: Sequence[Mapping]) -> pd.DataFrame:
         row = {"criterion": name, "needs": needs_of(CRITERIA[name])}
         for macs in sorted(compared, reverse=True):
             row[f"{100 * macs / full:.2g} %"] = np.mean(found[macs, name])
+        row["loss"] = losses.get(name)
         if interval is not None:
             row |= interval.columns("difference", "all_") | {"outcome": random_outcome(interval)}
         table.append(row)

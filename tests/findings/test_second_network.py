@@ -61,7 +61,10 @@ def test_choices_table(rows):
     middle = {"widths": (4, 2), "macs": 3}
     more = [network("crepe", "wanda", 86, widths=(2, 1), macs=1), network("crepe", "wanda", 87, **middle)]
     more += [network("crepe", "anova", 50, widths=(2, 1), macs=1), network("crepe", "anova", 88, **middle)]
-    table = second.choices_table(rows + more)
+    trained = network("crepe", "nearest_trained", 90, widths=(2, 1), macs=1)
+    losses = {"wanda": 0.1, "anova": 0.2, "explained_variance": 0.3}
+    table = second.choices_table([*rows, *more, trained | {"losses": losses}])
+    assert table["loss"].tolist()[:3] == [0.1, 0.3, 0.2]
     assert table["criterion"].tolist() == ["wanda", "explained_variance", "anova", "random"]
     assert table["needs"].tolist() == ["data", "data", "labels", "nothing"]
     assert table["30 %"].tolist() == [0.87, 0.89, 0.88, 0.88]
