@@ -142,14 +142,10 @@ def _code_cells(notebook: nbformat.NotebookNode) -> list[nbformat.NotebookNode]:
     return [cell for cell in notebook.cells if cell.cell_type == "code" and cell.source.strip()]
 
 
-def _interrupt(*_: object) -> None:
-    raise KeyboardInterrupt
-
-
 def at_once(runs: Sequence[Callable[[], list]]) -> list:
     """Call functions that execute notebooks side by side, each on its share of the cores, and return what they return.
 
-    Where one fails, or Ctrl-C comes or a request to end, the kernels of the others are ended as well.
+    Where one fails, or Ctrl-C comes, the kernels of the others are ended as well.
     """
     cores = sorted(os.sched_getaffinity(0))
 
@@ -162,7 +158,6 @@ def at_once(runs: Sequence[Callable[[], list]]) -> list:
         ):  # the loop is the one that nbclient uses in this thread
             return runs[number]()
 
-    before = signal.signal(signal.SIGTERM, _interrupt)
     pool = ThreadPoolExecutor(len(runs))
     working = [pool.submit(on_its_share, number) for number in range(len(runs))]
     try:
@@ -176,5 +171,4 @@ def at_once(runs: Sequence[Callable[[], list]]) -> list:
             for kernel in [*InterpreterKernel.made.values()]:
                 kernel.kill()
         _STOPPING.clear()
-        signal.signal(signal.SIGTERM, before)
         pool.shutdown()

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from decimal import Decimal, InvalidOperation
 from types import ModuleType, NoneType, SimpleNamespace
 
-from dha_utils.core.errors import ParameterError, choose
+from dha_utils.core.errors import ParameterError, choose, point_hint
 from dha_utils.core.paths import repository
 from dha_utils.datasets import DATASETS
 
@@ -274,10 +274,10 @@ def check_value(name: str, value: object) -> object:
 
 
 def _as_number(value: object) -> str:
-    """Say how a number that arrived as text is to be written (papermill's ``-p`` reads 1e-3 as text)."""
+    """Say how a number that arrived as text is to be written (papermill's ``-p`` reads 1e-3 as text, a comma is none)."""
     try:
         number = Decimal(value) if isinstance(value, str) else Decimal("nan")
     except InvalidOperation:
-        return ""
+        return point_hint(value)
     # The bound keeps '1e-999999' from being spelled out.
     return f": write {number:f}" if number.is_finite() and abs(number.adjusted()) < 20 else ""

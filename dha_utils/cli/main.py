@@ -1,9 +1,10 @@
 """The ``dha`` command.
 
-Exit code 0 means done; an error is one line on stderr (code 1; 2 for a wrong command line, 130 for Ctrl-C).
+Exit code 0 means done; an error is one line on stderr (code 1; 2 for a wrong command line, 130 for Ctrl-C and SIGTERM).
 Modules that take long to import are imported by the command that needs them.
 """
 
+import signal
 from importlib.metadata import version
 from typing import Annotated
 
@@ -45,7 +46,8 @@ class OneLineErrors(TyperGroup):
             self.explain(error)
 
     def invoke(self, ctx):
-        """Run the command."""
+        """Run the command; a request to end is taken as Ctrl-C is."""
+        before = signal.signal(signal.SIGTERM, signal.default_int_handler)
         try:
             return super().invoke(ctx)
         except UsageError as error:
@@ -61,6 +63,8 @@ class OneLineErrors(TyperGroup):
         except KeyboardInterrupt as error:
             typer.echo("\ndha: interrupted", err=True)  # ends the progress line that was interrupted
             raise typer.Exit(130) from error
+        finally:
+            signal.signal(signal.SIGTERM, before)
 
     def explain(self, error):
         """End with one line on a wrong command line, or with the help where there was none."""

@@ -1,5 +1,6 @@
 """The commands ``dha prune`` and ``dha predict``: a smaller network made, and put to use."""
 
+import io
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -10,6 +11,7 @@ import typer
 from dha_utils.book.parameters import check_value
 from dha_utils.cli.options import OwnNetwork, Root
 from dha_utils.core.errors import DhaError, ParameterError
+from dha_utils.core.formats import printable
 
 
 def prune(
@@ -92,9 +94,10 @@ def predict(
 
     def said(file: str) -> Iterator:
         if file == "-":
-            blocks = read_samples(sys.stdin.buffer, rate)
-            yield from listener.listen(blocks, rate, every or 1.0, path="stdin")
-        elif every:
+            stream = sys.stdin.buffer if sys.stdin else io.BytesIO()  # where it was closed
+            every_so_often = 1.0 if every is None else every
+            yield from listener.listen(read_samples(stream, rate), rate, every_so_often, path="stdin")
+        elif every is not None:
             blocks = stream_audio(file, listener.rate, channel=metadata["channel"])
             yield from listener.listen(blocks, listener.rate, every, path=file)
         else:
@@ -107,9 +110,9 @@ def predict(
                 at = f" {heard.start:.1f} s" if every or file == "-" else ""
                 scores = "  ".join(f"{label} {score:.3f}" for label, score in heard.top(top))
                 times = ", ".join(f"{step} {1000 * s:.0f} ms" for step, s in heard.seconds.items())
-                print(f"{heard.path}{at}: {scores}  ({times})", flush=True)
+                typer.echo(printable(f"{heard.path}{at}: {scores}  ({times})"))
         except DhaError as error:
-            typer.echo(f"dha: {error}", err=True)
+            typer.echo(f"dha: {printable(str(error))}", err=True)
             failed += 1
     if failed:
         raise typer.Exit(1)

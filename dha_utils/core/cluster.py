@@ -42,6 +42,9 @@ AHEAD = 2
 ENVIRONMENT = {"OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1", "MKL_NUM_THREADS": "1"}
 """Of local processes. Dask's default also makes malloc give memory back at once, which costs page faults at every step."""
 
+TALKATIVE = ("distributed", "distributed.client", "tornado.application", "asyncio")
+"""Loggers that would print tracebacks of what an interrupt has cut off."""
+
 
 @contextmanager
 def connect(scheduler: str, n: int | None = None) -> Iterator[Client]:
@@ -72,6 +75,11 @@ def connect(scheduler: str, n: int | None = None) -> Iterator[Client]:
             "host": "127.0.0.1",
             "memory_limit": 0,
         }
+        for name in (
+            "distributed",
+            "distributed.client",
+        ):  # what is said after an interrupted cluster is closed, too
+            logging.getLogger(name).setLevel(logging.CRITICAL)
         with (
             dask.config.set({"distributed.nanny.pre-spawn-environ": ENVIRONMENT}),
             _children_ignore_interrupts(),
@@ -84,7 +92,12 @@ def connect(scheduler: str, n: int | None = None) -> Iterator[Client]:
                     "`if __name__ == '__main__':`"
                 ) from error
         with cluster, Client(cluster, set_as_default=False) as client:
-            yield client
+            try:
+                yield client
+            except KeyboardInterrupt:
+                for name in TALKATIVE:
+                    logging.getLogger(name).setLevel(logging.CRITICAL)
+                raise
         return
     _check_answers(scheduler)
     logging.getLogger("distributed.client").setLevel(logging.CRITICAL)  # `run_portions` says it in one line

@@ -6,6 +6,7 @@ import sys
 import tempfile
 import warnings
 from collections.abc import Mapping
+from contextlib import suppress
 from importlib.util import find_spec
 from pathlib import Path
 
@@ -15,6 +16,9 @@ LEFT_OUT = (
     "PYTHONSTARTUP", "PYTHONWARNINGS", "PYTHONINSPECT", "PYTHONOPTIMIZE", "MPLBACKEND", "MATPLOTLIBRC", "IPYTHONDIR",
 )  # fmt: skip
 """Variables that would let what a user has set up for other work take part in results: start-up files, figures, warnings."""
+
+INSTEAD = {"PYTHONUTF8": "1", "PYTHONSAFEPATH": "1", "MATPLOTLIBRC": os.devnull}
+"""UTF-8 whatever the locale; no modules from the folder where one stands; no style of figures from the user's home."""
 
 SOCKETS = 60
 """Characters that a folder for sockets may have: a socket's path has at most 107 (Linux) or 103."""
@@ -29,23 +33,40 @@ OF_THE_MACHINE = {
 
 
 def left_out(environment: Mapping[str, str]) -> dict[str, str]:
-    """Return an environment for other processes: without what is `LEFT_OUT`, and with UTF-8 whatever the locale.
+    """Return an environment for other processes: without what is `LEFT_OUT`, and with what is `INSTEAD`.
 
     >>> left_out({"MPLBACKEND": "Qt5Agg", "LANG": "C"})
-    {'LANG': 'C', 'PYTHONUTF8': '1'}
+    {'LANG': 'C', 'PYTHONUTF8': '1', 'PYTHONSAFEPATH': '1', 'MATPLOTLIBRC': '/dev/null'}
     """
-    return {name: value for name, value in environment.items() if name not in LEFT_OUT} | {"PYTHONUTF8": "1"}
+    return {name: value for name, value in environment.items() if name not in LEFT_OUT} | INSTEAD
+
+
+def _explain(kind: type, error: BaseException, traceback: object) -> None:
+    if kind is KeyboardInterrupt:
+        print("\ndha: interrupted", file=sys.stderr)
+    else:
+        sys.__excepthook__(kind, error, traceback)
 
 
 def be_ourselves() -> None:
-    """Leave the user's environment out of this process and those that it starts; called once, before anything is imported."""
+    """Leave the user's environment out of this process and those that it starts; called once, before anything is imported.
+
+    A process that takes names of files for something else than UTF-8 begins anew.
+    """
+    while (number := os.open(os.devnull, os.O_RDWR)) <= 2:
+        pass  # what is closed of stdin, stdout and stderr would be the first files that are opened, and written to as such
+    os.close(number)
+    sys.excepthook = _explain  # Ctrl-C may come while the command is being imported
     if os.environ.get("PYTHONWARNINGS"):
         warnings.resetwarnings()
         for category in (DeprecationWarning, PendingDeprecationWarning, ImportWarning, ResourceWarning):
             warnings.simplefilter("ignore", category)
-    os.environ.update(left_out(os.environ))
     for name in LEFT_OUT:
         os.environ.pop(name, None)
+    os.environ.update(INSTEAD)
+    if sys.getfilesystemencoding() != "utf-8":  # names would be others in the processes that this one starts
+        os.execv(sys.executable, [sys.executable, *sys.orig_argv[1:]])
+    give_matplotlib_a_cache()
     for stream in (sys.stdout, sys.stderr):
         if hasattr(stream, "reconfigure"):  # names of files need not be in the terminal's encoding
             stream.reconfigure(errors="backslashreplace")
@@ -72,8 +93,39 @@ def socket_folder() -> str:
     )
 
 
-_numba_cache: list[tempfile.TemporaryDirectory] = []
+_caches: list[tempfile.TemporaryDirectory] = []
 """Removed when the process ends."""
+
+
+def _give_cache(variable: str) -> None:
+    _caches.append(tempfile.TemporaryDirectory(prefix="dha-", ignore_cleanup_errors=True))
+    os.environ[variable] = _caches[-1].name
+
+
+def can_be_made(folder: Path) -> bool:
+    """Return whether a folder is there and can be written, or can be made.
+
+    >>> can_be_made(Path("/dev/null/x"))
+    False
+    """
+    while not folder.exists() and folder != folder.parent:
+        folder = folder.parent
+    return folder.is_dir() and os.access(folder, os.W_OK | os.X_OK)
+
+
+def give_matplotlib_a_cache() -> None:
+    """Give Matplotlib a folder for this process, and those that it starts, where those of the user cannot be written.
+
+    It would say so, in every process and on the book's pages.
+    """
+    home = Path(os.path.expanduser("~"))
+    config = os.environ.get("XDG_CONFIG_HOME") or home / ".config"
+    cache = os.environ.get("XDG_CACHE_HOME") or home / ".cache"
+    usual = [Path(config, "matplotlib"), Path(cache, "matplotlib")]
+    own = os.environ.get("MPLCONFIGDIR")
+    if not all(map(can_be_made, [Path(own)] if own else usual)):
+        with suppress(OSError):  # whoever needs it says what is missing
+            _give_cache("MPLCONFIGDIR")
 
 
 def give_numba_a_cache() -> None:
@@ -88,10 +140,8 @@ def give_numba_a_cache() -> None:
         if librosa
         else [home]
     )
-    if "NUMBA_CACHE_DIR" in os.environ or writable:
-        return
-    _numba_cache.append(tempfile.TemporaryDirectory(prefix="dha-numba-", ignore_cleanup_errors=True))
-    os.environ["NUMBA_CACHE_DIR"] = _numba_cache[0].name
+    if "NUMBA_CACHE_DIR" not in os.environ and not writable:
+        _give_cache("NUMBA_CACHE_DIR")
 
 
 def fault_of_machine(error: OSError | ImportError) -> str | None:

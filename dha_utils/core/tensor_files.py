@@ -13,12 +13,24 @@ from dha_utils.core.errors import DataError
 from dha_utils.core.paths import atomic_write
 
 
+@contextmanager
+def writing(path: str | Path) -> Iterator[Path]:
+    """Yield a temporary path as `atomic_write` does; raise a DataError where the disk does not take what is saved there."""
+    try:
+        with atomic_write(path) as temporary:
+            yield temporary
+    except SafetensorError as error:
+        raise DataError(
+            f"{path}: cannot be written ({error}); make room there, or choose another place"
+        ) from error
+
+
 def save_tensors(path: str | Path, arrays: Mapping[str, np.ndarray], header: Mapping | None = None) -> None:
     """Write arrays and, if there is one, a header in JSON types, atomically.
 
     The file has one key of metadata only: with several their order, and so the file's bytes, would vary between runs.
     """
-    with atomic_write(Path(path)) as temporary:
+    with writing(path) as temporary:
         metadata = {"dha": json.dumps(header, ensure_ascii=False)} if header else None
         save_file(dict(arrays), temporary, metadata=metadata)
 
@@ -28,6 +40,8 @@ def reading(path: str | Path, kind: str) -> Iterator[None]:
     """Raise a DataError where what a file holds is no file of a kind, or damaged: something is missing, or does not fit."""
     try:
         yield
+    except PermissionError as error:
+        raise DataError(f"{path}: cannot be read ({error.strerror}); see to its rights") from error
     except (SafetensorError, OSError, LookupError, TypeError, ValueError, AttributeError) as error:
         fault = " ".join(str(error).split())[:200]
         raise DataError(f"{path}: not a file of {kind}, or damaged ({fault}); make it again") from error

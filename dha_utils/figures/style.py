@@ -29,7 +29,8 @@ LINE = 15 / 72
 
 
 def set_style() -> None:
-    """Set the style of all figures of the book; called once per notebook."""
+    """Set the style of all figures of the book, whatever a ``matplotlibrc`` says; called once per notebook."""
+    mpl.style.use("default")
     sizes = ("font.size", "axes.labelsize", "axes.titlesize", "xtick.labelsize", "ytick.labelsize")
     sizes += ("legend.fontsize", "legend.title_fontsize", "figure.labelsize", "figure.titlesize")
     rc = dict.fromkeys(sizes, TEXT) | {"svg.fonttype": "none", "legend.frameon": False}

@@ -18,7 +18,7 @@ from safetensors.torch import save_file
 
 from dha_utils.core.errors import DataError, ParameterError, choose
 from dha_utils.core.hashing import hash_arrays
-from dha_utils.core.paths import atomic_write
+from dha_utils.core.tensor_files import writing
 from dha_utils.networks.base import Network
 from dha_utils.networks.crepe import Crepe, load_crepe
 from dha_utils.networks.soundnet import SoundNet, load_soundnet
@@ -181,7 +181,7 @@ def save_network(path: str | Path, network: Network, metadata: Mapping) -> None:
     tensors = {
         name: tensor.contiguous() for name, tensor in network.state_dict().items() if tensor.ndim
     }  # batch norm's update counter is no weight
-    with atomic_write(Path(path)) as temporary:
+    with writing(path) as temporary:
         save_file(tensors, temporary, metadata={"dha": json.dumps(header, ensure_ascii=False)})
 
 

@@ -63,6 +63,8 @@ def load_ensemble(path: str | Path) -> LayerEnsemble:
         ensemble = skops.io.loads(_with_names_of_today(path), trusted=TRUSTED)
     except UntrustedTypesFoundException as error:
         raise DataError(f"{path}: holds types that are not trusted, and is not used ({error})") from error
+    except OSError:  # it may not be read: that is not its fault
+        raise
     except Exception as error:  # skops raises whatever its zip and JSON readers do
         raise DataError(f"{path}: not a file of classifiers, or damaged ({error}); make it again") from error
     if not isinstance(ensemble, LayerEnsemble):

@@ -3,6 +3,7 @@
 Conventions: a network was made for clips of one duration and one rate; what it is given is brought to those.
 """
 
+import math
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
@@ -16,6 +17,9 @@ from dha_utils.core.errors import AudioError, ParameterError
 from dha_utils.evaluation.ensemble import LayerEnsemble
 from dha_utils.networks.base import Network
 from dha_utils.responses.pooling import pool_maps
+
+HIGHEST_RATE = 1e7
+"""Of a stream, in Hz: that of no sound is higher, and of every second so many samples are held."""
 
 
 @dataclass(frozen=True)
@@ -85,8 +89,12 @@ class Listener:
         The first clip is said when it is full, the last one ends where the stream ends; a stream that is shorter than a clip is
         padded. Arguments and errors as in `dha_utils.networks.base.Network.listen`; `path` is what predictions are to hold.
         """
-        if not every > 0:
+        if not 0 < every < math.inf:
             raise ParameterError(f"every is {every!r}, expected seconds above 0")
+        if not 1 <= rate <= HIGHEST_RATE:
+            raise ParameterError(
+                f"rate is {rate!r}, expected that of the samples, 1 to {HIGHEST_RATE:.0f} Hz"
+            )
         size, hop = round(self.duration * rate), max(1, round(every * rate))
         # `held` begins at sample `at` of the stream, the next clip at `first`; all before `said` is in a clip.
         held, at, first, said, total = np.empty(0, np.float32), 0, 0, 0, 0
@@ -102,6 +110,8 @@ class Listener:
                 first, said = first + hop, first + size
             needed = max(at, min(first, total - size))
             held, at = held[needed - at :], needed
+        if not total:
+            raise AudioError(f"{path or 'the stream'}: holds no samples")
         if total > said:
             last = max(0, total - size)
             yield self._clip(held[last - at :], rate, last, path)

@@ -16,6 +16,7 @@ from dha_utils.networks.registry import DEFAULT, load_network
 from dha_utils.pruning.compressor import Compressor, Trial, check_trial, load_waveforms, network_responses
 from dha_utils.pruning.cost import count_macs, saving
 from dha_utils.pruning.export import FORMATS, Product
+from dha_utils.responses.outputs import probe_file
 from dha_utils.responses.provenance import extraction_provenance
 from dha_utils.responses.table import Responses
 
@@ -123,3 +124,4 @@ def _check_files(network: Path, files: Iterable[Path], force: bool) -> None:
         raise DataError(f"{there[0]}: is there already; choose another name, or --force")
     if not network.parent.is_dir():
         raise DataError(f"{network.parent}: no such folder; make it first")
+    probe_file(network)

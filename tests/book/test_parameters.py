@@ -92,6 +92,8 @@ def test_number_that_arrived_as_text_says_how_to_write_it():
         check_value("keep", "1e999999")
     with pytest.raises(ParameterError, match=r"got 'much' \(str\)$"):
         check_value("keep", "much")
+    with pytest.raises(ParameterError, match=r"got '0,35' \(str\): write 0\.35$"):
+        check_value("keep", "0,35")
 
 
 def test_unknown_name_with_and_without_near_miss():

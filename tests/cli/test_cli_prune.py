@@ -1,3 +1,8 @@
+import errno
+import os
+import shutil
+from unittest.mock import Mock
+
 import numpy as np
 import pytest
 import soundfile
@@ -51,10 +56,17 @@ def test_prune_then_predict(sounds, narrow, tmp_path):
     assert "soft0.wav: soft " in second
     assert "network" in first
 
-    partly = call("predict", out, tmp_path / "none.wav", sounds / "soft" / "soft0.wav")
+    strange = sounds / "loud\x1b[31m\n.wav"
+    shutil.copy(sounds / "loud" / "loud0.wav", strange)
+    partly = call("predict", out, tmp_path / "none\n.wav", strange, sounds / "soft" / "soft0.wav")
     assert partly.exit_code == 1
-    assert "none.wav: no such file" in partly.output
-    assert "soft0.wav: soft" in partly.output
+    fault, named, good = partly.output.splitlines()
+    assert fault.endswith(r"none\n.wav: no such file")
+    assert r"loud\x1b[31m\n.wav: loud" in named
+    assert "soft0.wav: soft" in good
+    assert "every is 0.0, expected seconds" in call("predict", out, strange, "--every", 0).output
+    empty = CliRunner().invoke(app, ["predict", str(out), "-", "--rate", "16000"], input=b"")
+    assert (empty.exit_code, empty.output) == (1, "dha: stdin: holds no samples\n")
 
     loud, soft = (
         soundfile.read(sounds / kind / f"{kind}1.wav", dtype="int16")[0] for kind in ("loud", "soft")
@@ -204,3 +216,13 @@ def test_a_kill_leaves_no_network_beside_the_classifiers_of_another(sounds, narr
     assert not out.exists()
     assert call(*how, "--keep", "8-16-10-8-8-8-6", "--force").exit_code == 0
     assert {path.name: path.read_text() for path in tmp_path.glob("*") if path.is_file()} == whole
+
+
+def test_a_folder_that_cannot_be_written_is_refused_before_the_work(monkeypatch, tmp_path):
+    monkeypatch.setattr(product, "load_network", None)
+    (tmp_path / "out").mkdir()
+    fault = PermissionError(errno.EACCES, os.strerror(errno.EACCES))
+    monkeypatch.setattr("dha_utils.responses.outputs.probe_folder", Mock(side_effect=fault))
+    result = call("prune", "esc10", "-o", tmp_path / "out" / "small.safetensors")
+    assert result.exit_code == 1
+    assert "small.safetensors: cannot be written (Permission denied); choose another file" in result.output

@@ -2,6 +2,7 @@
 
 import errno
 import os
+import signal
 from contextlib import nullcontext
 
 import pytest
@@ -98,3 +99,13 @@ def test_what_cannot_be_written_is_asked_before_the_work(command, monkeypatch, t
     assert line.startswith(f"dha: {tmp_path}/file/")
     assert line.endswith("cannot be written (Not a directory); see to its rights, or set DHA_OUT to a folder for results, "
                          "executed notebooks and books")  # fmt: skip
+
+
+def test_a_request_to_end_is_taken_as_ctrl_c_is(monkeypatch):
+    before = signal.getsignal(signal.SIGTERM)
+    monkeypatch.setattr(
+        "dha_utils.datasets.fetch.fetch_dataset", lambda *_: os.kill(os.getpid(), signal.SIGTERM)
+    )
+    result = CliRunner().invoke(app, ["fetch", "esc10"])
+    assert (result.exit_code, result.stderr) == (130, "\ndha: interrupted\n")
+    assert signal.getsignal(signal.SIGTERM) is before

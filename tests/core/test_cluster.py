@@ -1,6 +1,7 @@
 """Work on a real scheduler and real worker processes, on loopback."""
 
 import json
+import logging
 import os
 import signal
 import subprocess
@@ -293,11 +294,20 @@ def test_errors_of_the_system_are_not_taken_for_a_lost_scheduler(running):
 
 
 def test_local_workers_leave_interrupts_to_the_client():
-    with workers("local", 2) as client:
+    levels = {name: logging.getLogger(name).level for name in cluster.TALKATIVE}
+
+    def interrupt(client):
         blocked = client.run(lambda: signal.pthread_sigmask(signal.SIG_BLOCK, []))
         assert len(blocked) == 2
         assert all(signal.SIGINT in mask for mask in blocked.values())
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt), workers("local", 2) as client:
+        interrupt(client)
     assert signal.SIGINT not in signal.pthread_sigmask(signal.SIG_BLOCK, [])
+    assert {logging.getLogger(name).level for name in levels} == {logging.CRITICAL}
+    for name, level in levels.items():
+        logging.getLogger(name).setLevel(level)
 
 
 def test_a_script_without_a_main_guard_is_told_so(monkeypatch):

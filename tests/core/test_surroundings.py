@@ -1,5 +1,6 @@
 import errno
 import os
+import shlex
 import subprocess
 import sys
 
@@ -9,8 +10,10 @@ from dha_utils.core import surroundings
 from dha_utils.core.errors import DhaError
 from dha_utils.core.paths import out_dir, repository, require_writable
 from dha_utils.core.surroundings import (
+    INSTEAD,
     LEFT_OUT,
     fault_of_machine,
+    give_matplotlib_a_cache,
     give_numba_a_cache,
     left_out,
     socket_folder,
@@ -20,7 +23,7 @@ from dha_utils.core.surroundings import (
 def test_what_a_user_has_set_up_is_left_out_and_the_rest_is_not():
     theirs = dict.fromkeys(LEFT_OUT, "x") | {"DHA_DATA": "/x", "OMP_NUM_THREADS": "3", "PYTHONPATH": "/y"}
     assert left_out(theirs) == {
-        "DHA_DATA": "/x", "OMP_NUM_THREADS": "3", "PYTHONPATH": "/y", "PYTHONUTF8": "1",
+        "DHA_DATA": "/x", "OMP_NUM_THREADS": "3", "PYTHONPATH": "/y", **INSTEAD
     }  # fmt: skip
 
 
@@ -99,8 +102,42 @@ def test_numba_has_a_cache_without_a_home(monkeypatch, tmp_path):
     assert "NUMBA_CACHE_DIR" not in os.environ  # where the home can be written
     monkeypatch.setattr("os.access", lambda *_: False)
     give_numba_a_cache()
-    assert os.environ["NUMBA_CACHE_DIR"].startswith(str(tmp_path / "dha-numba-"))
-    surroundings._numba_cache.pop().cleanup()
+    assert os.environ["NUMBA_CACHE_DIR"].startswith(str(tmp_path / "dha-"))
+    surroundings._caches.pop().cleanup()
+
+
+def test_matplotlib_has_a_cache_without_a_home(monkeypatch, tmp_path):
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
+    for variable in ("XDG_CONFIG_HOME", "XDG_CACHE_HOME"):
+        monkeypatch.delenv(variable, raising=False)
+    (tmp_path / "file").touch()
+    nowhere = tmp_path / "file" / "x"
+    for own, home in (("", tmp_path / "home"), (tmp_path / "own", nowhere)):
+        monkeypatch.setenv("MPLCONFIGDIR", str(own))
+        monkeypatch.setenv("HOME", str(home))
+        give_matplotlib_a_cache()
+        assert os.environ["MPLCONFIGDIR"] == str(own)
+    for own, home in (("", nowhere), (nowhere, tmp_path)):
+        monkeypatch.setenv("MPLCONFIGDIR", str(own))
+        monkeypatch.setenv("HOME", str(home))
+        give_matplotlib_a_cache()
+        assert os.environ["MPLCONFIGDIR"] == surroundings._caches[-1].name
+        surroundings._caches.pop().cleanup()
+
+
+def test_names_are_utf8_whatever_the_locale():
+    code = "import dha_utils.cli, sys; print(sys.getfilesystemencoding(), *sys.argv[1:])"
+    env = {**os.environ, "LC_ALL": "C", "PYTHONUTF8": "0"}
+    command = [sys.executable, "-c", code, "süß"]
+    done = subprocess.run(command, capture_output=True, text=True, cwd=repository(), env=env)
+    assert (done.stdout, done.stderr) == ("utf-8 süß\n", "")
+
+
+def test_files_are_not_opened_in_the_place_of_closed_streams(tmp_path):
+    code = f"import dha_utils.cli; print(open({str(tmp_path / 'x')!r}, 'w').fileno() > 2, file=open('/dev/fd/9', 'w'))"
+    shell = f"exec {shlex.quote(sys.executable)} -c {shlex.quote(code)} 9>&1 <&- >&- 2>&-"
+    done = subprocess.run(["sh", "-c", shell], capture_output=True, text=True, cwd=repository())
+    assert done.stdout == "True\n"
 
 
 def test_results_and_pages_can_lie_elsewhere(monkeypatch, tmp_path):
@@ -115,3 +152,11 @@ def test_results_and_pages_can_lie_elsewhere(monkeypatch, tmp_path):
         DhaError, match=r"file/x: cannot be written \(Not a directory\); see to its rights, or set DHA_OUT"
     ):
         require_writable(tmp_path / "file" / "x")
+
+
+def test_ctrl_c_while_the_command_is_imported_is_one_line():
+    for error, said in (("KeyboardInterrupt", "\ndha: interrupted\n"), ("ValueError", "Traceback")):
+        code = f"import dha_utils.cli; raise {error}"
+        done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, cwd=repository())
+        assert done.stderr.startswith(said)
+        assert done.returncode != 0

@@ -344,7 +344,10 @@ LIES[LIES.rfind(b"PK\x01\x02") + 24] = 1  # says that fewer bytes come out than 
         (bytes(ENCRYPTED), "its member 'a.wav' is encrypted"),
         (BOMB, "it would unpack to 10 MB; 1 MB at most are expected"),
         (bytes(LIES), "is damaged"),
-        (make_zip({"ä.wav": b"x"}).replace("ä".encode(), b"\xa4\x81", 1), "is damaged"),  # before the file alone
+        (
+            make_zip({"ä.wav": b"x"}).replace("ä".encode(), b"\xa4\x81", 1),
+            "is damaged",
+        ),  # before the file alone
         (make_zip({"a.wav": bytes(range(256)) * 20})[:-40], "is not a whole zip archive"),
         (b"<html>not found</html>", "is not a whole zip archive"),
         (b"", "is not a whole zip archive"),

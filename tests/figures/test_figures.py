@@ -24,6 +24,15 @@ def style():
         yield
 
 
+def test_a_style_of_the_users_own_takes_no_part():
+    usual = mpl.rcParams.copy()
+    mpl.rcParams.update({"text.usetex": True, "axes.facecolor": "red", "savefig.transparent": True})
+    figures.set_style()
+    assert {name for name in usual if mpl.rcParams[name] != usual[name]} <= {
+        "backend"
+    }  # which is found when asked
+
+
 def texts(figure):
     """Return what is written in a figure, after a look at it: everything can be read, and it fits on a page."""
     found, plain = [], Text.draw

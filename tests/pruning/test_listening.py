@@ -1,4 +1,6 @@
 import io
+import math
+import re
 import time
 
 import numpy as np
@@ -70,15 +72,22 @@ def test_clips_may_lie_apart_and_come_at_another_rate(listener):
     assert [said.start for said in listener.listen([stream], 32_000, every=1.0)] == [0, 1]
 
 
-def test_a_short_stream_is_padded_and_an_empty_one_says_nothing(listener):
+def test_a_short_stream_is_padded_and_an_empty_one_refused(listener):
     (said,) = listener.listen([noise(0.1, 0.1)], 16_000)
     assert said.scores == listener.predict(noise(0.1, 0.1), 16_000).scores
-    assert list(listener.listen([], 16_000)) == []
+    with pytest.raises(AudioError, match="the stream: holds no samples"):
+        list(listener.listen([], 16_000))
 
 
 def test_what_is_no_stream_is_refused(listener):
-    with pytest.raises(ParameterError, match="every is 0, expected seconds above 0"):
-        next(listener.listen([noise(1.0, 0.1)], 16_000, every=0))
+    for every in (0, -1.0, math.nan, math.inf):
+        with pytest.raises(ParameterError, match=f"every is {every}, expected seconds above 0"):
+            next(listener.listen([noise(1.0, 0.1)], 16_000, every=every))
+    for rate in (0, -1.0, math.nan, math.inf, 1e12):
+        with pytest.raises(
+            ParameterError, match=re.escape(f"rate is {rate!r}, expected that of the samples, 1")
+        ):
+            next(listener.listen([noise(1.0, 0.1)], rate))
     with pytest.raises(AudioError, match=r"a block of the stream has shape \(4, 2\) and type float64"):
         next(listener.listen([np.zeros((4, 2))], 16_000))
     with pytest.raises(AudioError, match=r"type int16, expected \(samples,\) in \[-1, 1\]"):
