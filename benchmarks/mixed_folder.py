@@ -24,7 +24,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "tests"))
 import peculiar
 
 CLASSES = ("low", "high", "noise")
-LENGTHS = "66150|66152|33076"
+LENGTHS = "66150|66152|33076|60(?= MPEG)"
 """Of the sounds of the tests, in what is said of them."""
 
 DAMAGED = [name for name, case in peculiar.CASES.items() if case.fault]
@@ -103,12 +103,14 @@ def main() -> None:
 
         expected = {file for file, name in made.items() if peculiar.CASES[name].fault} - passed
         good = {file for file in made if file not in expected | passed}
+        otherwise = [
+            f"{made[file]}: {fault}"
+            for file, fault in faults.items()
+            if not re.search(re.sub(LENGTHS, r"\\d+", peculiar.CASES[made[file]].fault or "$^"), fault)
+        ]
         checks = {
             "refused by inspect is what was damaged": {*faults} == expected,
-            "each with the line of its kind": all(
-                re.search(re.sub(LENGTHS, r"\\d+", peculiar.CASES[made[file]].fault), fault)
-                for file, fault in faults.items()
-            ),
+            "each with the line of its kind": not otherwise,
             "passed over is noted": noted == len(passed),
             "extract has the others": {*extracted.table["clip"]} == good,
             "extract says what it left out": left_out == faults,
@@ -119,7 +121,9 @@ def main() -> None:
         print(f"sum: {len(good)} read + {len(faults)} refused + {noted} passed over = {total} of {len(made)}")
         print(*(f"  {'yes' if holds else 'NO '}  {what}" for what, holds in checks.items()), sep="\n")
         if not all(checks.values()):
-            print("not as expected:", sorted({*faults} ^ expected), {*extracted.table["clip"]} ^ good)
+            print(
+                "not as expected:", sorted({*faults} ^ expected), {*extracted.table["clip"]} ^ good, otherwise
+            )
             raise SystemExit(1)
 
 

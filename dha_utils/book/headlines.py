@@ -200,6 +200,11 @@ ONLY: dict[str, tuple[Headline, ...]] = {
             for name in ("accuracy", "random", "difference", "low", "high")
         ),
         Headline("second_network.json", "taps.pool1.ratio_rest", 0.1, "dimensions"),
+        *(
+            Headline("second_network.json", f"pitch.{made}.64-28.{name}", POINT, "accuracy")
+            for made in ("random", "nearest_trained")
+            for name in ("accuracy", "to_tiny", "to_tiny_low", "to_tiny_high")
+        ),
     )
 }
 """Those of a single data set: where responses are bundled at two rates or of two networks, and the released classifiers take
