@@ -138,9 +138,7 @@ def build(root: Path, executed: Path, names: Sequence[str], output: Path) -> Non
             copy = shutil.copytree(executed / name, sources / "book" / "executed" / name, ignore=ignored)
             for notebook in copy.glob("*.ipynb"):
                 text = as_page(notebook.read_text("utf-8"), title_of(name))
-                for absent in without(name):
-                    text = text.replace(f"]({absent}.ipynb", f"](../{names[-1]}/{absent}.ipynb")
-                notebook.write_text(text, "utf-8")
+                notebook.write_text(lead_across(text, name, names), "utf-8")
         for page in (sources / "book").glob("*.md"):
             page.write_text(lead_to(page.read_text("utf-8"), names), "utf-8")
         contents = sources / "book" / "_toc.yml"
@@ -214,16 +212,47 @@ def _fold(cell: dict) -> None:
 def lead_to(page: str, names: Sequence[str]) -> str:
     """Return a page whose links to pages of data sets that are not in `names` lead to the first of them that has the page.
 
+    Where none has it, what would be a link is words.
+
     >>> lead_to("{doc}`executed/esc50/02_ensemble` and {doc}`executed/esc10/02_ensemble`", ["mine", "esc10"])
     '{doc}`executed/mine/02_ensemble` and {doc}`executed/esc10/02_ensemble`'
+    >>> lead_to("{doc}`another network <executed/esc10/15_second_network>`, {doc}`executed/esc10/15_second_network`", ["mine"])
+    'another network, second network'
     """
 
     def lead(match: re.Match) -> str:
-        _, name, notebook = match.groups()
-        has_it = [other for other in [name, *names] if other in names and notebook not in without(other)]
-        return f"executed/{has_it[0]}/{notebook}"
+        words, name, notebook = match.groups()
+        found = has_page(notebook, [name, *names] if name in names else names)
+        if found is None:
+            return words or notebook[3:].replace("_", " ")
+        to = f"executed/{found}/{notebook}"
+        return f"{{doc}}`{words} <{to}>`" if words else f"{{doc}}`{to}`"
 
-    return re.sub(r"(executed)/([\w-]+)/(\d\d_\w+)", lead, page)
+    return re.sub(r"{doc}`(?:([^`<]*?) ?<)?executed/([\w-]+)/(\d\d_\w+)>?`", lead, page)
+
+
+def has_page(notebook: str, names: Sequence[str]) -> str | None:
+    """Return the first of some data sets that has a page of a notebook."""
+    return next((name for name in names if notebook not in without(name)), None)
+
+
+def lead_across(notebook: str, name: str, names: Sequence[str]) -> str:
+    """Return an executed notebook whose links to pages that its data set has not lead to one that has them, or are words.
+
+    >>> lead_across("[on](15_second_network.ipynb#x), [back](02_ensemble.ipynb)", "esc50", ["esc50", "esc10"])
+    '[on](../esc10/15_second_network.ipynb#x), [back](02_ensemble.ipynb)'
+    >>> lead_across("[on](15_second_network.ipynb)", "mine", ["mine"])
+    'on'
+    """
+
+    def lead(match: re.Match) -> str:
+        words, absent, rest = match.groups()
+        if absent not in without(name):
+            return match[0]
+        found = has_page(absent, names)
+        return f"[{words}](../{found}/{absent}.ipynb{rest})" if found else words
+
+    return re.sub(r"\[([^\[\]]*)\]\((\d\d_\w+)\.ipynb([^)]*)\)", lead, notebook)
 
 
 def expand_contents(contents: dict, names: Sequence[str]) -> dict:

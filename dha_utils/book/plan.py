@@ -59,7 +59,8 @@ class Plan:
         takes: Mapping[Path, dict], force: bool, thorough: bool, side_by_side: int,
     ):  # fmt: skip
         self.executed, self.lines, self.force = executed, lines, force
-        dataset, network = parameters["dataset"], parameters.get("network")
+        self.dataset = dataset = parameters["dataset"]
+        network = parameters.get("network")
         absent = [source.stem for source in takes if source.stem in without(dataset, network)]
         sources = [source for source in takes if source.stem not in absent]
         chosen = [source for source in chosen if source in sources]
@@ -144,7 +145,7 @@ class Plan:
         outcomes = [source for source in self.due if subject(source) == "outcomes"]
         if self.ahead and outcomes:
             page = self.executed / outcomes[0].name
-            self.lines.say(closing_words(self.results / self.executed.name, page))
+            self.lines.say(closing_words(self.results / self.executed.name, page, self.dataset))
         return [self.executed / source.name for source in self.chosen]
 
 

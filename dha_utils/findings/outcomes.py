@@ -3,7 +3,8 @@
 The claims, the margins and the outcomes are those of the protocol, ``book/protocol.md``. A claim with a margin *holds* if
 the whole 95 % interval lies within the margin, *does not hold* if the whole interval lies outside, and is *undecided*
 otherwise. A comparison with random maps comes out *better* or *worse* if the interval excludes 0 on that side, *equivalent* if
-it lies within the margin of equivalence, and *undecided* otherwise.
+it lies within the margin of equivalence, and *undecided* otherwise. An interval of no width decides nothing: where no clip is told
+otherwise, as where all are right, a bootstrap cannot say how sure that is.
 
 Conventions: a claim is asked in one or several *parts*, each a row with an outcome of its own; the first part is the claim as it
 was worded, and gives the outcome of the claim. A claim, with its rule, is registered here by name (`claim`); the rule reads the
@@ -27,9 +28,11 @@ BETTER, WORSE, EQUIVALENT_TO_RANDOM = "better", "worse", "equivalent"
 def loss_outcome(change: Interval, margin: float = MARGIN) -> str:
     """Return the outcome of "costs less than `margin`" from a change of accuracy (negative: a loss).
 
-    >>> [loss_outcome(Interval(-0.02, *ends)) for ends in ((-0.029, 0.0), (-0.03, 0.0), (-0.08, -0.03))]
-    ['holds', 'undecided', 'does not hold']
+    >>> [loss_outcome(Interval(-0.02, *ends)) for ends in ((-0.029, 0.0), (-0.03, 0.0), (-0.08, -0.03), (0.0, 0.0))]
+    ['holds', 'undecided', 'does not hold', 'undecided']
     """
+    if change.low == change.high:
+        return UNDECIDED
     if change.low > -margin:
         return HOLDS
     return DOES_NOT_HOLD if change.high <= -margin else UNDECIDED
@@ -40,9 +43,11 @@ def random_outcome(difference: Interval, margin: float = EQUIVALENT) -> str:
 
     The difference is that of `dha_utils.evaluation.inference.paired_random`.
 
-    >>> [random_outcome(Interval(0.0, *ends)) for ends in ((0.001, 0.03), (-0.01, 0.01), (-0.011, 0.01), (-0.03, -0.001))]
-    ['better', 'equivalent', 'undecided', 'worse']
+    >>> [random_outcome(Interval(0.0, *ends)) for ends in ((0.001, 0.03), (-0.01, 0.01), (-0.011, 0.01), (-0.03, -0.001), (0, 0))]
+    ['better', 'equivalent', 'undecided', 'worse', 'undecided']
     """
+    if difference.low == difference.high:
+        return UNDECIDED
     if difference.low > 0:
         return BETTER
     if difference.high < 0:

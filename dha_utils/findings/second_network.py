@@ -161,8 +161,9 @@ def choices_table(rows: Sequence[Mapping]) -> pd.DataFrame:
     DataFrame
         Columns criterion, needs (labels, data or nothing), a column of accuracies per size that all criteria were tried at, named
         by the multiply-accumulates that are left ("10 %"), largest first; at the smallest also loss (how far it is from the full
-        network, `dha_utils.studies.pitch.find_nearest`), difference (to the random maps, frame by frame), all_low, all_high (the interval that holds for all criteria together) and outcome. The best at the
-        smallest first; random maps, the mean of the draws, last. Empty where no criteria were compared.
+        network, `dha_utils.studies.pitch.find_nearest`), difference (to the random maps, frame by frame), all_low, all_high (the
+        interval that holds for all criteria together) and outcome. The best at the smallest first; random maps, the mean of the
+        draws, last. Empty where no criteria were compared.
     """
     full, losses = rows[0]["macs"], next((row["losses"] for row in rows if "losses" in row), {})
     rows = [row for row in rows if row["selection"] in CRITERIA]
