@@ -3,8 +3,8 @@
 The claims, the margins and the outcomes are those of the protocol, ``book/protocol.md``. A claim with a margin *holds* if
 the whole 95 % interval lies within the margin, *does not hold* if the whole interval lies outside, and is *undecided*
 otherwise. A comparison with random maps comes out *better* or *worse* if the interval excludes 0 on that side, *equivalent* if
-it lies within the margin of equivalence, and *undecided* otherwise. An interval of no width decides nothing: where no clip is told
-otherwise, as where all are right, a bootstrap cannot say how sure that is.
+it lies within the margin of equivalence, and *undecided* otherwise. An interval of no width decides nothing: where no clip is
+told otherwise, as where all are right, a bootstrap cannot say how sure that is.
 
 Conventions: a claim is asked in one or several *parts*, each a row with an outcome of its own; the first part is the claim as it
 was worded, and gives the outcome of the claim. A claim, with its rule, is registered here by name (`claim`); the rule reads the
