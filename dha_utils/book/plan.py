@@ -23,7 +23,7 @@ from dha_utils.networks.registry import load_network, weights_sha256
 
 
 class Plan:
-    """The notebooks of a data set that are to be run; says what it is without, and how long own sounds will take.
+    """The notebooks of a data set that are to be run; says which pages it lacks, and how long own sounds will take.
 
     Parameters
     ----------
@@ -65,8 +65,8 @@ class Plan:
         sources = [source for source in takes if source.stem not in absent]
         chosen = [source for source in chosen if source in sources]
         if absent:
-            why = ", which ask of SoundNet itself" if network else ""
-            lines.say(f"{dataset} is without {', '.join(absent)}{why}")
+            why = "they ask of SoundNet itself" if network else f"not evaluated on {dataset}"
+            lines.say(f"no pages {', '.join(absent)} ({why})")
         self.results = Path(parameters.get("results") or out_dir() / "results").resolve()
         require_writable(self.results / executed.name)
         self.first = first = sources[0]

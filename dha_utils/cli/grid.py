@@ -59,9 +59,10 @@ def grid(
         typer.Option(metavar="ADDRESS", help="Of a Dask scheduler, or 'local': processes of this machine."),
     ] = "local",
 ) -> None:
-    """Evaluate data sets x criteria x fractions x seeds on a Dask cluster.
+    """Evaluate data sets x criteria x fractions x seeds on Dask.
 
-    Results go to results/DATASET, where the notebooks find them. What was killed goes on where it stopped.
+    On all cores of this machine, or on a cluster. Results go to results/DATASET, where the notebooks find them. What was killed
+    goes on where it stopped.
     """
     asked = {"keep": keep, "rate": [rate], "duration": [duration]}
     asked |= {"classifier": [classifier]} if classifier else {}

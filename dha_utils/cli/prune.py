@@ -46,7 +46,7 @@ def prune(
     seed: Annotated[int, typer.Option(help="Of criteria that draw.")] = 0,
     force: Annotated[bool, typer.Option("--force", help="Overwrite files that are there.")] = False,
 ) -> None:
-    """Make a smaller network and its classifiers from all clips of a data set.
+    """Make a smaller network and its classifiers from a data set.
 
     All clips are training clips here; what such a network loses on clips that it has not seen is on the book's page on
     the frontier. Writes NAME.safetensors (the network), and beside it its classifiers and the network in the formats of
@@ -81,7 +81,10 @@ def predict(
     ] = None,
     rate: Annotated[float | None, typer.Option(help="Of the stream on stdin, Hz.")] = None,
 ) -> None:
-    """Say what is heard in sound files: the class, its score and the next ones, and how long it took."""
+    """Say what is heard in sound files.
+
+    The class, its score and the next ones, and how long it took.
+    """
     if "-" in files and not rate:
         raise ParameterError("a stream has no header that tells its rate: give --rate, in Hz")
     from dha_utils.audio.waveforms import stream_audio

@@ -37,8 +37,8 @@ def load_folder(folder: str | Path) -> Clips:
     The label is the name of the subfolder, the clip id ``label/file``, and the recording the same
     without suffix: files of one name in one subfolder are held to be of one recording and stay in one fold. There are 5
     folds, stratified by class (fewer where a class has fewer recordings), always the same for the same files.
-    Hidden files and `LITTER` are skipped. Files in the subfolders that are not sound, and sounds that lie elsewhere, are
-    skipped with a note.
+    Hidden files and `LITTER` are skipped. Empty subfolders, files in the subfolders that are not sound, and sounds that lie
+    elsewhere, are skipped with a note.
 
     Parameters
     ----------
@@ -61,6 +61,7 @@ def load_folder(folder: str | Path) -> Clips:
         raise DataError(f"there is no folder {root}; give one with a subfolder of sound files per class")
     try:
         subfolders = [path for path in _visible(root) if path.is_dir()]
+        empty = [path.name for path in subfolders if not _visible(path)]
         files = {path.name: [file for file in _visible(path) if is_sound(file)] for path in subfolders}
         notes = _skipped(root, subfolders)
     except OSError as error:
@@ -70,6 +71,9 @@ def load_folder(folder: str | Path) -> Clips:
             f"{root} has {len(files)} folder(s) in it; at least 2 are needed, one per class, "
             "each with its sound files"
         )
+    if empty and len(files) - len(empty) > 1:
+        files = {label: sounds for label, sounds in files.items() if label not in empty}
+        notes += (f"skipped as empty: {', '.join(map(repr, empty))}",)
     parts = [label for label in files if re.fullmatch(SPLITS, label, re.IGNORECASE)]
     if len(parts) > 1:
         raise DataError(

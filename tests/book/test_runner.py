@@ -214,7 +214,7 @@ def test_a_network_of_ones_own_has_its_own_folders_and_the_notebooks_that_fit_it
     assert first == repo / "book" / "executed" / "networks" / "mine" / "esc10" / "01_one.ipynb"
     said = [nbformat.read(path, 4).cells[-1].outputs[0]["text"].splitlines() for path in (first, second)]
     assert said == [[source, "[8000]", str(repo / "results" / "networks" / "mine")], ["8000"]]
-    assert "esc10 is without 18_released, which ask of SoundNet itself" in capsys.readouterr().out
+    assert "no pages 18_released (they ask of SoundNet itself)" in capsys.readouterr().out
     with pytest.raises(
         ParameterError, match=r"still.py:build takes arrays, not sounds: give Network.wrap a rate"
     ):

@@ -1,6 +1,7 @@
 """Folders as people have them: what is taken, what is skipped and said, what is refused."""
 
 import os
+import shutil
 
 import pytest
 import soundfile
@@ -72,6 +73,15 @@ def test_what_machines_leave_is_skipped_without_a_word(folder):
     clips = load_clips(folder)
     assert clips.classes == ["dog", "rain"]
     assert (len(clips), clips.notes) == (6, ())
+
+
+def test_an_empty_subfolder_is_skipped_with_a_note(folder):
+    (folder / "unused").mkdir()
+    clips = load_clips(folder)
+    assert (clips.classes, clips.notes) == (["dog", "rain"], ("skipped as empty: 'unused'",))
+    shutil.rmtree(folder / "rain")
+    with pytest.raises(DataError, match=r"class 'unused' of .* has 0 recording"):
+        load_clips(folder)
 
 
 @pytest.mark.parametrize(
