@@ -133,6 +133,12 @@ def failure(unfinished: Path, fault: str) -> DhaError:
     number = sum(cell.metadata["papermill"]["start_time"] is not None for cell in cells)
     # The reason may begin on a line of its own: "ValueError: " and then what is wrong.
     line, *more = [line.strip() for line in fault.splitlines() if line.strip()]
+    if (
+        line.endswith(":") and number
+    ):  # or there is none, where its traceback could not be made: it was printed then
+        outputs = cells[number - 1].outputs
+        printed = "".join(output.text for output in outputs if output.get("name") == "stderr")
+        more += [text.strip() for text in printed.splitlines() if text.strip()][-1:]
     line = f"{line} {more[0]}" if line.endswith(":") and more else line
     return DhaError(f"{unfinished.name}, cell In [{number}]: {line}; the failed notebook is {unfinished}")
 

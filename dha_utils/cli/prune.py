@@ -1,6 +1,5 @@
 """The commands ``dha prune`` and ``dha predict``: a smaller network made, and put to use."""
 
-import io
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -97,9 +96,8 @@ def predict(
 
     def said(file: str) -> Iterator:
         if file == "-":
-            stream = sys.stdin.buffer if sys.stdin else io.BytesIO()  # where it was closed
-            every_so_often = 1.0 if every is None else every
-            yield from listener.listen(read_samples(stream, rate), rate, every_so_often, path="stdin")
+            blocks = read_samples(sys.stdin.buffer, rate)
+            yield from listener.listen(blocks, rate, 1.0 if every is None else every, path="stdin")
         elif every is not None:
             blocks = stream_audio(file, listener.rate, channel=metadata["channel"])
             yield from listener.listen(blocks, listener.rate, every, path=file)

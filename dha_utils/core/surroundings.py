@@ -53,9 +53,10 @@ def be_ourselves() -> None:
 
     A process that takes names of files for something else than UTF-8 begins anew.
     """
-    while (number := os.open(os.devnull, os.O_RDWR)) <= 2:
-        pass  # what is closed of stdin, stdout and stderr would be the first files that are opened, and written to as such
-    os.close(number)
+    for name, mode in (("stdin", "r"), ("stdout", "w"), ("stderr", "w")):
+        if getattr(sys, name) is None:  # closed: the first file that is opened would be taken for it
+            setattr(sys, name, open(os.devnull, mode))  # noqa: SIM115 (it stays open)
+            os.set_inheritable(getattr(sys, name).fileno(), True)
     sys.excepthook = _explain  # Ctrl-C may come while the command is being imported
     if os.environ.get("PYTHONWARNINGS"):
         warnings.resetwarnings()

@@ -133,11 +133,15 @@ def test_names_are_utf8_whatever_the_locale():
     assert (done.stdout, done.stderr) == ("utf-8 süß\n", "")
 
 
-def test_files_are_not_opened_in_the_place_of_closed_streams(tmp_path):
-    code = f"import dha_utils.cli; print(open({str(tmp_path / 'x')!r}, 'w').fileno() > 2, file=open('/dev/fd/9', 'w'))"
+def test_closed_streams_are_there_and_no_files_are_opened_in_their_place(tmp_path):
+    code = (
+        "import dha_utils.cli, os, sys; streams = [sys.stdin, sys.stdout, sys.stderr];"
+        f"print([s.fileno() for s in streams], [os.get_inheritable(n) for n in range(3)], sys.stdin.read() == '',"
+        f"open({str(tmp_path / 'x')!r}, 'w').fileno() > 2, file=open('/dev/fd/9', 'w'))"
+    )
     shell = f"exec {shlex.quote(sys.executable)} -c {shlex.quote(code)} 9>&1 <&- >&- 2>&-"
     done = subprocess.run(["sh", "-c", shell], capture_output=True, text=True, cwd=repository())
-    assert done.stdout == "True\n"
+    assert done.stdout == "[0, 1, 2] [True, True, True] True True\n"
 
 
 def test_results_and_pages_can_lie_elsewhere(monkeypatch, tmp_path):
