@@ -1,7 +1,7 @@
 """The figure of the first page: accuracy against the fraction of maps kept, as SVG that a page holds as it is.
 
 It is written by hand, not drawn by matplotlib (`dha_utils.figures.svg`): every mark says its numbers under the pointer
-(``<title>``). Blue is ANOVA, grey random maps, orange the paper. The numbers also stand below the axis.
+(``<title>``). Blue is ANOVA, grey random maps, orange the loss that the paper allows. The numbers also stand below the axis.
 """
 
 from collections.abc import Mapping, Sequence
@@ -33,7 +33,7 @@ def answer_figure(on: str, rows: Sequence[Mapping], full: float, margin: float, 
     full : float
         Accuracy with all maps.
     margin, claimed : float
-        The paper's point: at the fraction `claimed` the accuracy of all maps less `margin`.
+        The loss that the paper allows: at the fraction `claimed` the accuracy of all maps less `margin`.
 
     Examples
     --------
@@ -93,8 +93,8 @@ def answer_figure(on: str, rows: Sequence[Mapping], full: float, margin: float, 
     low = y(full - margin)
     parts.append(
         _mark(
-            _diamond(x(claimed), low),
-            f"The paper: {shown(1 - claimed, '.0%')} of the maps ignored, less than {100 * margin:g} points lost",
+            _floor(x(claimed), low),
+            f"Allowed loss: {shown(1 - claimed, '.0%')} of the maps ignored, {100 * margin:g} points below all maps",
         )
     )
     parts += _key(rows[0]["draws"], margin)
@@ -107,8 +107,9 @@ def _mark(shape: str, title: str) -> str:
     return f"<g><title>{escape(title)}</title>{shape}</g>"
 
 
-def _diamond(x: float, y: float) -> str:
-    return f'<path d="M{x} {y - 8}l8 8l-8 8l-8 -8z" fill="none" stroke="{ORANGE}" stroke-width="2.5"/>'
+def _floor(x: float, y: float, half: int = 12) -> str:
+    """Return a dash that is wider than a mark, so that neither hides the other."""
+    return f'<path d="M{x} {y}m-{half} 0h{2 * half}" stroke="{ORANGE}" stroke-width="2.5"/>'
 
 
 def _key(draws: int, margin: float) -> list[str]:
@@ -118,13 +119,13 @@ def _key(draws: int, margin: float) -> list[str]:
         "ANOVA's maps",
         f"random: mean of {draws} draws,",
         "lowest to highest",
-        f"the paper: within {100 * margin:g} points",
+        f"allowed loss: {100 * margin:g} points",
     )
     shapes = (
         f'<circle cx="{left}" cy="{top}" r="4.5" fill="{BLUE}"/>',
         f'<rect x="{left - 3}" y="{top + 13}" width="6" height="6" fill="{GREY}"/>',
         f'<rect x="{left - 6}" y="{top + 27}" width="12" height="10" fill="{GREY}" fill-opacity=".3"/>',
-        _diamond(left, top + 48),
+        _floor(left, top + 48, 8),
     )
     return [*shapes, *(_text(left + 11, top + 4 + 16 * place, line) for place, line in enumerate(lines))]
 

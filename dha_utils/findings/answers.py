@@ -6,6 +6,9 @@ from dha_utils.core.formats import format_value
 from dha_utils.evaluation.inference import Interval
 from dha_utils.findings.outcomes import points
 
+SHARES = {"computation": "saved", "alike": "of the maps shown alike"}
+"""Claim -> what a number is a share of, or what becomes of it."""
+
 
 def answer_table(outcomes: Sequence[Mapping]) -> list[list[str]]:
     """Return rows of text: the header, then one row per claim with what came out on each data set.
@@ -74,8 +77,6 @@ def _in_short(row: Mapping) -> str:
     """Return what was measured: a change in points with its interval, a share, or else the end of the sentence that says it."""
     if row["low"] is not None:
         return points(Interval(row["estimate"], row["low"], row["high"]))
-    return (
-        row["measured"].rpartition(": ")[2]
-        if row["estimate"] is None
-        else format_value(row["estimate"], ".1%")
-    )
+    if row["estimate"] is None:
+        return row["measured"].rpartition(": ")[2]
+    return f"{format_value(row['estimate'], '.1%')} {SHARES.get(row['claim'], '')}".rstrip()

@@ -191,7 +191,7 @@ def _cost(ensemble: Mapping) -> Iterator[Part]:
     asked = abs(cost["ignored"] - (1 - KEEP)) < 0.01
     ignored = f"ignoring {shown(cost['ignored'], '.1%')} of the maps by ANOVA changes accuracy by"
     yield Part(
-        "in points of accuracy",
+        "ignoring maps by ANOVA, in points",
         f"{ignored} {points(change)}",
         loss_outcome(change) if asked else NOT_TESTABLE,
         change,
