@@ -157,10 +157,9 @@ def frontier_trials(seeds: int, budgets: Iterable[float] = BUDGETS) -> list[Tria
 
 EQUAL = (
     "explained_variance", "next_layer", "anova",
-    *(name for name, known in CRITERIA.items() if known.family == "removal" and name != "chip"),
+    *(name for name, known in CRITERIA.items() if known.family == "removal"),
 )  # fmt: skip
-"""Selections that are compared at the same numbers of maps: those of the frontier, and the literature's on removing filters. Not
-CHIP, which decomposes a matrix anew for each of a layer's maps and takes longer than all others together."""
+"""Selections that are compared at the same numbers of maps: those of the frontier, and the literature's on removing filters."""
 
 EQUAL_SIZES = ("0.6", SMALL, "0.15")
 
