@@ -45,7 +45,7 @@ def test_lock_takes_the_oldest_python():
     oldest = PROJECT["requires-python"].removeprefix(">=") + ".0"
     wanted = locked()
     takes = {
-        canonicalize_name(one.name): SpecifierSet(one.metadata["Requires-Python"] or "")
+        canonicalize_name(one.name): SpecifierSet(one.metadata.get("Requires-Python") or "")
         for one in distributions()
         if one.version.partition("+")[0] == wanted.get(canonicalize_name(one.name))  # torch 2.13.0+cpu
     }

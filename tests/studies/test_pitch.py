@@ -18,7 +18,8 @@ def test_the_nearest_is_found_by_what_networks_say_alone(small_crepe, pitched):
     nearest = min(losses, key=losses.get)
     assert [*losses] == sorted("abc", key=losses.get)
     (same,) = teacher.refitted(orders[nearest], [size])
-    assert torch.equal(pitch.logits_of(network, pitched.waveforms), pitch.logits_of(same, pitched.waveforms))
+    found, expected = (pitch.logits_of(each, pitched.waveforms) for each in (network, same))
+    torch.testing.assert_close(found, expected, rtol=0, atol=2e-3)
 
 
 def test_training_comes_nearer_to_the_full_network(small_crepe, pitched):
@@ -60,7 +61,8 @@ def test_measures_all_selections(one_size, tmp_path, monkeypatch):
     assert all(row["clips"] == 50 and 0 <= row["accuracy"] <= 1 for row in kept["networks"])
     assert kept["provenance"]["frames"]["fitted"] == 50
     (losses,) = (row["losses"] for row in kept["networks"] if "losses" in row)
-    assert list(losses) == sorted({"explained_variance", *pitch.COMPARED}, key=losses.get)
+    assert {*losses} == {"explained_variance", *pitch.COMPARED}
+    assert [*losses.values()] == sorted(losses.values())
 
     monkeypatch.setattr(pitch, "describe_network", None)  # nothing is measured twice
     pitch.keep_pitch(tmp_path)

@@ -234,7 +234,7 @@ def test_ways_to_choose_filters_at_equal_cost():
 
 def test_trials_at_equal_cost_have_the_widths_of_explained_variance():
     asked = equal_trials(20)
-    assert len(asked) == len(set(asked)) == 3 * 9 + 20 + 2 * FEW
+    assert len(asked) == len(set(asked)) == 3 * 10 + 20 + 2 * FEW
     assert {t.widths for t in asked if t.criterion == "explained_variance"} == {"own"}
     assert {t.widths for t in asked if t.criterion != "explained_variance"} == {"explained_variance"}
 
