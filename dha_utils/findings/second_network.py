@@ -118,8 +118,9 @@ def pitch_table(rows: Sequence[Mapping]) -> pd.DataFrame:
     """
     full, frames = rows[0], np.arange(rows[0]["clips"])
     measured: dict[tuple[str, str], list[Mapping]] = {("full", ""): [full], ("tiny", ""): [rows[1]]}
-    for row in (row for row in rows[2:] if row["selection"] in WAYS):
-        measured.setdefault((row["selection"], "-".join(map(str, row["widths"]))), []).append(row)
+    for row in rows[2:]:
+        if row["selection"] in WAYS:  # the others are those of `choices_table`
+            measured.setdefault((row["selection"], "-".join(map(str, row["widths"]))), []).append(row)
     right = {key: np.stack([unpack_correct(row) for row in group]) for key, group in measured.items()}
     marks = {"change": ("full", "low", "high"), "to_tiny": ("tiny", "to_tiny_low", "to_tiny_high")}
     table = []
