@@ -17,7 +17,7 @@ import dha_utils as dha
 from dha_utils.core.paths import repository, write_json
 from dha_utils.criteria.described import needs_of
 from dha_utils.pruning.compressor import Compressor, Trial
-from dha_utils.pruning.rotation import rotated_outputs
+from dha_utils.pruning.rotation import rotated_maps
 
 SEEDS = 5
 FEWER = (0.25, 0.5, 0.75)
@@ -53,7 +53,7 @@ for seed in range(SEEDS):
             small = compressor.small_network(trial)
             rows.append((criterion, fewer, accuracy(small(torch.from_numpy(x[~training])))))
         counts = {layer: len(channels) for layer, channels in compressor.keep(trial).items()}
-        (outputs,) = rotated_outputs(network, x[training], x[~training], counts).values()
+        *_, (_, outputs) = rotated_maps(network, compressor.activations, x[~training], counts)
         rows.append((MARK, fewer, accuracy(outputs)))
         costs.append({"fewer": fewer} | dict(1 - cost(small) / cost(network)))
         print(seed, fewer, *rows[-len(CRITERIA) - 1 :], sep="\n", flush=True)

@@ -175,7 +175,7 @@ PARAMETERS: Mapping[str, Parameter] = {
         (bool,),
         lambda value: True,
         "True or False",
-        "Make only the smaller networks that the claim is asked of, which take an hour less than all",
+        "Make only the smaller networks that the claim is asked of, and refit with one pull, which takes an hour less than all",
     ),
     "only_bundled": Parameter(
         (bool,),

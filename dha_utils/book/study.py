@@ -309,7 +309,10 @@ class Study:
     @property
     def ridge_errors(self) -> pd.DataFrame:
         """What refits with more and with less pull miss (`dha_utils.studies.ridge.load_ridge_errors`)."""
-        return load_ridge_errors(self.responses, self.results.folder, lambda: self.compression)
+        only_kept = bool(self.others.get("only_claims"))
+        return load_ridge_errors(
+            self.responses, self.results.folder, lambda: self.compression, only_kept=only_kept
+        )
 
     def specifications(self, draws: Mapping[str, int]) -> dict[int, list[dict]]:
         """Evaluate the ensemble under other choices, at every rate (`dha_utils.studies.specifications.load_specifications`)."""

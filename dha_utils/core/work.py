@@ -31,6 +31,10 @@ if TYPE_CHECKING:  # takes a second, and most work needs no cluster
 Item = TypeVar("Item")
 Result = TypeVar("Result")
 
+IDLE_SECONDS = 86_400
+"""Before a process without work ends. joblib's own 300 s race with new work, and its warning of that, where warnings are errors,
+ends the thread that hands out work: everything would wait for ever."""
+
 BACKENDS = {"threads": "threading", "processes": "loky"}
 """Kind of workers of this machine -> joblib's name."""
 
@@ -158,6 +162,7 @@ def run_items(
     parallel = joblib.Parallel(
         n,
         backend=BACKENDS[kind],
+        idle_worker_timeout=IDLE_SECONDS,
         return_as="generator_unordered",
         batch_size=together,
         pre_dispatch=AHEAD * n * together,

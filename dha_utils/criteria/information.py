@@ -55,20 +55,20 @@ def ross_information(x: np.ndarray, y: np.ndarray) -> np.ndarray:
     Every clip's distance to its k-th neighbour of the same class is compared with the number of clips of any
     class nearer than that. Values must be distinct.
     """
-    ordered = np.sort(x, axis=0)
     information = np.full(x.shape[1], digamma(len(x)))
+    low, high = [], []
     for part in split_by_class(x, y):
         part = np.sort(part, axis=0)
         n = len(part)
         k = min(NEIGHBOURS, n - 1)
-        low, high = _nearest_run(part, k)
-        nearer = np.empty(part.shape, dtype=np.int64)
-        for column in range(x.shape[1]):
-            values = ordered[:, column]
-            nearer[:, column] = values.searchsorted(high[:, column]) - values.searchsorted(
-                low[:, column], "right"
-            )
-        information += n / len(x) * (digamma(k) - digamma(n) - digamma(nearer).mean(axis=0))
+        ends = _nearest_run(part, k)
+        low.append(ends[0])
+        high.append(ends[1])
+        information += n / len(x) * (digamma(k) - digamma(n))
+    low, high = np.concatenate(low), np.concatenate(high)
+    for column, values in enumerate(np.sort(x, axis=0).T):
+        nearer = values.searchsorted(high[:, column]) - values.searchsorted(low[:, column], "right")
+        information[column] -= digamma(nearer).mean()
     return np.maximum(information, 0)
 
 

@@ -19,6 +19,10 @@ from dha_utils.networks.base import Network
 TINY = 1e-9
 """A map whose unexplained variance is below this share of the largest map's variance counts as explained."""
 
+EXPLAINED = 1e-4
+"""What the next layer gives counts as explained where less than this share of its energy is left: sums of windows are good to
+about 1e-5 of it, and an order of what is left would be one of rounding."""
+
 
 @dataclass(frozen=True)
 class LayerStatistics:
@@ -167,9 +171,7 @@ def _eliminate(covariance: np.ndarray, gain) -> MapScores:
         order.append(best)
         left -= np.multiply.outer(left[:, best], left[best] / left[best, best], out=part)
         unexplained.append(max(float(left.trace()) / total, 0.0))
-    # What is explained already follows, the louder map first.
-    rest = [int(c) for c in np.argsort(-covariance.diagonal(), kind="stable") if c not in set(order)]
-    return _by_order(order + rest, unexplained + [0.0] * len(rest))
+    return _by_order(order, unexplained, covariance)
 
 
 @criterion(
@@ -183,40 +185,56 @@ def next_layer(statistics: LayerStatistics) -> MapScores:
     r"""Order maps so that the first k let the next convolution be reproduced best, its kernels refitted.
 
     Greedy: each next map is the one whose window (all positions of the kernel) explains most of what is left of the next
-    layer's outputs. For the last layer, `explained_variance`. Returns as there, with the share of the next layer's energy.
-    Source: after ThiNet (Luo, Wu and Lin, ICCV 2017), with the refit inside the choice.
+    layer's outputs. For the last layer, `explained_variance`. Returns as there, with the share of the next layer's energy; once
+    that is below `EXPLAINED`, the others follow, the louder first. Source: after ThiNet (Luo, Wu and Lin, ICCV 2017), with the
+    refit inside the choice.
     """
     if statistics.next_kernel is None:
         return explained_variance(statistics)
     n_maps = len(statistics.covariance)
-    kernel = len(statistics.inputs) // n_maps
-    left = statistics.inputs + 1e-6 * np.eye(len(statistics.inputs))  # its diagonal is 1 on average
-    part = np.empty_like(left)
-    outputs = statistics.next_kernel @ left
+    inputs = statistics.inputs + 1e-6 * np.eye(len(statistics.inputs))  # its diagonal is 1 on average
+    outputs = statistics.next_kernel @ inputs
     total = residual = float((outputs * statistics.next_kernel).sum())
-    candidates, order, unexplained = list(range(n_maps)), [], [1.0]
-    for _ in range(n_maps):
-        own = np.stack(
-            [left[c * kernel : (c + 1) * kernel, c * kernel : (c + 1) * kernel] for c in candidates]
-        )
-        # What is left of a map that the others explain is rounding: keep it from being divided by.
-        own += 1e-6 * np.eye(kernel)
-        seen = outputs.reshape(-1, n_maps, kernel)[:, candidates].transpose(1, 2, 0)
-        gains = np.linalg.solve(own, seen @ seen.transpose(0, 2, 1)).trace(axis1=1, axis2=2)
-        place = int(gains.argmax())
-        best = candidates.pop(place)
+    kernel = len(inputs) // n_maps
+
+    def by_map(rows: np.ndarray) -> np.ndarray:
+        return rows.reshape(len(rows), n_maps, kernel).swapaxes(0, 1)
+
+    # What a regression on the maps taken leaves of `inputs` and `outputs` is what they were minus `taken.T @ regression` and
+    # `made @ regression`. It is never written down, but for what is asked of every map in every step: how its own columns of
+    # the inputs (`own`), and of the outputs (`energy`), go together.
+    taken, regression, made = np.empty_like(inputs), np.empty_like(inputs), np.empty_like(outputs)
+    own = np.stack([inputs[c : c + kernel, c : c + kernel] for c in range(0, len(inputs), kernel)])
+    energy = by_map(outputs).swapaxes(1, 2) @ by_map(outputs)
+    # What is left of a map that the others explain is rounding: keep it from being divided by.
+    floor = 1e-6 * np.eye(kernel)
+    order, unexplained = [], [1.0]
+    for done in range(0, len(inputs), kernel):
+        if unexplained[-1] < EXPLAINED:
+            break
+        gains = np.linalg.solve(own + floor, energy).trace(axis1=1, axis2=2)
+        gains[order] = -np.inf
+        best = int(gains.argmax())
         order.append(best)
-        residual -= gains[place]
+        residual -= gains[best]
         unexplained.append(max(residual / total, 0.0))
-        rows = slice(best * kernel, (best + 1) * kernel)
-        regression = np.linalg.solve(own[place], left[rows])
-        outputs -= outputs[:, rows] @ regression
-        left -= np.matmul(left[:, rows].copy(), regression, out=part)
-    return _by_order(order, unexplained)
+        columns, now = slice(best * kernel, (best + 1) * kernel), slice(done, done + kernel)
+        before = regression[:done]
+        taken[now] = inputs[columns] - taken[:done, columns].T @ before
+        made[:, now] = outputs[:, columns] - made[:, :done] @ before[:, columns]
+        regression[now] = np.linalg.solve(own[best] + floor, taken[now])
+        products = made[:, now].T @ made[:, : done + kernel]
+        seen = by_map(made[:, now].T @ outputs - products[:, :done] @ before)
+        change = by_map(regression[now])
+        own -= by_map(taken[now]).swapaxes(1, 2) @ change
+        both = change.swapaxes(1, 2) @ seen
+        energy += change.swapaxes(1, 2) @ products[:, done:] @ change - both - both.swapaxes(1, 2)
+    return _by_order(order, unexplained, statistics.covariance)
 
 
-def _by_order(order: Sequence[int], lost: Sequence[float]) -> MapScores:
-    """Return scores that rank maps in an order, the one to keep longest first."""
-    score = np.empty(len(order))
-    score[order] = np.arange(len(order))[::-1]
-    return MapScores(score, lost=np.array(lost))
+def _by_order(order: Sequence[int], lost: Sequence[float], covariance: np.ndarray) -> MapScores:
+    """Return scores that rank maps in an order, the one to keep longest first; others follow, the louder first."""
+    rest = [int(c) for c in np.argsort(-covariance.diagonal(), kind="stable") if c not in set(order)]
+    score = np.empty(len(covariance))
+    score[[*order, *rest]] = np.arange(len(score))[::-1]
+    return MapScores(score, lost=np.array([*lost, *[0.0] * len(rest)]))

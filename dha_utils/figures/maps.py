@@ -215,35 +215,34 @@ def example_maps(
     blocks = -(-len(examples) // columns)
     height = 1 + len(groups)
     named = {label: readable(label, 16) for label in examples}
-    lines = max(text.count("\n") for text in named.values())
-    size = (WIDTH, (1.1 * height + lines * LINE) * blocks + 0.5)
-    figure = Figure(figsize=size, layout="constrained")
-    axes = figure.subplots(blocks * height, columns, sharex=True, squeeze=False)
+    title = (1 + max(text.count("\n") for text in named.values())) * LINE + 0.1
+    block = 1.1 * height
+    size = (WIDTH, (block + title) * blocks + 0.6)
+    # Laid out by hand: to find out where hundreds of axes do not touch takes Matplotlib ten seconds.
+    figure = Figure(figsize=size, layout="none")
+    margins = {"left": 0.35 / WIDTH, "right": 1 - 1 / WIDTH, "bottom": 0.6 / size[1], "top": 1 - title / size[1]}
+    grid = figure.add_gridspec(blocks, columns, **margins, hspace=title / block, wspace=0.06)
     top = max(float(spectrogram.max()) for spectrogram in spectrograms.values())
     peak = np.max([np.abs(maps.astype(np.float32)).max(axis=1) for maps in examples.values()], axis=0)
     peak = np.where(peak > 0, peak, 1)[:, None]
-    style = {"aspect": "auto", "interpolation": "nearest"}
-    for axis in axes.flat:
-        axis.set(yticks=[])
-        axis.xaxis.set_major_locator(MaxNLocator(3, integer=True, prune="upper"))
-        axis.grid(False)
-    for number in range(len(examples), blocks * columns):
-        for axis in axes[number // columns * height :][:height, number % columns]:
-            axis.set_visible(False)
+    style = {"aspect": "auto", "interpolation": "nearest", "extent": (0, duration, 0, 1)}
     for number, (label, maps) in enumerate(examples.items()):
-        panels = axes[number // columns * height :][:height, number % columns]
+        panels = grid[divmod(number, columns)].subgridspec(height, 1, hspace=0.06).subplots()
         drawn = spectrograms[label].astype(np.float32)
-        box = (0, duration, 0, 1)
-        panels[0].imshow(drawn, origin="lower", extent=box, cmap="magma", vmin=top - 80, vmax=top, **style)
+        panels[0].imshow(drawn, origin="lower", cmap="magma", vmin=top - 80, vmax=top, **style)
         panels[0].set_title(named[label])
         for axis, channels in zip(panels[1:], groups.values(), strict=True):
             values = (maps.astype(np.float32) / peak)[channels]
-            image = axis.imshow(
-                values, extent=box, cmap="viridis", vmin=min(0, values.min()), vmax=1, **style
-            )
+            image = axis.imshow(values, cmap="viridis", vmin=min(0, values.min()), vmax=1, **style)
+        for axis in panels:
+            axis.set(yticks=[], xticks=[])
+            axis.grid(False)
+        if number + columns >= len(examples):  # nothing below it
+            panels[-1].xaxis.set_major_locator(MaxNLocator(3, integer=True, prune="upper"))
         if number % columns == 0:
             for axis, name in zip(panels, ("sound", *groups), strict=True):
                 axis.set_ylabel(name)
-    figure.supxlabel("time (s)")
-    figure.colorbar(image, ax=axes, label="response (share of the map's peak)", shrink=0.5, fraction=0.05)
+    figure.supxlabel("time (s)", y=0.05 / size[1], va="bottom")
+    scale = figure.add_axes((1 - 0.8 / WIDTH, 0.5 - min(0.25, 2.5 / size[1]), 0.15 / WIDTH, min(0.5, 5 / size[1])))
+    figure.colorbar(image, cax=scale, label="response (share of the map's peak)")
     return figure

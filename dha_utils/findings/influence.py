@@ -20,6 +20,10 @@ from dha_utils.responses.table import Responses
 from dha_utils.studies.results import records
 
 
+BLOCK = 256
+"""Maps that are looked at together: few enough for the processor's cache, which makes it twice as fast."""
+
+
 class WithoutEach(NamedTuple):
     """The F test with each of R recordings left out: their names (R,), F (R, C) and its degrees of freedom, those within (R,).
 
@@ -144,7 +148,11 @@ def no_difference_without_each(responses: Responses, alpha: float) -> pd.DataFra
         x, y = training.matrix(), training.y
         everything = adjust(anova(x, y, training.recordings, None).pvalue) <= alpha
         different = np.tile(np.add.reduceat(everything.astype(float), starts), (len(names), 1))
-        without = anova_without_each(x, y, training.recordings)
+        blocks = [
+            anova_without_each(x[:, start : start + BLOCK], y, training.recordings)
+            for start in range(0, x.shape[1], BLOCK)
+        ]
+        without = blocks[0]._replace(f=np.concatenate([block.f for block in blocks], axis=1))
         found = np.add.reduceat(without.different(alpha).astype(float), starts, axis=1)
         found[np.isnan(without.f[:, 0])] = np.nan
         different[np.searchsorted(names, without.recordings)] = found

@@ -13,7 +13,7 @@ from dha_utils.evaluation.packing import unpack_correct
 from dha_utils.findings.outcomes import loss_outcome, random_outcome
 from dha_utils.networks.registry import outline
 from dha_utils.pruning.compensation import COMPENSATIONS
-from dha_utils.pruning.compressor import PSNET_SIZE
+from dha_utils.pruning.compressor import MARK, PSNET_SIZE
 from dha_utils.studies.trials import CLAIM, SMALL
 
 
@@ -129,7 +129,7 @@ def equal_table(results: Sequence[Mapping], recordings: np.ndarray) -> pd.DataFr
     DataFrame
         Columns criterion, needs (labels, data or nothing), a column of accuracies per size, named by the multiply-accumulates
         that are left ("35 %"), largest first; at `SMALL` also difference, all_low, all_high and outcome, as in `random_table`.
-        The best at `SMALL` first; random maps, the mean of the draws, last.
+        The best at `SMALL` first; then the mark of principal components, and random maps, the mean of the draws.
     """
     sizes = {
         size: f"{100 * float(size):g} %" for size in sorted({r["size"] for r in results}, key=float)[::-1]
@@ -138,13 +138,18 @@ def equal_table(results: Sequence[Mapping], recordings: np.ndarray) -> pd.DataFr
     if not results:
         return pd.DataFrame(columns=columns)
     rows = [
-        {"criterion": r["criterion"], "size": sizes[r["size"]], "is": r["accuracy"]["all"]} for r in results
+        {
+            "criterion": MARK if r["compensation"] == MARK else r["criterion"],
+            "size": sizes[r["size"]],
+            "is": r["accuracy"]["all"],
+        }
+        for r in results
     ]
     table = pd.DataFrame(rows).pivot_table("is", "criterion", "size").reset_index()
     compared = random_table([r for r in results if r["size"] == SMALL], recordings)
     table = table.merge(compared[["criterion", *columns[-4:]]], on="criterion", how="left")
-    table["needs"] = [needs_of(CRITERIA[name]) for name in table["criterion"]]
-    table["last"] = table["criterion"] == "random"
+    table["needs"] = ["data" if name == MARK else needs_of(CRITERIA[name]) for name in table["criterion"]]
+    table["last"] = table["criterion"].map({MARK: 1, "random": 2}).fillna(0)
     return table.sort_values(["last", sizes[SMALL]], ascending=[True, False])[columns].reset_index(drop=True)
 
 

@@ -27,8 +27,9 @@ from dha_utils.networks.registry import network_behind, outline
 from dha_utils.pruning.allocation import allocate, check_budget
 from dha_utils.pruning.compensation import COMPENSATIONS, compensate
 from dha_utils.pruning.finetuning import fine_tune
+from dha_utils.pruning.rotation import rotated_maps
 from dha_utils.responses.maps import selection_clips
-from dha_utils.responses.pooling import BATCH_SIZE, pool_maps, pooling_of
+from dha_utils.responses.pooling import BATCH_SIZE, pool, pool_maps, pooling_of
 from dha_utils.responses.table import Responses
 
 PSNET_SIZE = "-".join(str(len(kept)) for kept in psnet_kept_filters().values())
@@ -44,6 +45,10 @@ FOLDS = 5
 """Test folds whose training clips' activations are held at a time."""
 
 
+MARK = "principal_components"
+"""In the place of a compensation: in as many principal components as maps are kept, see `dha_utils.pruning.rotation`."""
+
+
 @dataclass(frozen=True)
 class Trial:
     """One way to make the network smaller.
@@ -56,7 +61,7 @@ class Trial:
         How many maps each layer keeps: a budget of multiply-accumulates as a fraction of the full network's ("0.4"), or seven
         numbers ("16-32-41-56-88-235-59").
     compensation : str
-        One of `dha_utils.pruning.compensation.COMPENSATIONS`.
+        One of `dha_utils.pruning.compensation.COMPENSATIONS`; or `MARK`, which makes no network that can be used.
     seed : int
         Of criteria that draw, and of fine-tuning.
     epochs : int
@@ -266,6 +271,15 @@ class Compressor:
             waveforms, y = self.waveforms[self.training], self.responses.y[self.training]
             small = fine_tune(small, waveforms, y, epochs=trial.epochs, seed=trial.seed)
         return small
+
+    def marked_responses(self, trial: Trial) -> Responses:
+        """Return what all maps, rebuilt from as many components as maps are kept, say of all clips, in a trial of `MARK`."""
+        counts = {layer: len(kept) for layer, kept in self.keep(trial).items()}
+        rotated = rotated_maps(self.model, self.activations, self.waveforms, counts)
+        arrays = {
+            name: pool(maps, pooling_of(self.responses)) for name, maps in rotated if name in self.model.taps
+        }
+        return Responses(arrays, self.responses.table, self.responses.provenance)
 
 
 def network_responses(model: Network, waveforms: np.ndarray, like: Responses) -> Responses:

@@ -10,36 +10,38 @@ References
 After Ashkboos et al., "SliceGPT: Compress Large Language Models by Deleting Rows and Columns", ICLR 2024.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 
 import numpy as np
 import torch
 from torch import Tensor
 
-from dha_utils.networks.activations import layer_activations
-from dha_utils.networks.base import Network
+from dha_utils.networks.base import BATCH, Network
 from dha_utils.pruning.refitting import RIDGE, fit_reader, pairs_by_group
 from dha_utils.pruning.surgery import prune_network
 
 
-def rotated_outputs(
+@torch.inference_mode()
+def rotated_maps(
     network: Network,
-    x: np.ndarray,
+    activations: Sequence[Tensor],
     asked: np.ndarray,
     counts: Mapping[str, int],
     *,
     ridge: float = RIDGE,
-) -> dict[str, Tensor]:
-    """Return what the heads of a chain say when every layer hands on principal components alone.
+) -> Iterator[tuple[str, Tensor]]:
+    """Yield what a chain gives where every layer hands on principal components alone: at its taps, then from its heads.
 
-    Layers are fitted from the input upwards, without labels, each to what it gave in the whole network.
+    Layers are fitted from the input upwards, without labels, each to what it gave in the whole network. A tap inside a layer
+    hands nothing on; it is seen in as many components of its own maps.
 
     Parameters
     ----------
     network : Network
-        A chain with heads; left as it was.
-    x : ndarray, shape (clips, *shape)
-        Inputs by which components are found and layers are fitted.
+        Left as it was.
+    activations : sequence of Tensor
+        Of the clips by which components are found and layers are fitted, as
+        `dha_utils.networks.activations.layer_activations` gives them.
     asked : ndarray, shape (other clips, *shape)
         Inputs to be answered.
     counts : dict of str to int
@@ -47,27 +49,43 @@ def rotated_outputs(
     ridge : float
         See `dha_utils.pruning.refitting.RIDGE`.
 
-    Returns
-    -------
-    dict of str to Tensor, shape (other clips, outputs)
-        By head.
+    Yields
+    ------
+    name : str
+        Of a tap or a head.
+    maps : Tensor, shape (other clips, maps, *positions)
+        All maps of a tap, rebuilt from the components; or what a head says.
     """
-    rotated, activations = prune_network(network, {}), layer_activations(network, x)
-    with torch.inference_mode():
-        seen, other = activations[0], network.prepare(torch.from_numpy(asked))
-        for number, (name, (conv, norm, stages)) in enumerate(rotated.layers.items()):
-            if number:
-                behind = norm if stages[1:] and rotated.get_submodule(stages[1]) is norm else None
-                _fit(conv, behind, network.get_submodule(name), activations[number], seen, ridge)
-            seen, other = (rotated.layer_output(name, maps) for maps in (seen, other))
-            project = _projection(seen, counts[name])
-            seen, other = project(seen), project(other)
-        answers, before = {}, network.head_inputs(activations[-1])
-        for name, inputs in rotated.head_inputs(seen).items():
-            head = rotated.get_submodule(name)
-            _fit(head, None, network.get_submodule(name), before[name], inputs, ridge)
-            answers[name] = head(rotated.head_inputs(other)[name])
-    return answers
+    rotated = prune_network(network, {})
+    seen, other = activations[0], network.prepare(torch.from_numpy(asked))
+    for number, (name, (conv, norm, stages)) in enumerate(rotated.layers.items()):
+        if number:
+            behind = norm if stages[1:] and rotated.get_submodule(stages[1]) is norm else None
+            _fit(conv, behind, network.get_submodule(name), activations[number], seen, ridge)
+        passed: list[str] = []
+        for stage in stages:
+            passed.append(stage)
+            if stage in rotated.taps or stage == stages[-1]:
+                seen, other = (_through(rotated, passed, maps) for maps in (seen, other))
+                project, passed = _projection(seen, counts[name]), []
+                if stage in rotated.taps:
+                    yield stage, project(other)
+        seen, other = project(seen), project(other)
+    before = network.head_inputs(activations[-1])
+    for name, inputs in rotated.head_inputs(seen).items():
+        head = rotated.get_submodule(name)
+        _fit(head, None, network.get_submodule(name), before[name], inputs, ridge)
+        yield name, head(rotated.head_inputs(other)[name])
+
+
+def _through(network: Network, stages: Sequence[str], maps: Tensor) -> Tensor:
+    """Return what modules in a row make of maps, a few clips at a time."""
+    outputs = []
+    for part in maps.split(BATCH):
+        for stage in stages:
+            part = network.get_submodule(stage)(part)
+        outputs.append(part)
+    return torch.cat(outputs)
 
 
 def _fit(reader, norm, original, x_full: Tensor, x_small: Tensor, ridge: float) -> None:

@@ -110,6 +110,11 @@ def side_by_side(mean: Responses, largest: Responses) -> Responses:
     return Responses(arrays, mean.table, rest[0])
 
 
+def pool(maps: Tensor, pooling: str) -> np.ndarray:
+    """Return what a pooling, by name, makes of maps (clips, maps, *positions): (clips, numbers), float32."""
+    return torch.cat([way.whole(maps) for way in POOLINGS[pooling]], dim=1).numpy(force=True)
+
+
 def pool_maps(
     taps: TapsFunction, waveforms: Sequence[np.ndarray], pooling: str = "mean"
 ) -> dict[str, np.ndarray]:
@@ -139,7 +144,7 @@ def pool_maps(
             rows = np.flatnonzero(lengths == length)
             batch = torch.from_numpy(np.stack([waveforms[row] for row in rows]))
             for tap, maps in taps(batch):
-                found = torch.cat([way.whole(maps) for way in POOLINGS[pooling]], dim=1).numpy(force=True)
+                found = pool(maps, pooling)
                 pooled.setdefault(tap, np.empty((len(waveforms), found.shape[1]), np.float32))[rows] = found
     return pooled
 

@@ -117,7 +117,7 @@ def keep_ridge_errors(study: CompressionStudy, folder: Path) -> dict:
 
 
 def load_ridge_errors(
-    responses: Responses, folder: Path, study: Callable[[], CompressionStudy]
+    responses: Responses, folder: Path, study: Callable[[], CompressionStudy], *, only_kept: bool = False
 ) -> pd.DataFrame:
     """Return the mean of `ridge_errors` over folds: bundled, kept in `folder`, or computed now from the audio, and kept there.
 
@@ -128,6 +128,8 @@ def load_ridge_errors(
     folder : Path
     study : callable
         Returns the study; asked only if there is nothing else.
+    only_kept : bool
+        Compute nothing: the table is empty where there is nothing else.
 
     Returns
     -------
@@ -138,15 +140,19 @@ def load_ridge_errors(
         _key(responses),
         places(responses.provenance["dataset"], folder, _name(responses)),
         lambda path: (content := load_json(path, "errors"), content["key"]),
-        lambda: keep_ridge_errors(study(), folder),
+        lambda: {"errors": []} if only_kept else keep_ridge_errors(study(), folder),
     )
+    if not held["errors"]:
+        return pd.DataFrame(columns=["clips", "ridge", "mean"])
     errors = pd.DataFrame(held["errors"])
     table = errors.pivot_table("error", ["clips", "ridge"], "layer", sort=False)
     return table.assign(mean=table.mean(axis=1)).rename_axis(columns=None).reset_index()
 
 
 def summary(errors: pd.DataFrame) -> dict[str, float]:
-    """Return the value that is used, the best one on held-out clips, and what they miss, by `load_ridge_errors`."""
+    """Return the value that is used, the best one on held-out clips, and, if `load_ridge_errors` knows, what they miss."""
+    if errors.empty:
+        return {"used": RIDGE}
     table = errors.pivot(index="ridge", columns="clips", values="mean")
     held_out = table["held out"]
     return {

@@ -26,6 +26,7 @@ from dha_utils.networks.base import Network
 from dha_utils.networks.registry import load_behind
 from dha_utils.pruning.compensation import COMPENSATIONS
 from dha_utils.pruning.compressor import (
+    MARK,
     PSNET_SIZE,
     Compressor,
     Trial,
@@ -167,18 +168,24 @@ EQUAL_SIZES = ("0.6", SMALL, "0.15")
 def equal_trials(seeds: int) -> list[Trial]:
     """Return the trials that compare ways to choose filters at equal cost, refitted, with the widths of explained variance.
 
-    Random maps stand beside them: `seeds` selections at `SMALL`, where they are compared clip by clip, `FEW` elsewhere.
+    Random maps stand beside them: `seeds` selections at `SMALL`, where they are compared clip by clip, `FEW` elsewhere; and the
+    mark of as many principal components.
     """
     chosen = [
         Trial(criterion, size, widths="own" if criterion == "explained_variance" else "explained_variance")
         for criterion in EQUAL
         for size in EQUAL_SIZES
     ]
-    return chosen + [
-        random_trial(size, "refitted", seed)
-        for size in EQUAL_SIZES
-        for seed in range(seeds if size == SMALL else min(FEW, seeds))
-    ]
+    marks = [Trial("explained_variance", size, MARK) for size in EQUAL_SIZES]
+    return (
+        chosen
+        + marks
+        + [
+            random_trial(size, "refitted", seed)
+            for size in EQUAL_SIZES
+            for seed in range(seeds if size == SMALL else min(FEW, seeds))
+        ]
+    )
 
 
 class CompressionStudy:
@@ -223,13 +230,16 @@ class CompressionStudy:
         return {fold: self.compressor(fold).small_network(trial) for fold in self.folds}
 
     def run(self, trial: Trial) -> tuple[CrossValidation, dict[int, Network]]:
-        """Return what the ensemble says of every clip, and the network of every fold."""
-        networks = self.networks(trial)
+        """Return what the ensemble says of every clip, and the network of every fold; of a mark, the one of the same cost."""
+        mark = trial.compensation == MARK
+        networks = self.networks(replace(trial, compensation="removed") if mark else trial)
         responses = {
-            fold: network_responses(small, self.waveforms, self.responses) for fold, small in networks.items()
+            fold: self.compressor(fold).marked_responses(trial)
+            if mark
+            else network_responses(small, self.waveforms, self.responses)
+            for fold, small in networks.items()
         }
-        run = cross_validate_networks(responses, classifier=trial.classifier)
-        return run, networks
+        return cross_validate_networks(responses, classifier=trial.classifier), networks
 
     def describe(self, trial: Trial) -> dict:
         """Return a trial with what was measured, in JSON types.

@@ -6,6 +6,7 @@ from dha_utils.core.errors import ParameterError
 from dha_utils.criteria import CRITERIA, MapScores
 from dha_utils.criteria.selection import order_by, order_filters
 from dha_utils.criteria.unpooled import (
+    EXPLAINED,
     LayerStatistics,
     explained_variance,
     gather_statistics,
@@ -94,6 +95,36 @@ def test_next_layer_leaves_what_a_regression_leaves(narrow_network, statistics):
         left = ((targets - inputs[:, columns] @ fit) ** 2).sum() / (targets**2).sum()
         assert unexplained[k] == pytest.approx(left, rel=0.02, abs=1e-4)
     assert sorted(order) == list(range(32))
+
+
+@pytest.mark.parametrize("layer", ["conv2", "conv4", "conv6"])
+def test_next_layer_is_a_plain_elimination_up_to_what_is_explained(statistics, layer):
+    layer = statistics[layer]
+    n_maps, kernel = len(layer.covariance), len(layer.inputs) // len(layer.covariance)
+    left = layer.inputs + 1e-6 * np.eye(len(layer.inputs))
+    outputs, floor = layer.next_kernel @ left, 1e-6 * np.eye(kernel)
+    total = residual = (outputs * layer.next_kernel).sum()
+    expected, lost = [], [1.0]
+    while lost[-1] >= EXPLAINED and len(expected) < n_maps:
+        gains = np.full(n_maps, -np.inf)
+        for map_ in {*range(n_maps)} - {*expected}:
+            own = slice(map_ * kernel, (map_ + 1) * kernel)
+            seen = outputs[:, own].T @ outputs[:, own]
+            gains[map_] = np.linalg.solve(left[own, own] + floor, seen).trace()
+        best = int(gains.argmax())
+        own = slice(best * kernel, (best + 1) * kernel)
+        regression = np.linalg.solve(left[own, own] + floor, left[own])
+        outputs -= outputs[:, own] @ regression
+        left -= left[:, own] @ regression
+        expected.append(best)
+        residual -= gains[best]
+        lost.append(max(residual / total, 0.0))
+    order, unexplained = order_by(next_layer(layer))
+    assert list(order[: len(expected)]) == expected
+    np.testing.assert_allclose(unexplained[: len(lost)], lost, atol=1e-9)
+    rest = [*order[len(expected) :]]
+    assert rest == sorted(rest, key=lambda map_: (-layer.covariance[map_, map_], map_))
+    assert not unexplained[len(lost) :].any()
 
 
 @pytest.mark.parametrize(

@@ -88,7 +88,7 @@ def test_example_maps():
     groups = {"kept": np.array([3, 1]), "ignored": np.array([0, 5])}
     figure = figures.example_maps(maps, spectrograms, groups, 5.0)
     assert {"class 0", "class 6", "sound", "kept", "ignored", "time (s)"} <= texts(figure)
-    kept = figure.axes[5].images[0].get_array()  # below the spectrogram of the first class
+    kept = figure.axes[1].images[0].get_array()  # below the spectrogram of the first class
     peak = max(values[3].max() for values in maps.values())
     np.testing.assert_allclose(kept[0], maps["class_0"][3].astype(float) / float(peak), rtol=1e-3)
     assert sum(axis.get_visible() for axis in figure.axes) == 7 * 3 + 1

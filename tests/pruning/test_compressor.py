@@ -1,3 +1,5 @@
+from dataclasses import replace
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -10,6 +12,7 @@ from dha_utils.networks.registry import outline
 from dha_utils.pruning.allocation import allocate
 from dha_utils.pruning.compressor import (
     FOLDS,
+    MARK,
     PSNET_SIZE,
     Compressor,
     Trial,
@@ -135,6 +138,30 @@ def test_psnet_has_one_size(random_network, responses):
     compressor = Compressor(random_network, WAVEFORMS[:2], responses.take([0, 1]))
     with pytest.raises(ParameterError, match=f"'psnet' names {PSNET_SIZE} maps, not 0.5: give that as size"):
         compressor.keep(Trial("psnet", "0.5"))
+
+
+def test_the_mark_of_components_costs_what_maps_cost_and_never_sees_test_clips(
+    narrow_network, responses, study
+):
+    mark = replace(TRIAL, compensation=MARK)
+    result = study.describe(mark)
+    assert result["layer_maps"] == [[8, 16, 20, 10, 10, 8, 6]] * 2
+    assert {kind: result[kind] for kind in ("macs", "parameters")} == {
+        kind: study.describe(TRIAL)[kind] for kind in ("macs", "parameters")
+    }
+    seen = study.compressor(1).marked_responses(mark)
+    for tap, maps in seen.arrays.items():
+        rank = np.linalg.matrix_rank(maps - maps.mean(axis=0), tol=1e-3 * np.ptp(maps))
+        assert 0 < rank <= result["layer_maps"][0][int(tap[-1]) - 1]
+    every = Trial("l1", "-".join(map(str, narrow_network.widths.values())), MARK)
+    for tap, maps in study.compressor(1).marked_responses(every).arrays.items():  # all components hold all
+        expected = responses[tap]
+        np.testing.assert_allclose(maps, expected, rtol=1e-3, atol=1e-3 * np.abs(expected).max())
+    spoiled = np.where((responses.folds == 1)[:, None], 1 - WAVEFORMS, WAVEFORMS).astype(np.float32)
+    other = CompressionStudy(narrow_network, spoiled, network_responses(narrow_network, spoiled, responses))
+    again, training = other.compressor(1).marked_responses(mark), responses.folds != 1
+    for tap, maps in seen.arrays.items():
+        np.testing.assert_allclose(again[tap][training], maps[training], rtol=1e-5, atol=1e-5)
 
 
 def test_fine_tuning_learns_and_is_repeatable(narrow_network):

@@ -10,10 +10,15 @@ from torch import nn
 from dha_utils.networks.activations import layer_activations
 from dha_utils.networks.base import Network
 from dha_utils.pruning.compensation import compensate
-from dha_utils.pruning.rotation import _projection, rotated_outputs
+from dha_utils.pruning.rotation import _projection, rotated_maps
 
 RNG = np.random.default_rng(0)
 X, ASKED = RNG.normal(size=(2, 60, 1, 8, 8)).astype(np.float32)
+
+
+def said_by(network, counts):
+    *_, (_, said) = rotated_maps(network, layer_activations(network, X), ASKED, counts)
+    return said
 
 
 @pytest.fixture
@@ -28,7 +33,7 @@ def module():
 def test_all_components_are_all_that_there_is(module):
     network = Network.wrap(module, (1, 8, 8))
     before = {name: value.clone() for name, value in network.module.state_dict().items()}
-    (said,) = rotated_outputs(network, X, ASKED, network.widths).values()
+    said = said_by(network, network.widths)
     torch.testing.assert_close(said, module(torch.from_numpy(ASKED)), rtol=1e-4, atol=1e-4)
     assert all(torch.equal(value, before[name]) for name, value in network.module.state_dict().items())
 
@@ -39,9 +44,9 @@ def test_maps_of_few_components_lose_nothing(module):
         module[0].bias[3:] = 2 * module[0].bias[:3]
     network = Network.wrap(module, (1, 8, 8))
     first, second = network.widths
-    (said,) = rotated_outputs(network, X, ASKED, {first: 3, second: 8}).values()
+    said = said_by(network, {first: 3, second: 8})
     torch.testing.assert_close(said, module(torch.from_numpy(ASKED)), rtol=1e-3, atol=1e-3)
-    (less,) = rotated_outputs(network, X, ASKED, {first: 2, second: 8}).values()
+    less = said_by(network, {first: 2, second: 8})
     assert (less - module(torch.from_numpy(ASKED))).abs().max() > 0.01
 
 
@@ -60,7 +65,24 @@ def test_they_say_more_of_the_whole_network_than_maps_drawn(module):
     network = Network.wrap(module, (1, 8, 8))
     first, second = network.widths
     wanted = module(torch.from_numpy(ASKED))
-    (said,) = rotated_outputs(network, X, ASKED, {first: 3, second: 4}).values()
+    said = said_by(network, {first: 3, second: 4})
     keep = {first: [0, 1, 2], second: [0, 1, 2, 3]}
     small = compensate(network, keep, layer_activations(network, X))
     assert (said - wanted).square().mean() < (small(torch.from_numpy(ASKED)) - wanted).square().mean()
+
+
+def test_a_tap_is_seen_in_components_of_its_own_maps(module):
+    network = Network.wrap(module, (1, 8, 8), taps=["0", "2", "5"])
+    first, second = network.widths
+    activations = layer_activations(network, X)
+    wanted = dict(network.features(torch.from_numpy(ASKED)))
+    whole = dict(rotated_maps(network, activations, ASKED, network.widths))
+    assert list(whole)[:3] == ["0", "2", "5"]
+    for tap, maps in wanted.items():
+        torch.testing.assert_close(whole[tap], maps, rtol=1e-4, atol=1e-4)
+    few = dict(rotated_maps(network, activations, ASKED, {first: 2, second: 8}))
+    for tap in ("0", "2"):
+        covariance = few[tap].transpose(0, 1).flatten(1).cov()
+        assert torch.linalg.matrix_rank(covariance, tol=1e-4) == 2
+    project = _projection(module[:1](torch.from_numpy(X)).detach(), 2)
+    torch.testing.assert_close(few["0"], project(wanted["0"]), rtol=1e-4, atol=1e-4)

@@ -5,6 +5,7 @@ import pytest
 from dha_utils.networks.activations import layer_activations
 from dha_utils.pruning.compensation import compensate
 from dha_utils.pruning.compressor import network_responses
+from dha_utils.pruning.refitting import RIDGE
 from dha_utils.pruning.surgery import prune_network
 from dha_utils.responses.table import Responses
 from dha_utils.studies.ridge import layer_errors, load_ridge_errors, ridge_errors, summary
@@ -106,3 +107,13 @@ def test_kept_errors_are_read_again(study, tmp_path, monkeypatch):
     assert (found["used"], found["best"]) == (0.1, 0.1)
     assert (found["used_fitted"], found["best_held_out"]) == pytest.approx((0.45, 0.9))
     assert (found["weakest_held_out"], found["strongest_held_out"]) == pytest.approx((1.0, 1.1))
+
+
+def test_where_only_what_is_kept_is_asked_for_nothing_is_computed(study, tmp_path):
+    def unasked():
+        raise AssertionError("nothing is to be computed")
+
+    errors = load_ridge_errors(study.responses, tmp_path, unasked, only_kept=True)
+    assert errors.empty
+    assert summary(errors) == {"used": RIDGE}
+    assert not [*tmp_path.iterdir()]

@@ -27,7 +27,7 @@ from dha_utils.findings.smaller import (
     tuned_table,
     widths_table,
 )
-from dha_utils.pruning.compressor import PSNET_SIZE, Trial, parse_size
+from dha_utils.pruning.compressor import MARK, PSNET_SIZE, Trial, parse_size
 from dha_utils.studies import trials as studies
 from dha_utils.studies.trials import (
     CLAIM,
@@ -221,20 +221,22 @@ def test_ways_to_choose_filters_at_equal_cost():
     results += [of("l1", "0.6", np.arange(100) < 80), of("l1", SMALL, np.arange(100) < 92)]
     results += [of("random", SMALL, rng.random(100) < 0.5, seed) for seed in range(20)]
     results += [of("random", "0.6", np.arange(100) < 60 + seed, seed) for seed in range(2)]
+    for size in ("0.6", SMALL):
+        results.append(of("explained_variance", size, np.ones(100, bool)) | {"compensation": MARK})
     table = equal_table(results, recordings)
-    assert table["criterion"].tolist() == ["l1", "anova", "random"]
-    assert table["needs"].tolist() == ["nothing", "labels", "nothing"]
+    assert table["criterion"].tolist() == ["l1", "anova", MARK, "random"]
+    assert table["needs"].tolist() == ["nothing", "labels", "data", "nothing"]
     assert list(table.columns[2:4]) == ["60 %", "35 %"]
-    assert table["60 %"].tolist() == pytest.approx([0.8, 0.95, 0.605])
+    assert table["60 %"].tolist() == pytest.approx([0.8, 0.95, 1, 0.605])
     assert table["outcome"].tolist()[:2] == ["better", "better"]
-    np.testing.assert_allclose(table["difference"][0], 0.92 - table["35 %"][2])
-    assert table.loc[2, ["difference", "outcome"]].isna().all()
+    np.testing.assert_allclose(table["difference"][0], 0.92 - table["35 %"][3])
+    assert table.loc[2:, ["difference", "outcome"]].isna().all(axis=None)
     assert equal_table([], recordings).empty
 
 
 def test_trials_at_equal_cost_have_the_widths_of_explained_variance():
     asked = equal_trials(20)
-    assert len(asked) == len(set(asked)) == 3 * 10 + 20 + 2 * FEW
+    assert len(asked) == len(set(asked)) == 3 * (10 + 1) + 20 + 2 * FEW
     assert {t.widths for t in asked if t.criterion == "explained_variance"} == {"own"}
     assert {t.widths for t in asked if t.criterion != "explained_variance"} == {"explained_variance"}
 
