@@ -6,6 +6,7 @@ found by `dha_utils.audio.containers`, not believed of its header; what is there
 
 import math
 import os
+import re
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
@@ -99,6 +100,11 @@ class Sound:
             raise self._source.fault(f"is not a sound file that can be read ({reason})") from error
         self._promised = self._decoder.frames if stream.frames is None else stream.frames
         self._n_read = 0
+        if BLOCK_CODINGS.match(self._decoder.subtype) and self._promised > PER_BYTE * self._source.end:
+            raise self._source.fault(
+                f"is damaged: its header promises {self._promised:,} frames, and its {self._source.end:,} bytes cannot hold as "
+                "many; get the file again"
+            )
         if self.rate and self._decoder.samplerate != self.rate:
             raise self._source.fault(
                 f"holds sounds of {self.rate} and {self._decoder.samplerate} Hz end to end; part them"
@@ -148,6 +154,12 @@ class Sound:
             )
         return samples
 
+
+BLOCK_CODINGS = re.compile("GSM|.*ADPCM|G72")
+"""Of libsndfile's codings, those by which it makes sound of blocks that are not there, for hours if a header promises them."""
+
+PER_BYTE = 5
+"""Frames that a byte can hold by `BLOCK_CODINGS`, at most: 320 in the 65 bytes of two blocks of GSM."""
 
 UNKNOWN = 2**62
 """From here on, libsndfile does not know how many frames there are."""

@@ -89,15 +89,13 @@ def separated_pairs(x: np.ndarray, y: np.ndarray) -> np.ndarray:
     with np.errstate(divide="ignore", invalid="ignore"):
         q = np.abs(mean[first] - mean[second]) / np.sqrt((error[first] + error[second]) / 2)
     smallest, largest = int(count.min()) - 1, int(np.sort(count, axis=None)[-2:].sum()) - 2
-    # The critical value falls with the degrees of freedom: they are needed where q lies between its ends alone. Where both classes
-    # are constant q is 0/0 or infinite.
+    # The critical value falls with the degrees of freedom: they are needed where q lies between its ends alone. Where both
+    # classes are constant q is 0/0 or infinite.
     least, most = critical_values(np.array([largest, smallest]), len(mean), smallest, largest)
     separated = q >= most
     pair, map_ = np.nonzero((q >= least) & ~separated)
     one, other = error[first[pair], map_], error[second[pair], map_]
-    df = (one + other) ** 2 / (
-        one**2 / (count[first[pair], 0] - 1) + other**2 / (count[second[pair], 0] - 1)
-    )
+    df = (one + other) ** 2 / (one**2 / (count[first[pair], 0] - 1) + other**2 / (count[second[pair], 0] - 1))
     df = np.clip(df, smallest, largest)
     separated[pair, map_] = q[pair, map_] >= critical_values(df, len(mean), smallest, largest)
     return separated

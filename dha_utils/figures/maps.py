@@ -220,7 +220,12 @@ def example_maps(
     size = (WIDTH, (block + title) * blocks + 0.6)
     # Laid out by hand: to find out where hundreds of axes do not touch takes Matplotlib ten seconds.
     figure = Figure(figsize=size, layout="none")
-    margins = {"left": 0.35 / WIDTH, "right": 1 - 1 / WIDTH, "bottom": 0.6 / size[1], "top": 1 - title / size[1]}
+    margins = {
+        "left": 0.35 / WIDTH,
+        "right": 1 - 1 / WIDTH,
+        "bottom": 0.6 / size[1],
+        "top": 1 - title / size[1],
+    }
     grid = figure.add_gridspec(blocks, columns, **margins, hspace=title / block, wspace=0.06)
     top = max(float(spectrogram.max()) for spectrogram in spectrograms.values())
     peak = np.max([np.abs(maps.astype(np.float32)).max(axis=1) for maps in examples.values()], axis=0)
@@ -243,6 +248,8 @@ def example_maps(
             for axis, name in zip(panels, ("sound", *groups), strict=True):
                 axis.set_ylabel(name)
     figure.supxlabel("time (s)", y=0.05 / size[1], va="bottom")
-    scale = figure.add_axes((1 - 0.8 / WIDTH, 0.5 - min(0.25, 2.5 / size[1]), 0.15 / WIDTH, min(0.5, 5 / size[1])))
+    scale = figure.add_axes(
+        (1 - 0.8 / WIDTH, 0.5 - min(0.25, 2.5 / size[1]), 0.15 / WIDTH, min(0.5, 5 / size[1]))
+    )
     figure.colorbar(image, cax=scale, label="response (share of the map's peak)")
     return figure

@@ -19,7 +19,6 @@ from dha_utils.criteria.selection import mean_jaccard, select
 from dha_utils.responses.table import Responses
 from dha_utils.studies.results import records
 
-
 BLOCK = 256
 """Maps that are looked at together: few enough for the processor's cache, which makes it twice as fast."""
 

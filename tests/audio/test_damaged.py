@@ -57,6 +57,23 @@ def test_every_format_is_read_and_its_first_half_is_refused(tmp_path, kind, codi
         assert fault
 
 
+def test_a_header_that_promises_years_is_not_believed(tmp_path):
+    """Found by a fuzzer: where chunks of W64 run over the end, libsndfile made 368 days of GSM of 317 bytes."""
+    damaged = bytearray(content("W64", "GSM610"))
+    for name, largest in (b"fact", b"\1"), (b"data", b"\x5f\xb2"):
+        size_ends = damaged.index(name) + 16 + 8  # behind a name of 16 bytes
+        damaged[size_ends - len(largest) : size_ends] = largest
+    path = tmp_path / "a.w64"
+    path.write_bytes(damaged)
+    started = time.monotonic()
+    for use in (check_sound, lambda path: load_audio(path, RATE, None)):
+        with pytest.raises(
+            AudioError, match=r"is damaged: its header promises [\d,]{10,} frames, and its \d.*cannot hold"
+        ):
+            use(path)
+    assert time.monotonic() - started < 10
+
+
 CHANGES = st.lists(
     st.tuples(
         st.one_of(st.integers(0, 120), st.integers(0, 10_000)),
