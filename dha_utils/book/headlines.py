@@ -153,8 +153,6 @@ HEADLINES: tuple[Headline, ...] = (
     Headline("frontier.json", "operating.macs", 0.005, "share of MACs"),
     Headline("frontier.json", "operating.parameters", 0.005, "share of parameters"),
     Headline("frontier.json", "operating.change", POINT, "accuracy"),
-    Headline("frontier.json", "inside.0.macs", 0.005, "share of MACs"),
-    Headline("frontier.json", "inside.0.change", POINT, "accuracy"),
     *(
         Headline("frontier.json", f"smallest.{margin}.{how}.macs", 0.05, "share of MACs")
         for margin in (1, 3)
@@ -192,6 +190,12 @@ ONLY: dict[str, tuple[Headline, ...]] = {
         *(
             Headline("compensation.json", f"widths.anova.{widths}", POINT, "accuracy")
             for widths in ("own", "explained_variance")
+        ),
+        Headline("frontier.json", "inside.0.macs", 0.005, "share of MACs"),
+        Headline("frontier.json", "inside.0.change", POINT, "accuracy"),
+        *(
+            Headline("frontier.json", f"equal.{criterion}.35 %", POINT, "accuracy")
+            for criterion in ("lasso", "principal_components", "random")
         ),
         Headline("second_network.json", "ensembles.CREPE.accuracy", POINT, "accuracy"),
         *(
