@@ -84,14 +84,17 @@ def load_folder(folder: str | Path) -> Clips:
         raise DataError(
             f"{root}: class {strange[0]!r} holds a control character or a line break; rename the folder"
         )
+    recordings = {label: len({file.stem for file in sounds}) for label, sounds in files.items()}
+    if few := [label for label, n in recordings.items() if n < 2]:
+        others = ", ".join(map(repr, few[1:6])) + ", ..." * (len(few) > 6)
+        raise DataError(
+            f"class {few[0]!r} of {root} has {recordings[few[0]]} recording(s)"
+            + f", and others have fewer than 2 as well ({others})" * (len(few) > 1)
+            + f"; at least 2 sound files ({' '.join(SUFFIXES[:7])}, ...) of different names are needed: add some, or move the "
+            + ("folder away" if len(few) == 1 else "folders away")
+        )
     rows = []
     for label, sounds in files.items():
-        n_recordings = len({file.stem for file in sounds})
-        if n_recordings < 2:
-            raise DataError(
-                f"class {label!r} of {root} has {n_recordings} recording(s); at least 2 sound files "
-                f"({' '.join(SUFFIXES[:7])}, ...) of different names are needed: add some, or move the folder away"
-            )
         rows += [(f"{label}/{file.name}", str(file), label, f"{label}/{file.stem}") for file in sounds]
     _require_utf8([path for _, path, _, _ in rows])
     table = pd.DataFrame(rows, columns=["clip", "path", "label", "recording"])

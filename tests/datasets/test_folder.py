@@ -45,6 +45,15 @@ def test_all_that_libsndfile_reads_is_sound(folder):
     assert clips.notes == ()
 
 
+def test_all_classes_that_are_too_small_are_named_at_once(folder):
+    for label in ("cat", "cow"):
+        (folder / label).mkdir()
+        (folder / label / "a.wav").touch()
+    message = r"class 'cat' of .* has 1 recording\(s\), and others have fewer than 2 as well \('cow'\); .*folders away"
+    with pytest.raises(DataError, match=message):
+        load_clips(folder)
+
+
 def test_what_is_skipped_is_said_once_per_kind(folder):
     for name in ("dog/3.m4a", "dog/4.M4A", "rain/notes.txt", "rain/bare", "beside.wav", "readme.md"):
         (folder / name).touch()
