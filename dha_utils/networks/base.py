@@ -264,10 +264,14 @@ class Network(nn.Module):
 
     def layer_output(self, name: str, x: Tensor) -> Tensor:
         """Return what a layer hands on for its input (clips, maps, *positions), a few clips at a time."""
-        outputs = []
+        return self.through(self.layers[name].stages, x)
+
+    def through(self, modules: Iterable[str], x: Tensor) -> Tensor:
+        """Return what modules, one after the other, make of maps (clips, maps, *positions), a few clips at a time."""
+        outputs, modules = [], [self.get_submodule(name) for name in modules]
         for part in x.split(BATCH):
-            for stage in self.layers[name].stages:
-                part = self.get_submodule(stage)(part)
+            for module in modules:
+                part = module(part)
             outputs.append(part)
         return torch.cat(outputs)
 

@@ -16,7 +16,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from dha_utils.networks.base import BATCH, Network
+from dha_utils.networks.base import Network
 from dha_utils.pruning.refitting import RIDGE, fit_reader, pairs_by_group
 from dha_utils.pruning.surgery import prune_network
 
@@ -66,7 +66,7 @@ def rotated_maps(
         for stage in stages:
             passed.append(stage)
             if stage in rotated.taps or stage == stages[-1]:
-                seen, other = (_through(rotated, passed, maps) for maps in (seen, other))
+                seen, other = (rotated.through(passed, maps) for maps in (seen, other))
                 project, passed = _projection(seen, counts[name]), []
                 if stage in rotated.taps:
                     yield stage, project(other)
@@ -76,16 +76,6 @@ def rotated_maps(
         head = rotated.get_submodule(name)
         _fit(head, None, network.get_submodule(name), before[name], inputs, ridge)
         yield name, head(rotated.head_inputs(other)[name])
-
-
-def _through(network: Network, stages: Sequence[str], maps: Tensor) -> Tensor:
-    """Return what modules in a row make of maps, a few clips at a time."""
-    outputs = []
-    for part in maps.split(BATCH):
-        for stage in stages:
-            part = network.get_submodule(stage)(part)
-        outputs.append(part)
-    return torch.cat(outputs)
 
 
 def _fit(reader, norm, original, x_full: Tensor, x_small: Tensor, ridge: float) -> None:
