@@ -115,7 +115,9 @@ class Assembled(io.RawIOBase):
         """Fill a buffer as far as there are bytes; the last 128 of an endless file are zeros: mpg123 looks for a tag there."""
         view = memoryview(buffer).cast("B")
         if self._at >= sum(map(len, self._pieces)):
-            left = self._size - self._at  # less than nothing where a damaged header has sent the reader beyond the end
+            left = (
+                self._size - self._at
+            )  # less than nothing where a damaged header has sent the reader beyond the end
             n = min(len(view), left) if 0 < left <= 128 else 0
             view[:n] = bytes(n)
             self._at += n

@@ -177,15 +177,12 @@ def equal_trials(seeds: int) -> list[Trial]:
         for size in EQUAL_SIZES
     ]
     marks = [Trial("explained_variance", size, MARK) for size in EQUAL_SIZES]
-    return (
-        chosen
-        + marks
-        + [
-            random_trial(size, "refitted", seed)
-            for size in EQUAL_SIZES
-            for seed in range(seeds if size == SMALL else min(FEW, seeds))
-        ]
-    )
+    drawn = [
+        random_trial(size, "refitted", seed)
+        for size in EQUAL_SIZES
+        for seed in range(seeds if size == SMALL else min(FEW, seeds))
+    ]
+    return chosen + marks + drawn
 
 
 class CompressionStudy:
