@@ -7,7 +7,9 @@ Accuracies are those of the network's own outputs on the digits that it was not 
 """
 
 import sys
+from contextlib import chdir
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import numpy as np
 import pandas as pd
@@ -41,7 +43,8 @@ def cost(network) -> pd.Series:
 rows, costs, whole = [], [], []
 for seed in range(SEEDS):
     page = {}
-    exec(first.replace("manual_seed(0)", f"manual_seed({seed})"), page)
+    with TemporaryDirectory() as folder, chdir(folder):  # where the page leaves its file
+        exec(first.replace("manual_seed(0)", f"manual_seed({seed})"), page)
     x, y, training = page["x"], page["y"], page["training"]
     network = dha.Network.wrap(page["model"], (1, 8, 8))
     whole.append(accuracy(network(torch.from_numpy(x[~training]))))
