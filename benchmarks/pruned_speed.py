@@ -20,10 +20,8 @@ parser = argparse.ArgumentParser()
 parser.add_argument("--dataset", choices=BOOK, default="esc10")
 parser.add_argument("--bundle", action="store_true")
 told = parser.parse_args()
-folder, asked = (
-    bundled(told.dataset),
-    {"budgets": BUDGETS, "classifier": "converging"} | given(told.dataset, "frontier"),
-)
+folder = bundled(told.dataset)
+asked = {"budgets": BUDGETS, "classifier": "converging"} | given(told.dataset, "frontier")
 responses = Responses.load(folder / "responses_22050.safetensors")
 trials = load_results(committed_file("trials", responses), Trial, responses)
 sizes = [f"{budget:g}" for budget in asked["budgets"]]

@@ -56,16 +56,14 @@ def ross_information(x: np.ndarray, y: np.ndarray) -> np.ndarray:
     class nearer than that. Values must be distinct.
     """
     information = np.full(x.shape[1], digamma(len(x)))
-    low, high = [], []
+    runs = []
     for part in split_by_class(x, y):
         part = np.sort(part, axis=0)
         n = len(part)
         k = min(NEIGHBOURS, n - 1)
-        ends = _nearest_run(part, k)
-        low.append(ends[0])
-        high.append(ends[1])
+        runs.append(_nearest_run(part, k))
         information += n / len(x) * (digamma(k) - digamma(n))
-    low, high = np.concatenate(low), np.concatenate(high)
+    low, high = map(np.concatenate, zip(*runs, strict=True))
     for column, values in enumerate(np.sort(x, axis=0).T):
         nearer = values.searchsorted(high[:, column]) - values.searchsorted(low[:, column], "right")
         information[column] -= digamma(nearer).mean()
