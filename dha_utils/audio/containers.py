@@ -1,14 +1,12 @@
 """What lies where in a sound file: one sound, or several end to end, and whether all is there that its headers promise."""
 
-import math
 import re
-import struct
 
-from dha_utils.audio.chunks import chunk_streams, find_kind, is_unknown
+from dha_utils.audio.chunks import chunk_streams, find_kind
 from dha_utils.audio.flac import flac_streams
 from dha_utils.audio.mpeg import mpeg_streams, parse_frame
 from dha_utils.audio.ogg import ogg_streams
-from dha_utils.audio.sds import is_sds, sds_end
+from dha_utils.audio.promises import promised_end
 from dha_utils.audio.source import MOST, Source, Stream
 from dha_utils.audio.voc import MARK, voc_streams
 
@@ -83,7 +81,7 @@ def name_other(source: Source) -> str:
 def _plain_streams(source: Source, start: int) -> list[Stream]:
     """Return the sounds of a format of which only the promise is looked at; none if it promises nothing."""
     streams = []
-    while len(streams) <= MOST and (end := _promised_end(source, start)) is not None:
+    while len(streams) <= MOST and (end := promised_end(source, start)) is not None:
         if end > source.end:
             raise source.fault(
                 f"is truncated: it has {source.end} of the {end} bytes that its header promises; get the file again"
@@ -93,17 +91,3 @@ def _plain_streams(source: Source, start: int) -> list[Stream]:
     if streams and source.at(start, 2**16).strip(b"\0"):
         source.odd["behind"] = f"{source.end - start} bytes"
     return streams
-
-
-def _promised_end(source: Source, start: int) -> int | None:
-    """Return where a file of AU, NIST or SDS that begins at an offset ends by its header, or None if that does not say."""
-    head = source.at(start, 1024)
-    if head[:4] in (b".snd", b"dns.") and len(head) >= 24:
-        offset, size = struct.unpack_from(">II" if head[:4] == b".snd" else "<II", head, 4)
-        return start + offset + size if offset >= 24 and not is_unknown(size) else None
-    if head[:7] == b"NIST_1A":
-        given = {name: int(n) for name, n in re.findall(rb"(\w+) -\w+ (\d+)", head)}
-        sizes = [given.get(name, 0) for name in (b"sample_count", b"channel_count", b"sample_n_bytes")]
-        offset = re.match(rb"NIST_1A\s+(\d+)", head)
-        return start + int(offset[1]) + math.prod(sizes) if offset and all(sizes) else None
-    return sds_end(source, start) if is_sds(head) else None

@@ -17,10 +17,8 @@ from dha_utils.audio.waveforms import load_audio
 from dha_utils.core.errors import AudioError
 
 RATE = 8000
-SILENT_ABOUT_IT = {
-    *("PAF", "PVF", "IRCAM"),  # promise nothing
-    *("AVR", "MAT4", "MAT5", "MPC2K", "WVE", "XI", "HTK"),  # promise it where it is not looked for
-}
+SILENT_ABOUT_IT = ("PAF", "PVF", "IRCAM", "XI")
+"""Whose headers promise no length (that of XI is written as 0)."""
 
 
 @cache
