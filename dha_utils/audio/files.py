@@ -165,6 +165,10 @@ UNKNOWN = 2**62
 """From here on, libsndfile does not know how many frames there are."""
 
 
+MISSING, UNREADABLE = "no such file", "cannot be read"
+"""What is wrong with a file that cannot be got at."""
+
+
 def open_sound(path: Path) -> Sound:
     """Return a sound file, opened, or say why it cannot be; that its end is missing shows here, before hours of work."""
     try:
@@ -174,15 +178,15 @@ def open_sound(path: Path) -> Sound:
             raise AudioError(f"{path}: is empty (0 bytes); get the file again")
         file = path.open("rb")
     except FileNotFoundError as error:
-        raise AudioError(f"{path}: no such file") from error
+        raise AudioError(f"{path}: {MISSING}") from error
     except OSError as error:
-        raise AudioError(f"{path}: cannot be read ({error.strerror})") from error
+        raise AudioError(f"{path}: {UNREADABLE} ({error.strerror})") from error
     try:
         source = Source(path, file)
         return Sound(source, find_streams(source))
     except OSError as error:
         file.close()
-        raise AudioError(f"{path}: cannot be read ({error.strerror})") from error
+        raise AudioError(f"{path}: {UNREADABLE} ({error.strerror})") from error
     except AudioError:
         file.close()
         raise

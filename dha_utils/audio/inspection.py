@@ -5,6 +5,7 @@ sampling rates are mentioned and no fault: clips are resampled. What tells a cli
 ``sound`` of the clip table, so that what is computed from it can be known by it (`dha_utils.core.artifacts`).
 """
 
+import os
 from collections import Counter
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
@@ -12,11 +13,11 @@ from functools import partial
 from pathlib import Path
 from typing import NamedTuple
 
-from dha_utils.audio.files import Cut, mono_pieces, open_sound
+from dha_utils.audio.files import MISSING, UNREADABLE, Cut, mono_pieces, open_sound
 from dha_utils.audio.oddities import CANCELLED, QUIET, Listener, describe_oddities
 from dha_utils.core.errors import AudioError, DataError
 from dha_utils.core.formats import printable
-from dha_utils.core.work import progress_bar, run_items
+from dha_utils.core.work import on_cluster, progress_bar, run_items
 from dha_utils.datasets import DATASETS
 from dha_utils.datasets.clips import Clips, check_folds
 from dha_utils.datasets.labels import describe_labels
@@ -175,9 +176,19 @@ def _read_all(clips: Clips, read: Reader) -> list[tuple]:
     found: dict[int, tuple] = {}
     with progress_bar(len(files), "file", "inspect") as bar:
         for number, one in run_items(read, files, together=FILES_AT_ONCE):
+            _check_seen(Path(files[number][0]), one[0])
             found[number] = one
             bar.update()
     return [found[number] for number in range(len(files))]
+
+
+def _check_seen(path: Path, fault: str) -> None:
+    """Raise where a worker of a cluster does not see a file that is here: whether it is left out would hang on who looks."""
+    if fault.startswith((MISSING, UNREADABLE)) and on_cluster() and os.access(path, os.R_OK):
+        raise DataError(
+            f"{path}: a worker of the cluster does not see this file ({fault}); the sounds have to lie under the same path on "
+            "every machine"
+        )
 
 
 class _Found(NamedTuple):
@@ -247,6 +258,6 @@ def _hash_one(file: tuple[str, Cut]) -> tuple[str, str]:
     try:
         return "", hash_sound(file[0])
     except FileNotFoundError:
-        return "no such file", ""
+        return MISSING, ""
     except OSError as error:
-        return f"cannot be read ({error.strerror})", ""
+        return f"{UNREADABLE} ({error.strerror})", ""

@@ -8,6 +8,7 @@ import subprocess
 import sys
 import time
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -15,9 +16,9 @@ import pandas as pd
 import pytest
 import soundfile
 
-from dha_utils.audio.inspection import inspect_clips
+from dha_utils.audio.inspection import inspect_clips, usable_clips
 from dha_utils.core import cluster
-from dha_utils.core.errors import AudioError, DhaError, ParameterError
+from dha_utils.core.errors import AudioError, DataError, DhaError, ParameterError
 from dha_utils.core.work import run_items, workers
 from dha_utils.datasets.clips import Clips
 from dha_utils.responses import outputs
@@ -146,6 +147,26 @@ def test_an_error_of_the_work_is_that_of_the_client(running, tmp_path, narrow_ne
             extract_responses(clips, model=narrow_network)
         # Which is none the worse for it.
         assert sorted(run_items(lambda i: i * i, range(7))) == [(i, i * i) for i in range(7)]
+
+
+def test_sounds_that_workers_do_not_see_are_not_called_missing(running, tmp_path, monkeypatch):
+    clips = make_clips(tmp_path)
+    paths = [Path(path).name for path in clips.table["path"]]
+    clips = replace(
+        clips, table=clips.table.assign(path=paths)
+    )  # found from here, and not from where workers were started
+    monkeypatch.chdir(tmp_path)
+    assert inspect_clips(clips).faults == {}
+    with workers(running.address):
+        for skip_bad in False, True:
+            with pytest.raises(
+                DataError, match=r"^\d\d\.wav: a worker of the cluster does not see this file \(no such file"
+            ):
+                usable_clips(clips, skip_bad=skip_bad)
+        (tmp_path / "03.wav").unlink()
+        paths = [str(tmp_path / path) for path in paths]
+        clips = replace(clips, table=clips.table.assign(path=paths))
+        assert inspect_clips(clips).faults == {"c03": "no such file"}
 
 
 def test_killed_worker(fragile, tmp_path, capsys):
