@@ -11,9 +11,9 @@ OWN = ""
 GIVEN: Mapping[str, Mapping[str, Mapping[str, object]]] = {
     "esc50": {
         "": {"rates": [22_050], "classifier": "least_squares", "others": [], "seeds": 20},
-        "ensemble": {"others": ["converging"], "seeds": 8},
+        "ensemble": {"others": ["converging"]},
         "tests": {"seeds": 4},
-        "curves": {"others": ["converging"], "seeds": 8, "criteria_at": [0.01, 0.05, 0.11]},
+        "curves": {"others": ["converging"], "criteria_at": [0.01, 0.05, 0.11]},
         "compensation": {"only_bundled": True},
         "frontier": {"seeds": 2, "budgets": [0.82, 0.6, 0.35, 0.2, 0.1], "only_bundled": True},
         "dimension": {"seeds": 11},

@@ -25,9 +25,9 @@ def class_changes(table: pd.DataFrame) -> Figure:
     axis = figure.subplots()
     y = np.arange(len(table))
     sure = (table["low"] > 0) | (table["high"] < 0)
-    colours = np.where(sure, COLOURS.as_hex()[3], "0.6")
+    colours = np.where(sure, COLOURS.as_hex()[3], "0.7")
     low, high = ((table["full"] + table[end]).clip(0, 1) for end in ("low", "high"))
-    axis.hlines(y, low, high, color="0.75", lw=1, label="95 % interval")
+    axis.hlines(y, low, high, color="0.5", lw=1, label="95 % interval")
     axis.hlines(y, table["full"], table["accuracy"], color=colours, lw=2)
     axis.plot(table["full"], y, "o", ms=5, mfc="white", mec="0.2", label="all maps")
     axis.plot(table["accuracy"], y, "o", ms=5, color=COLOURS[0], label="some ignored")
@@ -71,5 +71,5 @@ def confusion(matrix: np.ndarray, classes: Sequence[str], most: int = 24) -> Fig
     some = f" ({len(labels)} classes of {len(classes)}, those confused most)"
     axis.set(xlabel="taken for" + some * (len(labels) < len(classes)), ylabel="true class")
     axis.grid(color="0.92", lw=0.4)
-    figure.colorbar(image, ax=axis, label="% of the clips of a class", shrink=0.7)
+    figure.colorbar(image, ax=axis, label="% of the clips of a class; white: none", shrink=0.7)
     return figure

@@ -10,12 +10,22 @@ from dha_utils.pruning.compensation import COMPENSATIONS
 from dha_utils.pruning.compressor import PSNET_SIZE
 from dha_utils.studies.trials import SMALL
 
+LOOKS = {
+    "anova": (COLOURS[0], "o"),
+    "explained_variance": (COLOURS[5], "s"),
+    "next_layer": (COLOURS[4], "D"),
+    "pivoted_qr_unpooled": (COLOURS[9], "^"),
+    "l1": ("0.15", "v"),
+    "psnet": (COLOURS[1], "P"),
+}
+"""Criterion -> its colour and mark, the same in all figures; 2 and 3 are the full network and the margin, grey random maps."""
+
 MARKERS = "osD^vP"
 
 COSTS = {"macs": "multiply-accumulates", "parameters": "parameters", "time": "wall-clock"}
 
-CURVES = (0, 1, 5, 6, 7)
-"""Colours of the curves of a frontier; 2 and 3 are the lines across it, 4 marks single points."""
+CURVES = (0, 1, 5)
+"""Colours of sizes."""
 
 
 def layer_costs(costs: pd.DataFrame) -> Figure:
@@ -62,11 +72,10 @@ def compensations(trials: pd.DataFrame, full: float) -> Figure:
             rows = part[part["criterion"] == name].set_index("compensation").reindex(methods)
             x = places + 0.14 * (number - (len(names) - 1) / 2)
             errors = np.stack([rows["change"] - rows["low"], rows["high"] - rows["change"]])
-            look = {
-                "color": COLOURS[(0, 1, 3, 4, 5, 6)[number % 6]],
-                "marker": MARKERS[number % len(MARKERS)],
-            }
-            axis.errorbar(x, rows["accuracy"], errors, ls="", ms=6, elinewidth=0.8, label=title(name), **look)
+            colour, marker = LOOKS[name]
+            axis.errorbar(
+                x, rows["accuracy"], errors, ls="", marker=marker, ms=6, elinewidth=0.8, label=title(name), color=colour
+            )  # fmt: skip
         axis.set_xticks(places, methods)
         axis.set_xlim(-0.5, len(methods) - 0.5)
         axis.set_title(text)
@@ -111,16 +120,17 @@ def frontier(trials: pd.DataFrame, column: str, full: float, published: pd.Serie
     axis.axhline(full, color=COLOURS[2], lw=2)
     axis.axhline(full - 0.03, color=COLOURS[3], lw=1.2, ls="--")
     names = [name for name in trials["criterion"].unique() if name != "random"]
-    for number, name in enumerate(names):
+    for name in names:
         rows = trials[trials["criterion"] == name].sort_values(column)
         errors = np.stack([rows["change"] - rows["low"], rows["high"] - rows["change"]])
+        colour, marker = LOOKS[name]
         axis.errorbar(
-            rows[column], rows["accuracy"], errors, marker=MARKERS[number], ms=5, lw=1.5, elinewidth=0.8,
-            color=COLOURS[CURVES[number]], label=f"{title(name)}, refitted",
+            rows[column], rows["accuracy"], errors, marker=marker, ms=5, lw=1.5, elinewidth=0.8, color=colour,
+            label=f"{title(name)}, refitted",
         )  # fmt: skip
     if published is not None:
         axis.plot(
-            published[column], published["accuracy"], "*", ms=13, color=COLOURS[4], label="p-Snet's filters, as published"
+            published[column], published["accuracy"], "*", ms=13, color=LOOKS["psnet"][0], label="p-Snet's filters, as published"
         )  # fmt: skip
     if column == "macs":
         text = f"DHA: {100 * SAVED:.0f} % less computation"

@@ -6,8 +6,12 @@ from dha_utils.core.formats import format_value
 from dha_utils.evaluation.inference import Interval
 from dha_utils.findings.outcomes import points
 
-SHARES = {"computation": "saved", "alike": "of the maps shown alike"}
-"""Claim -> what a number is a share of, or what becomes of it."""
+SAID = {
+    "computation": "saved by ignoring",
+    "alike": "of the maps shown alike",
+    "pruning": ", filters removed and nothing mended",
+}
+"""Claim -> what is said behind its number: of what it is a share, or what makes it."""
 
 
 def answer_table(outcomes: Sequence[Mapping]) -> list[list[str]]:
@@ -75,8 +79,9 @@ def answer_rows(outcomes: Sequence[Mapping]) -> list[dict]:
 
 def _in_short(row: Mapping) -> str:
     """Return what was measured: a change in points with its interval, a share, or else the end of the sentence that says it."""
+    said = SAID.get(row["claim"], "")
     if row["low"] is not None:
-        return points(Interval(row["estimate"], row["low"], row["high"]))
+        return points(Interval(row["estimate"], row["low"], row["high"])) + said
     if row["estimate"] is None:
         return row["measured"].rpartition(": ")[2]
-    return f"{format_value(row['estimate'], '.1%')} {SHARES.get(row['claim'], '')}".rstrip()
+    return f"{format_value(row['estimate'], '.1%')} {said}".rstrip()

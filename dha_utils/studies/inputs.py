@@ -141,7 +141,7 @@ def load_inputs(
         return compute_inputs(clips, rates, duration, channel, folder=folder, network=network)
     if network:
         raise DataError(f"of {network} nothing is bundled: give the folder of the audio of {dataset} as root")
-    inputs = _read_bundled(dataset, rates, "no audio was at hand")
+    inputs = _read_bundled(dataset, rates, "no audio is needed")
     for responses in (*inputs.responses.values(), inputs.mfcc):
         responses.provenance["bundled"] = True  # so that a copy is not taken for an extraction made here
     made_with = next(iter(inputs.responses.values())).provenance["parameters"]
@@ -209,7 +209,7 @@ def _read_bundled(dataset: str, rates: Sequence[int], why: str) -> Inputs:
     """Return the bundled inputs of a data set; `source` says why it is they, and what to know of their sounds."""
     inputs = Inputs.load(bundled(dataset), rates, "")
     notes = next(iter(inputs.responses.values())).provenance.get("notes", [])
-    source = "; ".join([f"These results start from the bundled artifacts of {dataset}", why, *notes])
+    source = "; ".join([f"These results start from the responses that are bundled of {dataset}", why, *notes])
     return replace(inputs, source=f"{source}.")
 
 

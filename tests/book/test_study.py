@@ -42,7 +42,7 @@ def test_parameters_are_checked_and_put_back(monkeypatch, tmp_path, capsys):
     namespace = dict(zip(names, ["esc10", 22050, 1, 0.05, str(tmp_path)], strict=True))
     begin("06_redundancy", namespace)
     assert isinstance(namespace["keep"], float)
-    assert "bundled artifacts of esc10" in capsys.readouterr().out
+    assert "responses that are bundled of esc10" in capsys.readouterr().out
 
 
 def test_a_wrong_parameter_is_refused():

@@ -63,7 +63,7 @@ def test_frontier_runs_from_small_to_large_and_marks_points():
     (axis,) = figure.axes
     marked = {"p-Snet's filters, as published", "DHA: 18 % less computation"}
     assert {*marked, "norm of the filter (L1), refitted"} <= set(labels(axis))
-    curve = next(line for line in axis.lines if len(line.get_xdata()) == 2 and line.get_marker() == "o")
+    curve = next(line for line in axis.lines if len(line.get_xdata()) == 2 and line.get_marker() == "v")
     assert curve.get_xdata().tolist() == [0.2, 0.5]
     assert curve.get_ydata().tolist() == [0.8, 0.88]
 

@@ -117,7 +117,7 @@ def test_bundled_files_carry_their_provenance():
 def test_a_notebook_opened_alone_starts_from_what_is_bundled_or_was_made_here(tmp_path):
     folder = tmp_path / "esc10"
     inputs = start_from("esc10", [22_050], None, folder)
-    assert inputs.source.endswith("bundled artifacts of esc10; notebook 01 has not been run here.")
+    assert inputs.source.endswith("responses that are bundled of esc10; notebook 01 has not been run here.")
     inputs.save(folder)
     assert is_bundled(folder)
     assert len(start_from("esc10", [44_100], None, folder).responses[44_100]) == 400
