@@ -140,7 +140,8 @@ def build(root: Path, executed: Path, names: Sequence[str], output: Path) -> Non
                 text = as_page(notebook.read_text("utf-8"), title_of(name))
                 notebook.write_text(lead_across(text, name, names), "utf-8")
         for page in (sources / "book").glob("*.md"):
-            page.write_text(lead_to(page.read_text("utf-8"), names), "utf-8")
+            text = lead_to(page.read_text("utf-8"), names)
+            page.write_text(say_whose(text, names) if page.stem == "index" else text, "utf-8")
         contents = sources / "book" / "_toc.yml"
         expanded = expand_contents(yaml.safe_load(contents.read_text("utf-8")), names)
         contents.write_text(yaml.safe_dump(expanded, sort_keys=False), "utf-8")
@@ -229,6 +230,32 @@ def lead_to(page: str, names: Sequence[str]) -> str:
         return f"{{doc}}`{words} <{to}>`" if words else f"{{doc}}`{to}`"
 
     return re.sub(r"{doc}`(?:([^`<]*?) ?<)?executed/([\w-]+)/(\d\d_\w+)>?`", lead, page)
+
+
+def say_whose(page: str, names: Sequence[str]) -> str:
+    r"""Return the first page with a note below its title, where the book is not one of the data sets that its prose is about.
+
+    >>> say_whose("# Title\n\nESC-50.", ["esc50"])
+    '# Title\n\nESC-50.'
+    >>> print(say_whose("# Title\n\nESC-50.", ["mine"]))
+    # Title
+    <BLANKLINE>
+    :::{note}
+    This is the book of **mine**. What came out there: {doc}`executed/mine/17_outcomes`.
+    The page below is about ESC-50 and ESC-10, as published; where it refers to pages, they are those of mine.
+    :::
+    <BLANKLINE>
+    ESC-50.
+    """
+    if {*names} & {*BOOK}:
+        return page
+    title, rest = page.split("\n\n", 1)
+    whose = " and ".join(map(title_of, names))
+    note = (
+        f"This is the book of **{whose}**. What came out there: {{doc}}`executed/{names[0]}/17_outcomes`.\n"
+    )
+    note += f"The page below is about ESC-50 and ESC-10, as published; where it refers to pages, they are those of {whose}."
+    return f"{title}\n\n:::{{note}}\n{note}\n:::\n\n{rest}"
 
 
 def has_page(notebook: str, names: Sequence[str]) -> str | None:

@@ -13,7 +13,7 @@ from dha_utils.book.given import given, in_words, is_own
 from dha_utils.book.lines import Lines
 from dha_utils.book.order import reads, subject, waits
 from dha_utils.book.parameters import without
-from dha_utils.book.records import is_fresh, parameters_of, record_of, run_one
+from dha_utils.book.records import is_fresh, namesake, parameters_of, record_of, run_one
 from dha_utils.core.announcements import duration
 from dha_utils.core.errors import DhaError
 from dha_utils.core.hashing import hash_json
@@ -70,6 +70,11 @@ class Plan:
         self.results = Path(parameters.get("results") or out_dir() / "results").resolve()
         require_writable(self.results / executed.name)
         self.first = first = sources[0]
+        if not force and (other := namesake(executed / first.name, dataset)):
+            raise DhaError(
+                f"{executed} holds the pages of {other}, which has the name of {dataset}; rename one of the two, or replace the "
+                "pages with --force"
+            )
         if first not in chosen:
             # What the first one was told holds for those that start from what it left.
             parameters = parameters_of(executed / first.name, parameters) | parameters

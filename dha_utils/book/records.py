@@ -28,12 +28,23 @@ def record_of(output: Path) -> dict:
 
 def parameters_of(output: Path, parameters: dict) -> dict:
     """Return the parameters that an executed notebook was given; none if it was run on another data set than is asked for."""
-    try:
-        given = dict(json.loads(output.read_text("utf-8"))["metadata"]["papermill"]["parameters"])
-    except (OSError, ValueError, LookupError, TypeError):
-        return {}
+    given = _given(output)
     same = all(given.get(name) == parameters.get(name) for name in ("dataset", "results"))
     return given if same else {}
+
+
+def namesake(output: Path, dataset: str) -> str | None:
+    """Return the folder or table that an executed notebook was run on, if that is there and not the one asked for."""
+    earlier = _given(output).get("dataset")
+    there = isinstance(earlier, str) and Path(earlier).exists() and Path(dataset).exists()
+    return earlier if there and not Path(earlier).samefile(dataset) else None
+
+
+def _given(output: Path) -> dict:
+    try:
+        return dict(json.loads(output.read_text("utf-8"))["metadata"]["papermill"]["parameters"])
+    except (OSError, ValueError, LookupError, TypeError):
+        return {}
 
 
 def is_fresh(record: dict, fingerprint: str, results: Path) -> bool:

@@ -13,6 +13,9 @@ from dha_utils.cli.options import Channel, DataArgument, OwnNetwork, Root, SkipB
 from dha_utils.core.errors import DataError
 from dha_utils.datasets import DATASETS, default_duration
 
+FOREIGN = (".npz", ".npy", ".pt", ".pth", ".pkl", ".csv", ".tsv", ".json", ".h5", ".hdf5", ".mat", ".parquet")
+"""Endings of what is written elsewhere; responses under such a name would not open there."""
+
 NAMES = "; ".join(
     f"{name}: {one.title}, {one.about} ({one.licence})" for name, one in DATASETS.items() if one.sets
 )
@@ -111,6 +114,10 @@ def extract(
     from dha_utils.responses.store import claim_folder
 
     # What can be wrong with the output and the options is found before all files are read.
+    if Path(output).suffix in FOREIGN:
+        raise DataError(
+            f"{output}: responses are written as safetensors; give a name that ends in .safetensors, or, of a store, in /"
+        )
     if Path(dataset).is_dir() and Path(output).resolve().is_relative_to(Path(dataset).resolve()):
         raise DataError(f"{output}: lies among the sounds of {dataset}; choose a place outside")
     place = choose_device(device)

@@ -66,6 +66,10 @@ def load_network(source: str | Path | Network = DEFAULT, **settings) -> Network:
         return read_network(source)[0]
     if is_code(str(source)):
         return build_network(str(source))
+    if str(source).endswith(".py"):
+        raise ParameterError(
+            f"network is {str(source)!r}; name the function that makes it too, as {source}:build"
+        )
     return _entry(str(source)).load(**settings).eval().requires_grad_(False)
 
 
@@ -211,6 +215,10 @@ def read_network(path: str | Path, whole: Network | None = None) -> tuple[Networ
     try:
         with safe_open(path, "pt") as file:
             header = json.loads(file.metadata()["dha"])
+            if "widths" not in header:
+                raise DataError(
+                    f"{path}: holds responses or other tables, not a network; `dha prune` makes one"
+                )
             tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 - no dict
         if whole is not None:
             full = whole
@@ -228,6 +236,8 @@ def read_network(path: str | Path, whole: Network | None = None) -> tuple[Networ
         counters = {name: t for name, t in small.state_dict().items() if not t.ndim}
         small.load_state_dict(tensors | counters)
         return small.eval().requires_grad_(False), header["metadata"]
+    except DataError:
+        raise
     except (SafetensorError, KeyError, TypeError, ValueError, RuntimeError) as error:
         fault = str(error).splitlines()[0]
         raise DataError(

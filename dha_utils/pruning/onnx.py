@@ -94,7 +94,11 @@ def export_onnx(
         told = {name: json.dumps(metadata[name]) for name in TOLD if name in metadata}
         graph.model.metadata_props.update(told)
         graph.save(temporary, external_data=False)
-        session = onnxruntime.InferenceSession(temporary.read_bytes(), providers=["CPUExecutionProvider"])
+        options = onnxruntime.SessionOptions()
+        options.log_severity_level = 3  # errors; what it finds to improve concerns nobody here
+        session = onnxruntime.InferenceSession(
+            temporary.read_bytes(), options, providers=["CPUExecutionProvider"]
+        )
         lengths = (n_samples, network.min_samples, 2 * n_samples + 1) if any_length else (n_samples,)
         deviations = [_deviations(session, scoring, length) for length in lengths]
         worst = np.max(deviations, axis=0)

@@ -198,6 +198,22 @@ def test_every_data_set_has_its_own_pages_and_bad_sounds_are_reported_first(repo
     assert run_notebooks({"dataset": str(tmp_path / "mine.csv")}) == [executed / "mine" / "01_one.ipynb"]
     run_notebooks({})
     assert capsys.readouterr().out.endswith("unchanged\n")
+    # Another table of the same name would take the place of these pages.
+    other = tmp_path / "elsewhere"
+    other.mkdir()
+    for row in ["mine.csv,", *rows]:
+        (other / row.partition(",")[0]).write_bytes((tmp_path / row.partition(",")[0]).read_bytes())
+    page = executed / "mine" / "01_one.ipynb"
+    before = page.read_bytes()
+    with pytest.raises(
+        DhaError,
+        match=r"mine holds the pages of .*mine\.csv, which has the name of .*elsewhere.*; rename one",
+    ):
+        run_notebooks({"dataset": str(other / "mine.csv")})
+    assert page.read_bytes() == before
+    run_notebooks({"dataset": str(other / "mine.csv")}, force=True)
+    (other / "mine.csv").rename(other / "theirs.csv")  # moved or gone, it is in nobody's way
+    run_notebooks({"dataset": str(tmp_path / "mine.csv")})
 
 
 def test_a_network_of_ones_own_has_its_own_folders_and_the_notebooks_that_fit_it(repo, tmp_path, capsys):

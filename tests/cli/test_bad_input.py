@@ -90,6 +90,14 @@ def test_an_output_among_the_sounds_is_refused_and_leaves_nothing(sounds, out):
     assert files_below(sounds) == before
 
 
+def test_an_output_by_another_format_s_name_is_refused(sounds, tmp_path):
+    said = answer("extract", sounds, "-o", tmp_path / "out.npz")
+    assert said.startswith(
+        f"dha: {tmp_path}/out.npz: responses are written as safetensors; give a name that ends in"
+    )
+    assert not (tmp_path / "out.npz").exists()
+
+
 def truncate(path):
     path.write_bytes(path.read_bytes()[:-500])
 

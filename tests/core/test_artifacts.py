@@ -236,7 +236,9 @@ def test_the_first_notebook_is_run_before_others_where_data_changed(table, tmp_p
     assert "01_responses is out of date and is run as well" in capsys.readouterr().out
     assert again(table) == []
     for change in CHANGES:
-        table = change(table)
+        before, table = table, change(table)
+        if table != before:
+            before.unlink()  # a namesake that is still there is refused
         assert again(table) == ["01", "03"], change.__name__
         assert again(table) == []
 

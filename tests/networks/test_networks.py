@@ -311,8 +311,20 @@ def test_loading_by_name(toy, registered):
     assert dha.load_network(toy) is toy
     with pytest.raises(ParameterError, match=r"unknown network 'soundnet' \(did you mean 'soundnet8'\?\)"):
         load_network("soundnet")
+    with pytest.raises(
+        ParameterError, match=r"network is 'mine\.py'; name the function that makes it too, as mine\.py:build"
+    ):
+        load_network("mine.py")
     with pytest.raises(DataError, match="no such file; `dha prune` makes one"):
         load_network("none.safetensors")
+
+
+def test_responses_are_no_network(tmp_path, make_responses):
+    make_responses().save(tmp_path / "responses.safetensors")
+    with pytest.raises(
+        DataError, match=r"^[^:]*responses\.safetensors: holds responses or other tables, not a network; `dha"
+    ):
+        load_network(tmp_path / "responses.safetensors")
 
 
 def test_an_outline_has_no_weights():

@@ -37,12 +37,12 @@ def test_from_audio_and_back(sounds, random_network, tmp_path, monkeypatch):
 def test_bundled_where_there_is_no_audio(monkeypatch, tmp_path):
     monkeypatch.setenv("DHA_DATA", "")
     inputs = load_inputs("esc10")
-    assert "bundled artifacts" in inputs.source
+    assert "bundled" in inputs.source
     assert [len(responses) for responses in inputs.responses.values()] == [400, 400]
     monkeypatch.delenv("DHA_DATA")  # nothing was fetched, or another data set
     for fetched in (tmp_path / "none", tmp_path):
         monkeypatch.setattr(paths, "fetch_dir", lambda folder=fetched: folder)
-        assert "bundled artifacts" in load_inputs("esc10").source
+        assert "bundled" in load_inputs("esc10").source
 
 
 def test_bundled_artifacts_of_a_copy_say_so(monkeypatch):
