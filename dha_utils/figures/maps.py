@@ -242,6 +242,7 @@ def example_maps(
         for axis in panels:
             axis.set(yticks=[], xticks=[])
             axis.grid(False)
+            axis.spines[:].set_visible(False)  # of hundreds of axes they are a tenth of the page's size
         if number + columns >= len(examples):  # nothing below it
             panels[-1].xaxis.set_major_locator(MaxNLocator(3, integer=True, prune="upper"))
         if number % columns == 0:

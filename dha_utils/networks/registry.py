@@ -216,9 +216,7 @@ def read_network(path: str | Path, whole: Network | None = None) -> tuple[Networ
         with safe_open(path, "pt") as file:
             header = json.loads(file.metadata()["dha"])
             if "widths" not in header:
-                raise DataError(
-                    f"{path}: holds responses or other tables, not a network; `dha prune` makes one"
-                )
+                raise ValueError("it holds responses, or other tables")
             tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 - no dict
         if whole is not None:
             full = whole
@@ -236,8 +234,6 @@ def read_network(path: str | Path, whole: Network | None = None) -> tuple[Networ
         counters = {name: t for name, t in small.state_dict().items() if not t.ndim}
         small.load_state_dict(tensors | counters)
         return small.eval().requires_grad_(False), header["metadata"]
-    except DataError:
-        raise
     except (SafetensorError, KeyError, TypeError, ValueError, RuntimeError) as error:
         fault = str(error).splitlines()[0]
         raise DataError(
