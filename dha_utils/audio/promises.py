@@ -27,6 +27,11 @@ def promised_end(source: Source, start: int) -> int | None:
     return None
 
 
+def _is_open(size: int) -> bool:
+    """Return whether a size promises nothing: it was never filled in, or not known."""
+    return size == 0 or is_unknown(size)
+
+
 def _au(found: re.Match) -> int | None:
     order = "big" if found[1] == b".snd" else "little"
     offset, size = int.from_bytes(found[2], order), int.from_bytes(found[3], order)
@@ -39,17 +44,19 @@ def _nist(found: re.Match) -> int | None:
     return int(found[1]) + math.prod(sizes) if all(sizes) else None
 
 
-def _avr(found: re.Match) -> int:
+def _avr(found: re.Match) -> int | None:
     stereo, bits, frames = (int.from_bytes(field, "big") for field in found.groups())
-    return 128 + frames * (1 + bool(stereo)) * bits // 8
+    return None if _is_open(frames) else 128 + frames * (1 + bool(stereo)) * bits // 8
 
 
-def _psion(found: re.Match) -> int:
-    return 32 + int.from_bytes(found[1], "big")
+def _psion(found: re.Match) -> int | None:
+    frames = int.from_bytes(found[1], "big")
+    return None if _is_open(frames) else 32 + frames
 
 
-def _akai(found: re.Match) -> int:
-    return 42 + int.from_bytes(found[2], "little") * 2 * (1 + found[1][0])
+def _akai(found: re.Match) -> int | None:
+    frames = int.from_bytes(found[2], "little")
+    return None if _is_open(frames) else 42 + frames * 2 * (1 + found[1][0])
 
 
 def _matlab_4(found: re.Match) -> int | None:
