@@ -80,6 +80,9 @@ def name_other(source: Source) -> str:
 
 def _plain_streams(source: Source, start: int) -> list[Stream]:
     """Return the sounds of a format of which only the promise is looked at; none if it promises nothing."""
+    if source.at(start, 4) in (b".snd", b"dns.") and source.at(start + 8, 4) == bytes(4):
+        # The size was never filled in; libsndfile takes the largest there is for one that is not known.
+        return [Stream((range(start, start + 8), b"\xff" * 4, range(start + 12, source.end)))]
     streams = []
     while len(streams) <= MOST and (end := promised_end(source, start)) is not None:
         if end > source.end:

@@ -50,7 +50,9 @@ def test_what_a_header_promises_must_be_there(tmp_path, kind, coding, order, cha
             check_sound(path)
 
 
-@pytest.mark.parametrize(("kind", "coding", "where"), [("AVR", "PCM_16", 26), ("MPC2K", "PCM_16", 30)])
+@pytest.mark.parametrize(
+    ("kind", "coding", "where"), [("AU", "PCM_16", 8), ("AVR", "PCM_16", 26), ("MPC2K", "PCM_16", 30)]
+)
 def test_a_length_of_nothing_promises_nothing(tmp_path, kind, coding, where):
     content, path = bytearray(written(kind, coding, "FILE", 1)), tmp_path / "a.snd"
     for unknown in bytes(4), b"\xff" * 4:
