@@ -20,6 +20,8 @@ UNUSED = ("*.map", "*webpack-macros.html", "*.ttf", "*.woff2", "fontawesome.js*"
 
 FACE = re.compile(r"@font-face\{[^}]*?font-family:Font Awesome[^}]*\}")
 RULE = re.compile(r"((?:\.fa-[\w-]+:{1,2}before,?)+)\{content:\"\\([0-9a-f]+)\"\}")
+NAMED = re.compile(r'--pst-icon-[\w-]+:"(.)"')
+"""Icons that styles refer to by a variable, such as that of a note."""
 SCRIPT = re.compile(r"<script[^>]*fontawesome\.js[^>]*></script>\s*")
 
 
@@ -53,6 +55,7 @@ def with_icons(styles: str, used: set[str], font: Path) -> str:
     places = {
         int(code, 16) for names, code in RULE.findall(styles) if used & set(re.findall(r"fa-[\w-]+", names))
     }
+    places |= {ord(icon) for icon in NAMED.findall(styles)}
     options = subset.Options(flavor="woff", notdef_outline=True)
     loaded = subset.load_font(str(font), options)
     chosen = subset.Subsetter(options)
