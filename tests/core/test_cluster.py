@@ -42,8 +42,15 @@ class Cluster:
         # One killed worker is enough to give an item up; four, the default, take long to start.
         self.environment = os.environ | {"DASK_DISTRIBUTED__SCHEDULER__ALLOWED_FAILURES": "0"}
         self.scheduler = self._start("dask_scheduler", "--port", "0", "--scheduler-file", "scheduler.json")
-        wait_for((folder / "scheduler.json").exists)
-        self.address = json.loads((folder / "scheduler.json").read_text())["address"]
+        wait_for(self._has_address)
+
+    def _has_address(self):
+        """Whether the scheduler has written where it is: its file is there before its text is."""
+        try:
+            self.address = json.loads((self.folder / "scheduler.json").read_text())["address"]
+        except (FileNotFoundError, json.JSONDecodeError):
+            return False
+        return True
 
     def _start(self, module, *arguments):
         command = [sys.executable, "-m", f"distributed.cli.{module}", "--no-dashboard", "--host", "127.0.0.1"]
