@@ -1,7 +1,7 @@
 """The book: Jupyter Book over ``book/`` and the executed notebooks, built when something has changed.
 
 Jupyter Book sees a copy of ``book/`` in which ``executed/DATASET/`` holds the notebooks of each data set that this book shows,
-and the table of contents has a part for each of them. A link in the prose to a page of a data set that this book does not show
+and the table of contents has a part for each of them. A page links to its twin of another data set. A link in the prose to a page of a data set that this book does not show
 leads to that of the first that it does.
 """
 
@@ -13,9 +13,10 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from importlib.util import find_spec
 from pathlib import Path
+from types import MappingProxyType
 
 import yaml
 
@@ -137,7 +138,9 @@ def build(root: Path, executed: Path, names: Sequence[str], output: Path) -> Non
         for name in names:
             copy = shutil.copytree(executed / name, sources / "book" / "executed" / name, ignore=ignored)
             for notebook in copy.glob("*.ipynb"):
-                text = as_page(notebook.read_text("utf-8"), title_of(name))
+                others = [other for other in names if other != name and notebook.stem not in without(other)]
+                twins = {title_of(other): f"../{other}/{notebook.name}" for other in others}
+                text = as_page(notebook.read_text("utf-8"), title_of(name), twins)
                 notebook.write_text(lead_across(text, name, names), "utf-8")
         for page in (sources / "book").glob("*.md"):
             text = lead_to(page.read_text("utf-8"), names)
@@ -171,10 +174,11 @@ def build(root: Path, executed: Path, names: Sequence[str], output: Path) -> Non
         raise DhaError(f"the book has the faults listed above; all that Jupyter Book said is in {log}")
 
 
-def as_page(notebook: str, title: str) -> str:
+def as_page(notebook: str, title: str, twins: Mapping[str, str] = MappingProxyType({})) -> str:
     """Return the text of a notebook file as a page of the book.
 
-    Its title names the data set. What answers its question, the cells tagged ``opening``, comes first. Links lead to pages.
+    Its title names the data set; below it are links to its `twins`, the same page of other data sets, by their titles. What
+    answers its question, the cells tagged ``opening``, comes first. Links lead to pages.
 
     >>> as_page('{"cells": [{"source": ["# Maps", "[Data](../book/data.md)"]}]}', "ESC-10")
     '{"cells": [{"source": ["# Maps (ESC-10)", "[Data](../../data.md)"]}]}'
@@ -184,6 +188,9 @@ def as_page(notebook: str, title: str) -> str:
     first, *others = content["cells"]
     lines = first["source"]
     lines[0] = lines[0].replace(lines[0].rstrip(), f"{lines[0].rstrip()} ({title})")
+    if twins:
+        links = " and ".join(f"[{other}]({file})" for other, file in twins.items())
+        lines[0] += f"\n\n:::{{div}} twins\nThe same on {links}.\n:::\n"
     for cell in others:
         _fold(cell)
     opening = [cell for cell in others if "opening" in cell["metadata"].get("tags", [])]
@@ -313,7 +320,6 @@ def expand_contents(contents: dict, names: Sequence[str]) -> dict:
     behind = [
         {
             "caption": f"All of it on {title_of(name)}",
-            "numbered": True,
             "chapters": executed(name, all_chapters),
         }
         for name in names[1:]

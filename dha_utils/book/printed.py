@@ -199,7 +199,7 @@ def chapter(page: str, name: str, pages: Collection[str]) -> str:
     article = re.sub(r'<div class="explorer\b.*?</div>', in_place_of_controls, article, flags=re.S)
     article = re.sub(r"(</?h)([1-5])\b", lambda tag: f"{tag[1]}{int(tag[2]) + 1}", article)
     article = re.sub(r"<[a-zA-Z][^<>]*>", lambda tag: in_one_document(tag[0], name, pages), article)
-    number = re.search(r'<span class="section-number">([\d.]+)', article)
+    number = re.search(r'<span class="section-number">([\w.]+)', article)
     own = f" style=\"--chapter: '{number[1]}'\"" if number else ""
     return f'<article id="{place(name)}"{own}>{article}</article>\n'
 

@@ -1,0 +1,55 @@
+"""The page of notebook 05 is page 5: pages that are made of notebooks have the numbers of these, all others none.
+
+Where a book tells of several data sets, the pages of the first have the number alone, those of the second a b behind it.
+"""
+
+import re
+from collections.abc import Iterable, Iterator
+
+from docutils import nodes
+from sphinx.application import Sphinx
+from sphinx.environment import BuildEnvironment
+from sphinx.environment.collectors.toctree import TocTreeCollector
+
+PAGE = re.compile(r"executed/[^/]+/(\d\d)_\w+")
+
+
+def numbers_of(pages: Iterable[str]) -> dict[str, str]:
+    """Return the number of every page that is made of a notebook.
+
+    >>> numbers_of(["method", "executed/esc50/02_ensemble", "executed/esc10/02_ensemble", "executed/esc10/15_second_network"])
+    {'executed/esc50/02_ensemble': '2', 'executed/esc10/02_ensemble': '2b', 'executed/esc10/15_second_network': '15'}
+    """
+    numbers: dict[str, str] = {}
+    for page in pages:
+        if found := PAGE.fullmatch(page):
+            labels = (f"{int(found[1])}{letter}" for letter in ("", *"bcdefgh"))
+            numbers[page] = next(label for label in labels if label not in numbers.values())
+    return numbers
+
+
+def sections(
+    entry: nodes.list_item, number: tuple[str, ...]
+) -> Iterator[tuple[nodes.reference, tuple[str, ...]]]:
+    """Yield the link and the number of an entry of a page's contents, and of all that are below it."""
+    yield entry[0][0], number
+    below = [item for part in entry[1:] if isinstance(part, nodes.bullet_list) for item in part]
+    for place, item in enumerate(below, start=1):
+        yield from sections(item, (*number, str(place)))
+
+
+def number_pages(app: Sphinx, env: BuildEnvironment) -> list[str]:
+    """Number the sections of pages, where Sphinx has left all without a number, and its figures after them."""
+    numbers = numbers_of(env.toctree_includes.get(env.config.root_doc, []))
+    for page, number in numbers.items():
+        env.toc_secnumbers[page] = {}
+        for link, place in sections(env.tocs[page][0], (number,)):
+            link["secnumber"] = env.toc_secnumbers[page][link["anchorname"]] = place
+        env.titles[page]["secnumber"] = (number,)
+    return [*numbers, *TocTreeCollector().assign_figure_numbers(env)]
+
+
+def setup(app: Sphinx) -> dict[str, bool]:
+    """Register the numbering, after Sphinx's own."""
+    app.connect("env-get-updated", number_pages, priority=900)
+    return {"parallel_read_safe": True, "parallel_write_safe": True}
