@@ -24,7 +24,8 @@ REAL = (
 )
 REBUILT = (
     "<strong>These sounds are rebuilt from spectrograms</strong>, since the audio was not at hand when this book was built: the "
-    "first clip of every class of ESC-10 (K. J. Piczak, CC BY 3.0). The real ones are here after "
+    "first clip of every class of ESC-10 (K. J. Piczak, CC BY 3.0). They are blurred; what a map "
+    "answers is what it answered to the real clip. The real ones are here after "
     "<code>dha fetch esc10 &amp;&amp; dha book</code>."
 )
 

@@ -39,7 +39,7 @@ def sections(
 
 
 def number_pages(app: Sphinx, env: BuildEnvironment) -> list[str]:
-    """Number the sections of pages, where Sphinx has left all without a number, and its figures after them."""
+    """Give sections their numbers, where Sphinx has left all without one, and figures theirs after them."""
     numbers = numbers_of(env.toctree_includes.get(env.config.root_doc, []))
     for page, number in numbers.items():
         env.toc_secnumbers[page] = {}

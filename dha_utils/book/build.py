@@ -1,8 +1,8 @@
 """The book: Jupyter Book over ``book/`` and the executed notebooks, built when something has changed.
 
 Jupyter Book sees a copy of ``book/`` in which ``executed/DATASET/`` holds the notebooks of each data set that this book shows,
-and the table of contents has a part for each of them. A page links to its twin of another data set. A link in the prose to a page of a data set that this book does not show
-leads to that of the first that it does.
+and the table of contents has a part for each of them. A page links to its twin of another data set. A link in the prose to a page
+of a data set that this book does not show leads to that of the first that it does.
 """
 
 import json
@@ -175,15 +175,18 @@ def build(root: Path, executed: Path, names: Sequence[str], output: Path) -> Non
 
 
 def as_page(notebook: str, title: str, twins: Mapping[str, str] = MappingProxyType({})) -> str:
-    """Return the text of a notebook file as a page of the book.
+    r"""Return the text of a notebook file as a page of the book.
 
     Its title names the data set; below it are links to its `twins`, the same page of other data sets, by their titles. What
     answers its question, the cells tagged ``opening``, comes first. Links lead to pages.
 
     >>> as_page('{"cells": [{"source": ["# Maps", "[Data](../book/data.md)"]}]}', "ESC-10")
     '{"cells": [{"source": ["# Maps (ESC-10)", "[Data](../../data.md)"]}]}'
+    >>> as_page(r'{"cells": [{"source": ["# Maps", "<a href=\"../book/data.md#x\">x</a>"]}]}', "ESC-10")
+    '{"cells": [{"source": ["# Maps (ESC-10)", "<a href=\\"../../data.html#x\\">x</a>"]}]}'
     """
     # A notebook links to the pages from where it is kept, so that the link also works there.
+    notebook = re.sub(r'(href=\\"\.\.)/book(/\w+)\.md', r"\1/..\2.html", notebook)
     content = json.loads(notebook.replace("](../book/", "](../../").replace('.ipynb\\">', '.html\\">'))
     first, *others = content["cells"]
     lines = first["source"]

@@ -187,7 +187,7 @@ def _criteria(told: Mapping, sounds: Sounds) -> Work:
 def _curves(told: Mapping, sounds: Sounds) -> Work:
     new = {*told["fractions"]} - {KEEP}  # at the paper's fraction earlier notebooks have kept them
     at = new & {*(told["criteria_at"] or new)}
-    drawn = (1 + told["seeds"]) * (1 + len(told["others"]))
+    drawn = 1 + told["seeds"] + len(told["others"]) * (1 + (told["other_seeds"] or told["seeds"]))
     return Work(1, 0, len(named_criteria()) * len(at) + drawn * len(new) + 6 * len(told["fractions"]))
 
 

@@ -10,10 +10,10 @@ OWN = ""
 
 GIVEN: Mapping[str, Mapping[str, Mapping[str, object]]] = {
     "esc50": {
-        "": {"rates": [22_050], "classifier": "least_squares", "others": [], "seeds": 20},
+        "": {"rates": [22_050], "classifier": "least_squares", "others": []},
         "ensemble": {"others": ["converging"]},
         "tests": {"seeds": 4},
-        "curves": {"others": ["converging"], "criteria_at": [0.01, 0.05, 0.11]},
+        "curves": {"others": ["converging"], "criteria_at": [0.01, 0.05, 0.11], "other_seeds": 20},
         "compensation": {"only_bundled": True},
         "frontier": {"seeds": 2, "budgets": [0.82, 0.6, 0.35, 0.2, 0.1], "only_bundled": True},
         "dimension": {"seeds": 11},
@@ -35,9 +35,9 @@ GIVEN: Mapping[str, Mapping[str, Mapping[str, object]]] = {
 }
 """Data set -> subject of a notebook, or nothing for all of them -> parameters that it is given where nothing else is said,
 because those that it declares are not for this data set. On ESC-50 the protocol's classifier makes what the claims rest on, and
-least squares, which takes a fraction of the time, the rest. Sounds of one's own are to be done in minutes: least squares
-throughout, as few draws as anything is compared with, every other fraction of the protocol, and smaller networks, beside those
-of the claim, at the size at which compensations are compared and at half of that."""
+least squares, which takes a fraction of the time, the rest; the draws of random maps are the protocol's. Sounds of one's own are
+to be done in minutes: least squares throughout, as few draws as anything is compared with, every other fraction of the protocol,
+and smaller networks, beside those of the claim, at the size at which compensations are compared and at half of that."""
 
 
 def given(

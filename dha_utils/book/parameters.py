@@ -159,6 +159,12 @@ PARAMETERS: Mapping[str, Parameter] = {
     "seeds": Parameter(
         (int,), lambda value: value >= 2, "a whole number >= 2", "Number of random repetitions"
     ),
+    "other_seeds": Parameter(
+        (int, NoneType),
+        lambda value: value is None or value >= 2,
+        "a whole number >= 2 or None",
+        "Number of random repetitions with the classifiers that stand beside, but at the paper's fraction; None: as many",
+    ),
     "classifier": Parameter(
         (str,),
         lambda value: value in CLASSIFIERS,

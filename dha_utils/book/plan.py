@@ -102,7 +102,8 @@ class Plan:
                 self.due.append(source)
         self.waits = waits(chosen, self.read)
         self.ahead, self.expected = None, {}
-        if clips is not None and is_own(dataset, network) and self.due:
+        self.computes = clips is not None and is_own(dataset, network)
+        if self.computes and self.due:
             lines.say(f"{executed.name} is given {in_words(parameters, thorough)}")
             self.ahead = look_ahead(
                 {source.stem: declared(takes[source]) | self.told[source] for source in self.due},
@@ -110,7 +111,8 @@ class Plan:
                 side_by_side=side_by_side if len(self.due) > side_by_side else 1,
             )
             self.expected = {source: self.ahead.expected[source.stem] for source in self.due}
-            lines.say(f"{len(self.due)} notebooks on {len(clips)} clips: about {duration(self.ahead.left())}")
+            few = f"{len(self.due)} notebook{'s' * (len(self.due) != 1)}"
+            lines.say(f"{few} on {len(clips)} clips: about {duration(self.ahead.left())}")
 
     @property
     def is_own(self) -> bool:
@@ -147,8 +149,8 @@ class Plan:
 
     def end(self) -> list[Path]:
         """Say what own sounds came to, and return the executed notebooks, in order."""
-        outcomes = [source for source in self.due if subject(source) == "outcomes"]
-        if self.ahead and outcomes:
+        outcomes = [source for source in self.chosen if subject(source) == "outcomes"]
+        if self.computes and outcomes:
             page = self.executed / outcomes[0].name
             self.lines.say(closing_words(self.results / self.executed.name, page, self.dataset))
         return [self.executed / source.name for source in self.chosen]

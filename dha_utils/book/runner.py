@@ -20,9 +20,10 @@ from dha_utils.book.lines import Lines, WholeLines
 from dha_utils.book.order import Agenda
 from dha_utils.book.parameters import check_value, in_book
 from dha_utils.book.plan import Plan, alone
-from dha_utils.core.errors import DhaError, ParameterError, choose
+from dha_utils.core.errors import DataError, DhaError, ParameterError, choose
 from dha_utils.core.paths import out_dir, repository
-from dha_utils.datasets.clips import Clips, check_folds
+from dha_utils.criteria.released import NEIGHBOURS
+from dha_utils.datasets.clips import Clips, check_folds, test_folds
 from dha_utils.datasets.given import clips_at_hand, name_of
 from dha_utils.networks.registry import is_code, load_network
 
@@ -132,6 +133,12 @@ def _check_clips(dataset: str, parameters: dict) -> Clips | None:
     clips = clips_at_hand(dataset, parameters.get("root"), allow_missing=parameters.get("skip_bad", False))
     if clips is not None:
         check_folds(clips.table["label"], clips.folds)
+        for fold in test_folds(clips.folds):
+            if (learned := int((clips.folds != fold).sum())) <= NEIGHBOURS:
+                raise DataError(
+                    f"{clips.name}: {learned} clips outside fold {fold} are too few for the notebooks, which need more than "
+                    f"{NEIGHBOURS}: add clips"
+                )
     return clips
 
 

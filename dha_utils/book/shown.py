@@ -9,6 +9,7 @@ from pandas.io.formats.style import Styler
 
 from dha_utils.book.names import named
 from dha_utils.core.formats import format_value
+from dha_utils.criteria.described import FORMULAS
 
 COLUMNS = {
     "all_high": "to: +.2p",
@@ -113,6 +114,9 @@ def _format(value: object, column: str = "", spec: str = "", every: str = "") ->
     if page := PAGE.fullmatch(value):
         return f'<a href="{value}.ipynb">{page[1].replace("_", " ")}</a>'
     text = named(value, column)
-    return (
+    cell = (
         escape(text, quote=False) if text == value else f'<data value="{escape(value)}">{escape(text)}</data>'
     )
+    if column == "criterion" and value in FORMULAS:  # as the page of criteria has an entry for each
+        return f'<a href="../book/criteria.md#criterion-{value.replace("_", "-")}">{cell}</a>'
+    return cell

@@ -33,6 +33,7 @@ from dha_utils.findings.accuracy import results_table
 from dha_utils.findings.random_maps import random_table, random_tables
 from dha_utils.networks.base import Network
 from dha_utils.networks.registry import network_behind, outline
+from dha_utils.paper import KEEP
 from dha_utils.pruning.compressor import Trial
 from dha_utils.responses.table import Responses
 from dha_utils.studies.inputs import Inputs, load_inputs, start_from
@@ -224,17 +225,39 @@ class Study:
         **options,
     ) -> dict[str, list[dict]]:
         """Return the records of the same cells for each classifier; other arguments as in `dha_utils.cells`."""
-        cells = {c: self.cells(criteria, keep, **{**options, "classifier": c}) for c in classifiers}
+        return self._sweep_all(
+            {c: self.cells(criteria, keep, **{**options, "classifier": c}) for c in classifiers}
+        )
+
+    def _sweep_all(self, cells: Mapping[str, Sequence[Cell]]) -> dict[str, list[dict]]:
         records = iter(self.sweep(cell for own in cells.values() for cell in own))
         return {name: [next(records) for _ in own] for name, own in cells.items()}
 
     def each_against_random(
-        self, classifiers: Iterable[str], keep: float | Iterable[float], seeds: int
+        self,
+        classifiers: Iterable[str],
+        keep: float | Iterable[float],
+        seeds: int,
+        other_seeds: int | None = None,
     ) -> pd.DataFrame:
-        """Return `against_random` of ANOVA's maps for each classifier, in a table; `seeds` random selections per fraction."""
+        """Return `against_random` of ANOVA's maps for each classifier, in a table; `seeds` random selections per fraction.
+
+        Of classifiers other than the notebook's, `other_seeds`, where that is given and the fraction is not the paper's.
+        """
         names = list(classifiers)
         selected = self.sweep_each(names, "anova", keep)
-        drawn = self.sweep_each(names, "random", keep, seeds=seeds)
+        fractions = keep if isinstance(keep, Iterable) else [keep]
+
+        def draws(name: str, fraction: float) -> int:
+            return seeds if name == self.classifier or fraction == KEEP else other_seeds or seeds
+
+        cells = {
+            name: [
+                c for f in fractions for c in self.cells("random", f, seeds=draws(name, f), classifier=name)
+            ]
+            for name in names
+        }
+        drawn = self._sweep_all(cells)
         return random_tables(selected, drawn, self.recordings)
 
     def table(self, records: list[dict]) -> pd.DataFrame:

@@ -76,7 +76,7 @@ def grid(
     from dha_utils.studies.grid import grid_cells, run_grid
 
     names = criterion or [name for name, c in CRITERIA.items() if c.scores_taps]
-    cells = {}
+    cells, said = {}, []
     for dataset in datasets:
         own = is_own(dataset) and not thorough
         usual = {"classifier": "converging", "seeds": 20} | (given(dataset, "") if own else {})
@@ -87,11 +87,13 @@ def grid(
             clips = clips_at_hand(dataset, root, allow_missing=skip_bad)
             told = how | {"dataset": dataset, "duration": duration, "workers": workers}
             note = f"about {in_time(grid_seconds(cells[dataset], clips, told))}, without those that are kept"
-        typer.echo(f"grid: {len(cells[dataset])} cells on {dataset}, {how['classifier']}; {note}")
+        n = len(cells[dataset])
+        said.append(f"grid: {n} cell{'s' * (n != 1)} on {dataset}, {how['classifier']}; {note}")
         if own and not (classifier and seeds):
-            typer.echo(
+            said.append(
                 f"grid: {dataset} is your own: --thorough takes the protocol's classifier and 20 seeds"
             )
+    typer.echo("\n".join(said))  # nothing is promised where one of the data sets cannot be used
     with dha_utils.workers(scheduler, workers):
         table = run_grid(
             cells,

@@ -4,7 +4,7 @@ import json
 import os
 import re
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from functools import cache
 from pathlib import Path
 from platform import node
@@ -56,17 +56,27 @@ def bundled(dataset: str) -> Path:
 
 
 def probe_folder(folder: Path) -> None:
-    """Make a folder, and write to it: an OSError is wanted before hours of work are done for it, not after."""
+    """Write to a folder that may have to be made: an OSError is wanted before hours of work are done for it, not after.
+
+    Nothing is left: work that is refused after this leaves no empty folder.
+    """
+    made = [place for place in (folder, *folder.parents) if not place.exists()]
     folder.mkdir(parents=True, exist_ok=True)
-    with atomic_write(folder / ".probe") as probe:
-        probe.write_bytes(b"probe")
-    (folder / ".probe").unlink()
+    try:
+        with atomic_write(folder / ".probe") as probe:
+            probe.write_bytes(b"probe")
+        (folder / ".probe").unlink()
+    finally:
+        with suppress(OSError):  # somebody else has written to it meanwhile
+            for place in made:
+                place.rmdir()
 
 
 def require_writable(folder: Path) -> None:
     """Make a folder and raise a DhaError unless it can be written."""
     try:
         probe_folder(folder)
+        folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise DhaError(
             f"{folder}: cannot be written ({error.strerror}); see to its rights, or set DHA_OUT to a folder for results, "

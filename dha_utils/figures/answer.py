@@ -97,7 +97,7 @@ def answer_figure(on: str, rows: Sequence[Mapping], full: float, margin: float, 
             f"Allowed loss: {shown(1 - claimed, '.0%')} of the maps ignored, {100 * margin:g} points below all maps",
         )
     )
-    parts += _key(rows[0]["draws"], margin)
+    parts += _key([row["draws"] for row in rows], margin)
     parts += _numbers(rows, full, x)
     label = f"{on}: accuracy against the fraction of maps kept, by ANOVA and at random; the numbers stand in the rows below."
     return picture(parts, HEIGHT, label, "answer", WIDTH)
@@ -112,12 +112,13 @@ def _floor(x: float, y: float, half: int = 12) -> str:
     return f'<path d="M{x} {y}m-{half} 0h{2 * half}" stroke="{ORANGE}" stroke-width="2.5"/>'
 
 
-def _key(draws: int, margin: float) -> list[str]:
+def _key(draws: Sequence[int], margin: float) -> list[str]:
     """Return what the marks are, in the corner that a rising curve leaves free."""
     left, top = LEFT + 98, BOTTOM - 64
+    often = "–".join(str(n) for n in sorted({min(draws), max(draws)}))
     lines = (
         "ANOVA's maps",
-        f"random: mean of {draws} draws,",
+        f"random: mean of {often} draws,",
         "lowest to highest",
         f"allowed loss: {100 * margin:g} points",
     )

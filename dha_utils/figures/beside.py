@@ -19,6 +19,7 @@ def controls(table: pd.DataFrame, full: float) -> Figure:
         Accuracy with all maps.
     """
     figure = Figure(figsize=(WIDTH, 0.4 * len(table) + 1), layout="constrained")
+    figure.set_label("Grey bars: from the lowest to the highest of several runs; dots: their mean.")
     axis = figure.subplots()
     axis.axvline(full, color=COLOURS[2], lw=2)
     axis.annotate("all maps", (full, 1.02), xycoords=("data", "axes fraction"), va="bottom", color=COLOURS[2])
@@ -47,6 +48,7 @@ def changes(table: pd.DataFrame, margin: float = MARGIN) -> Figure:
         The loss that is dashed.
     """
     figure = Figure(figsize=(WIDTH, 0.3 * len(table) + 1), layout="constrained")
+    figure.set_label("Bars: 95 % intervals.")
     axis = figure.subplots()
     axis.axvline(0, color=COLOURS[2], lw=2)
     axis.axvline(-100 * margin, color=COLOURS[3], lw=1.5, ls="--")

@@ -13,7 +13,7 @@ from dha_utils.criteria import CRITERIA
 from dha_utils.figures.style import COLOURS, LINE, WIDTH, percent, readable, title
 from dha_utils.paper import EQUIVALENT
 
-SUMS = {"all": "all taps", "released": "the upper ten"}
+SUMS = {"all": "all taps", "released": "the released ten"}
 """What sums over taps are called."""
 
 MARKS = "osD^vP"
@@ -32,6 +32,7 @@ def tap_accuracies(table: pd.DataFrame, levels: Mapping[str, float]) -> Figure:
     taps = list(dict.fromkeys(table["tap"]))
     groups = list(table.groupby("series", sort=False))
     figure = Figure(figsize=(7.2, 0.32 * len(taps) + 1.2), layout="constrained")
+    figure.set_label("Bars: 95 % intervals (Wilson's).")
     axis = figure.subplots()
     for number, (series, part) in enumerate(groups):
         y = np.array([taps.index(tap) for tap in part["tap"]]) + 0.26 * (number - (len(groups) - 1) / 2)
@@ -62,6 +63,9 @@ def cost_of_ignoring(full: float, selected: pd.DataFrame, random: Sequence[float
         Accuracies of the random selections.
     """
     figure = Figure(figsize=(WIDTH, 3.2), layout="constrained")
+    figure.set_label(
+        "Bars: 95 % intervals of the change against all maps. Grey: the draws of random maps; the line is their mean."
+    )
     axis = figure.subplots()
     rows = [*selected["selection"], f"random maps,\n{len(random)} draws"]
     values, counts = np.unique(random, return_counts=True)
@@ -94,6 +98,9 @@ def against_random(table: pd.DataFrame, margin: float = EQUIVALENT) -> Figure:
     """
     table = table.sort_values("difference", kind="stable")
     figure = Figure(figsize=(WIDTH, 0.26 * len(table) + 1), layout="constrained")
+    figure.set_label(
+        f"Bars: 95 % intervals that hold for all criteria together. Grey: within {100 * margin:g} point of random maps."
+    )
     axis = figure.subplots()
     axis.axvspan(-100 * margin, 100 * margin, color="0.9")
     axis.axvline(0, color="0.4", lw=1.2)
@@ -160,6 +167,9 @@ def curves(table: pd.DataFrame, full: float) -> Figure:
         families.setdefault(CRITERIA[name].family, []).append(name)
     lowest = min(band["min"].min(), table["accuracy"].min()) - 0.01
     figure, places = _family_panels(families)
+    figure.set_label(
+        "Grey: the range of random maps; green: all maps. Bars: 95 % intervals of the change against all maps."
+    )
     for name, place in places.items():
         axis = figure.add_axes(place)
         rows = table[table["criterion"] == name]
@@ -217,6 +227,7 @@ def tap_curves(table: pd.DataFrame, full: Mapping[str, float]) -> Figure:
     """
     means = table.groupby(["tap", "criterion", "keep"], sort=False)["accuracy"].mean().reset_index()
     figure = Figure(figsize=(WIDTH, 2 * -(-len(full) // 5) + 0.8), layout="constrained")
+    figure.set_label("Random maps: the mean of the draws.")
     looks = {"anova": (COLOURS[0], "o"), "random": ("0.45", "s")}
     for axis, (tap, accuracy) in zip(_panels(figure, len(full)), full.items(), strict=True):
         axis.axhline(accuracy, color=COLOURS[2], lw=1.3, label="all maps")
@@ -247,6 +258,9 @@ def tap_differences(table: pd.DataFrame) -> Figure:
     looks = {"better": (COLOURS[0], "^"), "worse": (COLOURS[3], "v")}
     taps = list(dict.fromkeys(table["tap"]))
     figure = Figure(figsize=(WIDTH, 2 * -(-len(taps) // 5) + 0.8), layout="constrained")
+    figure.set_label(
+        "Bars: 95 % intervals. ▲ in blue: better than random maps; ▼ in orange: worse; grey: neither is shown."
+    )
     for axis, tap in zip(_panels(figure, len(taps)), taps, strict=True):
         rows = table[table["tap"] == tap].sort_values("keep")
         axis.axhline(0, color="0.4", lw=1)
@@ -278,6 +292,7 @@ def forest(rows: Sequence[Mapping], margin: float) -> Figure:
     names = [readable(row["part"], 40) for row in shown]
     height = (max((name.count("\n") for name in names), default=0) + 1) * LINE + 0.1
     figure = Figure(figsize=(WIDTH, height * len(shown) + 1), layout="constrained")
+    figure.set_label("Bars: 95 % intervals. Dashed: the largest loss that counts as none.")
     axis = figure.subplots()
     axis.axvline(0, color="0.4", lw=1.2)
     axis.axvline(-100 * margin, color="0.4", lw=1.2, ls="--")

@@ -58,6 +58,7 @@ def compensations(trials: pd.DataFrame, full: float) -> Figure:
     methods = list(COMPENSATIONS)
     trials = trials[trials["epochs"] == 0]
     figure = Figure(figsize=(WIDTH, 3.6 * len(sizes)), layout="constrained")
+    figure.set_label("Bars: 95 % intervals of the change against the full network.")
     axes = figure.subplots(len(sizes), 1, sharey=True, squeeze=False)[:, 0]
     names = [name for name in trials["criterion"].unique() if name != "random"]
     places = np.arange(len(methods))
@@ -103,6 +104,7 @@ def frontier(trials: pd.DataFrame, column: str, full: float, published: pd.Serie
         p-Snet's filters, which are marked: `column` and accuracy.
     """
     figure = Figure(figsize=(WIDTH, 4.8), layout="constrained")
+    figure.set_label("Bars: 95 % intervals of the change against the full network.")
     axis = figure.subplots()
     random = trials[trials["criterion"] == "random"]
     if len(random):

@@ -46,6 +46,7 @@ def pitch_accuracies(table: pd.DataFrame) -> Figure:
         As `dha_utils.findings.second_network.pitch_table` gives it, the full network first.
     """
     figure = Figure(figsize=(WIDTH, 0.8 + 0.46 * len(table)), layout="constrained")
+    figure.set_label("Bars: 95 % intervals of the difference to the full network.")
     axis = figure.subplots()
     names = [f"{row.way}\n{100 * row.macs:.3g} % of the computation" for row in table.itertuples()]
     errors = [table["change"] - table["low"], table["high"] - table["change"]]

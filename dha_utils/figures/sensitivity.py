@@ -53,6 +53,7 @@ def specification_curve(table: pd.DataFrame, claim: str) -> Figure:
         if (table[choice] == option).any()
     ]
     figure = Figure(figsize=(5.9, 3.2 + 0.24 * len(options)), layout="constrained")
+    figure.set_label("Bars: 95 % intervals. Dashed: margins. Dotted: the protocol's specification.")
     above, below = figure.subplots(2, 1, sharex=True, height_ratios=[2.9, 0.24 * len(options)])
     above.axhline(0, color="0.4", lw=1)
     for level in {margin, -abs(margin)}:

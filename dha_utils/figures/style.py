@@ -1,7 +1,8 @@
 """What all figures have in common: sizes, colours, names as people say them, and labels that keep apart.
 
 A figure is shown point for pixel (`dha_utils.studies.results`): what is drawn at 11 points is read at 11 pixels. So no text is
-smaller than `TEXT`, and no figure wider than `WIDTH`, the column of a page in a window of 1280 pixels.
+smaller than `TEXT`, and no figure wider than `WIDTH`, the column of a page in a window of 1280 pixels. What bars, shades and
+colours are that no legend names is a figure's label (``Figure.set_label``): it ends the caption.
 """
 
 from collections.abc import Sequence

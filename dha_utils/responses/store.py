@@ -376,7 +376,7 @@ class ResponseStore:
 
 
 def claim_folder(folder: Path) -> None:
-    """Make the folder of a store, or see that it can be one: before hours of work are done for it.
+    """See that a folder can be that of a store: before hours of work are done for it.
 
     Raises
     ------

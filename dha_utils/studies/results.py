@@ -95,14 +95,15 @@ class Results:
     def save_figure(self, name: str, figure: Figure, alt: str) -> HTML:
         """Write ``NAME.svg``, byte-identical for identical content, and return it for the page, where a point is a pixel.
 
-        On a narrow screen it shrinks to `NARROWEST` of that, and then scrolls.
+        On a narrow screen it shrinks to `NARROWEST` of that, and then scrolls. What is below it is `alt`, and the figure's label,
+        with which whoever draws it says what its marks are.
 
         Parameters
         ----------
         name : str
         figure : Figure
         alt : str
-            What the figure shows, below it and for those who do not see it.
+            What the figure shows, for those who do not see it too.
         """
         drawn = io.StringIO()
         with mpl.rc_context({"svg.hashsalt": "dha"}):
@@ -116,7 +117,8 @@ class Results:
         )
         named = f'<svg role="img" aria-label="{escape(alt)}" style="{style}"'
         shown = svg.replace("<svg", named, 1)
-        return HTML(f"<figure>{shown}<figcaption>{escape(alt)}</figcaption></figure>")
+        caption = f"{alt}. {figure.get_label()}".removesuffix(". ")
+        return HTML(f"<figure>{shown}<figcaption>{escape(caption)}</figcaption></figure>")
 
 
 def _load(path: Path) -> dict:

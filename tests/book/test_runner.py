@@ -186,9 +186,9 @@ def test_every_data_set_has_its_own_pages_and_bad_sounds_are_reported_first(repo
     with pytest.raises(DataError, match=r"there is no file .*mine\.csv"):
         run_notebooks({"dataset": str(tmp_path / "mine.csv")})
     assert capsys.readouterr().out == ""
-    rows = [f"{label}{i}.wav,{label}" for label in ("dog", "rain") for i in range(4)]
+    rows = [f"{label}{i}.wav,{label}" for label in ("dog", "rain") for i in range(8)]
     (tmp_path / "mine.csv").write_text("\n".join(["path,label", *rows]))
-    with pytest.raises(DataError, match="8 of the 8 clips of mine are missing: "):
+    with pytest.raises(DataError, match="16 of the 16 clips of mine are missing: "):
         run_notebooks({"dataset": str(tmp_path / "mine.csv")})
     assert not (repo / "book").exists()
     for row in rows:
@@ -214,6 +214,19 @@ def test_every_data_set_has_its_own_pages_and_bad_sounds_are_reported_first(repo
     run_notebooks({"dataset": str(other / "mine.csv")}, force=True)
     (other / "mine.csv").rename(other / "theirs.csv")  # moved or gone, it is in nobody's way
     run_notebooks({"dataset": str(tmp_path / "mine.csv")})
+
+
+def test_too_few_clips_for_the_notebooks_are_refused_before_any_runs(repo, tmp_path, capsys):
+    write_notebook(repo, "01_one", "1", parameters="dataset = 'esc10'\nroot = None")
+    rows = [f"{label}{i}.wav,{label}" for label in ("dog", "rain") for i in range(6)]
+    (tmp_path / "mine.csv").write_text("\n".join(["path,label", *rows]))
+    for row in rows:
+        (tmp_path / row.partition(",")[0]).touch()
+    with pytest.raises(
+        DataError, match=r"mine: \d clips outside fold 1 are too few .* need more than 10: add clips"
+    ):
+        run_notebooks({"dataset": str(tmp_path / "mine.csv")})
+    assert capsys.readouterr().out == ""
 
 
 def test_a_network_of_ones_own_has_its_own_folders_and_the_notebooks_that_fit_it(repo, tmp_path, capsys):

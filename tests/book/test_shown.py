@@ -10,7 +10,8 @@ from dha_utils.evaluation.ensemble import CLASSIFIERS
 def test_columns_have_headers_and_formats_of_their_own_or_the_usual_ones():
     table = pd.DataFrame({"criterion": ["anova"], "change": [-0.0123], "low": [float("nan")], "n": [3]})
     text = show(table, "criterion change low n", n="maps").to_string(delimiter="|")
-    assert text.splitlines() == ["criterion|change|from|maps", '<data value="anova">ANOVA</data>|−1.23|–|3']
+    name = '<a href="../book/criteria.md#criterion-anova"><data value="anova">ANOVA</data></a>'
+    assert text.splitlines() == ["criterion|change|from|maps", f"{name}|−1.23|–|3"]
 
 
 def test_names_are_read_as_words_and_whole_numbers_stay_whole():

@@ -22,7 +22,8 @@ def namespace(tmp_path, monkeypatch):
     monkeypatch.setenv("DHA_DATA", "")
     return {
         "dataset": "esc10", "root": None, "rate": 22050, "fractions": (1,), "seeds": 2, "classifier": "converging",
-        "criteria_at": [], "others": [], "full": False, "workers": None, "scheduler": None, "results": str(tmp_path),
+        "other_seeds": None, "criteria_at": [], "others": [], "full": False, "workers": None, "scheduler": None,
+        "results": str(tmp_path),
     }  # fmt: skip
 
 
@@ -70,6 +71,15 @@ def test_cells_have_the_classifier_of_the_notebook(study):
     assert {cell.classifier for cell in study.cells("random", [0.1, 0.2], seeds=2)} == {"released"}
     assert {cell.classifier for cell in study.cells("anova", 0.1, classifier="converging")} == {"converging"}
     assert study.recordings.shape == (400,)
+
+
+def test_other_classifiers_have_as_many_draws_as_is_said_but_at_the_papers_fraction(study):
+    table = study.each_against_random(["converging", "least_squares"], [0.05, 0.11], 3, other_seeds=2)
+    rows = table[["classifier", "keep", "draws"]].to_numpy().tolist()
+    assert rows == [
+        ["converging", 0.05, 3], ["converging", 0.11, 3], ["least_squares", 0.05, 2], ["least_squares", 0.11, 3],
+    ]  # fmt: skip
+    assert set(study.each_against_random(["least_squares"], 0.05, 3)["draws"]) == {3}
 
 
 NOTEBOOKS = sorted((repository() / "notebooks").glob("[0-9][0-9]_*.ipynb"))

@@ -8,7 +8,7 @@ import pytest
 
 from dha_utils.core import surroundings
 from dha_utils.core.errors import DhaError
-from dha_utils.core.paths import out_dir, repository, require_writable
+from dha_utils.core.paths import out_dir, probe_folder, repository, require_writable
 from dha_utils.core.surroundings import (
     INSTEAD,
     LEFT_OUT,
@@ -150,6 +150,9 @@ def test_results_and_pages_can_lie_elsewhere(monkeypatch, tmp_path):
     monkeypatch.setenv("DHA_OUT", str(tmp_path))
     assert out_dir() == tmp_path
     require_writable(tmp_path / "results")
+    assert [*tmp_path.rglob("*")] == [tmp_path / "results"]
+    probe_folder(tmp_path / "results")
+    probe_folder(tmp_path / "a" / "b")  # what is refused after this leaves nothing
     assert [*tmp_path.rglob("*")] == [tmp_path / "results"]
     (tmp_path / "file").touch()
     with pytest.raises(

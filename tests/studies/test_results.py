@@ -65,6 +65,9 @@ def test_figures_are_the_same_bytes(tmp_path):
         html = Results("x", tmp_path).save_figure(name, figure, "a line")
     assert html.data.startswith('<figure><svg role="img" aria-label="a line" style="width: ')
     assert html.data.endswith("</svg>\n<figcaption>a line</figcaption></figure>")
+    figure.set_label("Bars: <95 %>.")
+    labelled = Results("x", tmp_path).save_figure("a", figure, "a line").data
+    assert labelled.endswith("<figcaption>a line. Bars: &lt;95 %&gt;.</figcaption></figure>")
     width, least = (int(re.search(rf"{which}width: (\d+)px", html.data)[1]) for which in ("", "min-"))
     assert width >= float(re.search(r'viewBox="0 0 ([\d.]+)', html.data)[1]) > width - 1  # a point is a pixel
     assert least >= 9 / 11 * width > least - 1
