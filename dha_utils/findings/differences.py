@@ -126,7 +126,7 @@ def calibration_table(responses: Responses, seeds: int) -> pd.DataFrame:
     -------
     DataFrame
         Columns test, shuffled (a name in `SHUFFLES`), false_alarms (mean over shuffles), sd (between shuffles; NaN for one),
-        shuffles; undefined maps are left out.
+        shuffles, standard_error (of the mean); undefined maps are left out.
     """
     rows, ranks = [], ranked(responses)  # ranks do not hang on labels
     for test in TESTS:
@@ -137,7 +137,8 @@ def calibration_table(responses: Responses, seeds: int) -> pd.DataFrame:
             runs = in_order(partial(_test_shuffled, of, function, shuffle), range(seeds))
             shares = [(p[~undefined] <= 0.05).mean() for p, _, undefined in runs]
             rows.append({"test": test, "shuffled": way} | over_shuffles("false_alarms", shares))
-    return pd.DataFrame(rows)
+    table = pd.DataFrame(rows)
+    return table.assign(standard_error=table["sd"] / np.sqrt(seeds))
 
 
 def _test_shuffled(responses: Responses, function: Callable, shuffle: Callable, seed: int):

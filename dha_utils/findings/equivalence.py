@@ -57,6 +57,11 @@ def equivalence_table(responses: Responses, spreads: Spreads, alpha: float) -> p
     )
 
 
+def share_alike(table: pd.DataFrame) -> dict[str, float]:
+    """Return the shares of an `equivalence_table` over all maps: alike_raw and alike_adjusted."""
+    return {f"alike_{p}": np.average(table[p], weights=table["maps"]) for p in ("raw", "adjusted")}
+
+
 MARGINS = (0.1, 0.15, 0.2, 0.25, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 1.0, 1.25, 1.5, 1.75, 2.0)
 """Margins f of the curve: from Cohen's "small" to classes that explain 80 % of the variance."""
 
@@ -135,6 +140,17 @@ def equivalence_by_form(curve: pd.DataFrame, different: Mapping[str, float], sha
         reached = part.index[part["raw"] >= share].min()
         rows.append({"form": form} | alike | {"medium_refuted": different[form], "margin_reaching": reached})
     return pd.DataFrame(rows)
+
+
+def equivalence_of_recordings(responses: Responses, alpha: float, share: float) -> pd.DataFrame:
+    """Return `equivalence_by_form` with recordings for units: the mean of a recording's clips, one value each.
+
+    Clips of a recording resemble one another, so that a test which counts them one by one is surer than it may be. The margin is
+    then in standard deviations between recordings, which are smaller than those between clips.
+    """
+    by_recording = spreads(responses.average_recordings())
+    curve = equivalence_curve(by_recording, alpha)
+    return equivalence_by_form(curve, different_shares(by_recording, alpha), share)
 
 
 def equivalence_power(responses: Responses, alpha: float, seeds: int) -> pd.DataFrame:

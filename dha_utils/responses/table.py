@@ -81,6 +81,24 @@ class Responses(Labelled):
         # No longer what the sound gives: what is kept of the one must not be taken for the other.
         return Responses(arrays, self.table.drop(columns="sound", errors="ignore"), self.provenance)
 
+    def average_recordings(self) -> "Responses":
+        """Return one row per recording, the mean of its clips: what is independent. Of several labels or folds, one each.
+
+        >>> table = pd.DataFrame({"clip": ["a", "b"], "label": ["dog", "dog"], "fold": [1, 1], "recording": ["r", "r"]})
+        >>> Responses({"pool1": np.array([[1.0], [2.0]], np.float32)}, table).average_recordings()["pool1"]
+        array([[1.5]], dtype=float32)
+        """
+        parts = self.table.groupby(["recording", "label", "fold"], sort=False).ngroup().to_numpy()
+        first = np.unique(parts, return_index=True)[1]
+        arrays = {}
+        for tap, array in self.arrays.items():
+            sums = np.zeros((len(first), array.shape[1]))
+            np.add.at(sums, parts, array)
+            arrays[tap] = (sums / np.bincount(parts)[:, None]).astype(np.float32)
+        # Of several clips no one sound is the row's.
+        table = self.table.iloc[first].drop(columns="sound", errors="ignore").reset_index(drop=True)
+        return Responses(arrays, table, self.provenance)
+
     def matrix(self, taps: Sequence[str] | None = None) -> np.ndarray:
         """Return the responses of several taps side by side, shape (clips, sum of maps); default: all taps."""
         return np.concatenate([self[tap] for tap in taps or self.taps], axis=1)

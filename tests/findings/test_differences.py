@@ -72,6 +72,7 @@ def test_calibration(responses):
         shares.append((p <= 0.05).mean())
     assert table.loc[("anova", "by clip"), "false_alarms"] == pytest.approx(np.mean(shares))
     assert table.loc[("anova", "by clip"), "sd"] == pytest.approx(np.std(shares, ddof=1))
+    assert table["standard_error"].tolist() == pytest.approx((table["sd"] / 2).tolist())
     assert differences.calibration_table(responses, seeds=1)["sd"].isna().all()
 
 

@@ -1,8 +1,10 @@
 import numpy as np
+import pandas as pd
 import pytest
 
 from dha_utils.criteria.classwise import spread
 from dha_utils.findings import equivalence
+from dha_utils.responses.table import Responses
 
 
 @pytest.fixture
@@ -18,6 +20,10 @@ def test_equivalence(half_alike):
     table = equivalence.equivalence_table(half_alike, equivalence.spreads(half_alike), 0.05)
     assert table["raw"].tolist() == table["adjusted"].tolist() == [pytest.approx(4 / 7)]
     assert table["constant"].tolist() == [pytest.approx(1 / 7)]
+    assert equivalence.share_alike(table) == {
+        "alike_raw": pytest.approx(4 / 7),
+        "alike_adjusted": pytest.approx(4 / 7),
+    }
 
 
 def test_equivalence_over_margins(half_alike):
@@ -59,3 +65,21 @@ def test_power_of_the_equivalence_test(half_alike, make_responses):
     few = equivalence.equivalence_power(make_responses(per_class=10), 0.05, seeds=3)
     assert (few["alike"] < 0.5).all()
     assert (few["shuffles"] == 3).all()
+
+
+def test_clips_of_a_recording_count_once(make_responses):
+    once = make_responses({"pool5": 8}, n_good=2, per_class=40)
+    once = Responses(once.arrays, once.table.assign(recording=once.table["clip"]))
+    again = [once.table.assign(clip=once.table["clip"] + letter) for letter in "abc"]
+    table = pd.concat(again).sort_values("clip", ignore_index=True)
+    thrice = Responses({"pool5": np.repeat(once["pool5"], 3, axis=0)}, table)
+    assert thrice.table["recording"].tolist() == np.repeat(once.table["clip"], 3).tolist()
+
+    def by_form(responses):
+        spreads = equivalence.spreads(responses)
+        curve = equivalence.equivalence_curve(spreads, 0.05)
+        return equivalence.equivalence_by_form(curve, equivalence.different_shares(spreads, 0.05), 0.5)
+
+    by_recording = equivalence.equivalence_of_recordings(thrice, 0.05, 0.5)
+    pd.testing.assert_frame_equal(by_recording, by_form(once))
+    assert (by_form(thrice)["medium_raw"] > by_recording["medium_raw"]).all()
