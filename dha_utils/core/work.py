@@ -109,6 +109,11 @@ def workers(
         raise ParameterError(f"workers is {n!r}, expected at least 1, or nothing for one per core")
     if kind is not None:
         choose("kind of workers", kind, BACKENDS)
+    if not (scheduler is None or isinstance(scheduler, str)):
+        raise ParameterError(
+            f"scheduler is {scheduler!r}, expected an address such as 'tcp://node1:8786', or 'local'; workers of this machine "
+            "are n"
+        )
     if scheduler is None:
         with _set("crew", Crew(None, n, kind)):
             yield None

@@ -17,7 +17,7 @@ from dha_utils.core.tensor_files import load_tensors, reading, save_tensors
 from dha_utils.datasets.clips import COLUMNS, Labelled
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Responses(Labelled):
     """Responses of a set of clips, tap by tap.
 
@@ -37,6 +37,8 @@ class Responses(Labelled):
     >>> responses = Responses({"pool1": np.zeros((2, 16), np.float32)}, table)
     >>> responses["pool1"].shape, responses.classes, responses.y.tolist()
     ((2, 16), ['dog', 'rain'], [1, 0])
+    >>> responses
+    <Responses of 2 clips; maps: pool1 16>
     """
 
     arrays: Mapping[str, np.ndarray]
@@ -55,6 +57,10 @@ class Responses(Labelled):
                     f"responses of {tap} to clip {clip} are not finite: are its samples far beyond full scale (1)? If not, "
                     "extract them with precision float32"
                 )
+
+    def __repr__(self) -> str:
+        maps = ", ".join(f"{tap} {array.shape[1]}" for tap, array in self.arrays.items())
+        return f"<Responses of {len(self.table)} clips; maps: {maps}>"
 
     def __getitem__(self, tap: str) -> np.ndarray:
         """Return the responses of a tap, shape (clips, maps)."""

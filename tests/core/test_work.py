@@ -114,6 +114,13 @@ def test_impossible_workers():
         match=r"unknown kind of workers 'thread' .did you mean 'threads'.*; there are: threads, processes",
     ):
         workers(kind="thread").__enter__()
+    with (
+        pytest.raises(
+            ParameterError, match=r"scheduler is 2, expected an address such as .* this machine are n"
+        ),
+        workers(2),
+    ):
+        pass
 
 
 @pytest.mark.parametrize("kind", KINDS)
