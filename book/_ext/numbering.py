@@ -5,27 +5,27 @@ Where a book tells of several data sets, the pages of the first have the number 
 
 import re
 from collections.abc import Iterable, Iterator
+from string import ascii_lowercase
 
 from docutils import nodes
 from sphinx.application import Sphinx
 from sphinx.environment import BuildEnvironment
 from sphinx.environment.collectors.toctree import TocTreeCollector
 
-PAGE = re.compile(r"executed/[^/]+/(\d\d)_\w+")
+PAGE = re.compile(r"executed/([^/]+)/(\d\d)_\w+")
 
 
 def numbers_of(pages: Iterable[str]) -> dict[str, str]:
     """Return the number of every page that is made of a notebook.
 
     >>> numbers_of(["method", "executed/esc50/02_ensemble", "executed/esc10/02_ensemble", "executed/esc10/15_second_network"])
-    {'executed/esc50/02_ensemble': '2', 'executed/esc10/02_ensemble': '2b', 'executed/esc10/15_second_network': '15'}
+    {'executed/esc50/02_ensemble': '2', 'executed/esc10/02_ensemble': '2b', 'executed/esc10/15_second_network': '15b'}
     """
-    numbers: dict[str, str] = {}
-    for page in pages:
-        if found := PAGE.fullmatch(page):
-            labels = (f"{int(found[1])}{letter}" for letter in ("", *"bcdefgh"))
-            numbers[page] = next(label for label in labels if label not in numbers.values())
-    return numbers
+    found = {page: match for page in pages if (match := PAGE.fullmatch(page))}
+    letters = dict(
+        zip(dict.fromkeys(match[1] for match in found.values()), ("", *ascii_lowercase[1:]), strict=False)
+    )
+    return {page: f"{int(match[2])}{letters[match[1]]}" for page, match in found.items()}
 
 
 def sections(

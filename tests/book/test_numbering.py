@@ -68,7 +68,7 @@ def html(tmp_path_factory):
         ("executed/esc50/02_ensemble", "2.", "2.1"),
         ("executed/esc50/17_outcomes", "17.", "17.1"),
         ("executed/esc10/02_ensemble", "2b.", "2b.1"),
-        ("executed/esc10/15_second", "15.", "15.1"),
+        ("executed/esc10/15_second", "15b.", "15b.1"),
         ("after", "", "2"),
     ],
 )
@@ -89,6 +89,6 @@ def test_contents_show_them(html):
         "2.",
         "17.",
         "2b.",
-        "15.",
+        "15b.",
         "after",
     ]
