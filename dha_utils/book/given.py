@@ -15,7 +15,7 @@ GIVEN: Mapping[str, Mapping[str, Mapping[str, object]]] = {
         "tests": {"seeds": 4},
         "curves": {"others": ["converging"], "criteria_at": [0.01, 0.05, 0.11], "other_seeds": 20},
         "compensation": {"only_bundled": True},
-        "frontier": {"seeds": 2, "budgets": [0.82, 0.6, 0.35, 0.2, 0.1], "only_bundled": True},
+        "frontier": {"only_bundled": True},
         "dimension": {"seeds": 11},
     },
     OWN: {
