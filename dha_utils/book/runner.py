@@ -17,7 +17,7 @@ import papermill
 from dha_utils.book.forked import forked_kernels
 from dha_utils.book.kernels import as_written, at_once
 from dha_utils.book.lines import Lines, WholeLines
-from dha_utils.book.order import Agenda
+from dha_utils.book.order import Agenda, subject
 from dha_utils.book.parameters import check_value, in_book
 from dha_utils.book.plan import Plan, alone
 from dha_utils.core.errors import DataError, DhaError, ParameterError, choose
@@ -26,6 +26,9 @@ from dha_utils.criteria.released import NEIGHBOURS
 from dha_utils.datasets.clips import Clips, check_folds, test_folds
 from dha_utils.datasets.given import clips_at_hand, name_of
 from dha_utils.networks.registry import is_code, load_network
+
+SCORED = ("criteria", "curves")
+"""Notebooks that score maps by all criteria, one of which looks at a clip's tenth neighbour."""
 
 SIDE_BY_SIDE = 2
 """Notebooks that are run at a time, each on its share of the cores."""
@@ -90,7 +93,10 @@ def run_notebooks(
     if parameters.get("network"):
         parameters, executed = _with_network(parameters, executed)
     datasets = [parameters["dataset"]] if "dataset" in parameters else datasets or in_book()
-    clips = {name: _check_clips(name, parameters) for name in datasets if "dataset" in takes[sources[0]]}
+    scored = any(subject(source) in SCORED for source in chosen)
+    clips = {
+        name: _check_clips(name, parameters, scored) for name in datasets if "dataset" in takes[sources[0]]
+    }
     lone = one_by_one(parameters)
     how = {
         "chosen": chosen, "takes": takes, "force": force, "thorough": thorough,
@@ -128,12 +134,12 @@ def _with_network(parameters: dict, executed: Path) -> tuple[dict, Path]:
     return {**usual, **parameters, "network": network.name}, executed / own
 
 
-def _check_clips(dataset: str, parameters: dict) -> Clips | None:
-    """Return the clips if there is audio; raise where it cannot be used."""
+def _check_clips(dataset: str, parameters: dict, scored: bool) -> Clips | None:
+    """Return the clips if there is audio; raise where it cannot be used, or is too little to be `scored` by all criteria."""
     clips = clips_at_hand(dataset, parameters.get("root"), allow_missing=parameters.get("skip_bad", False))
     if clips is not None:
         check_folds(clips.table["label"], clips.folds)
-        for fold in test_folds(clips.folds):
+        for fold in test_folds(clips.folds) if scored else ():
             if (learned := int((clips.folds != fold).sum())) <= NEIGHBOURS:
                 raise DataError(
                     f"{clips.name}: {learned} clips outside fold {fold} are too few for the notebooks, which need more than "

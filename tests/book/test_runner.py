@@ -217,7 +217,8 @@ def test_every_data_set_has_its_own_pages_and_bad_sounds_are_reported_first(repo
 
 
 def test_too_few_clips_for_the_notebooks_are_refused_before_any_runs(repo, tmp_path, capsys):
-    write_notebook(repo, "01_one", "1", parameters="dataset = 'esc10'\nroot = None")
+    for name in ("01_one", "02_criteria"):
+        write_notebook(repo, name, "1", parameters="dataset = 'esc10'\nroot = None")
     rows = [f"{label}{i}.wav,{label}" for label in ("dog", "rain") for i in range(6)]
     (tmp_path / "mine.csv").write_text("\n".join(["path,label", *rows]))
     for row in rows:
@@ -227,6 +228,7 @@ def test_too_few_clips_for_the_notebooks_are_refused_before_any_runs(repo, tmp_p
     ):
         run_notebooks({"dataset": str(tmp_path / "mine.csv")})
     assert capsys.readouterr().out == ""
+    assert len(run_notebooks({"dataset": str(tmp_path / "mine.csv")}, only=["01"])) == 1
 
 
 def test_a_network_of_ones_own_has_its_own_folders_and_the_notebooks_that_fit_it(repo, tmp_path, capsys):
