@@ -4,13 +4,11 @@ Conventions: clips are in the order of `dha_utils.responses.table.Responses.test
 number, first clip first, as in the sweep.
 """
 
-import math
 from collections import defaultdict
 from collections.abc import Iterable
 
 import numpy as np
 
-from dha_utils.book.given import given
 from dha_utils.core.paths import bundled
 from dha_utils.criteria.selection import find_criterion
 from dha_utils.datasets import default_rates
@@ -34,7 +32,7 @@ FIRST = "anova"
 
 
 def bundled_fractions(dataset: str) -> dict:
-    """Return `fractions_content` of the bundled sweep of a data set, with as many random draws as the page of the curves has.
+    """Return `fractions_content` of the bundled sweep of a data set.
 
     Raises
     ------
@@ -43,9 +41,7 @@ def bundled_fractions(dataset: str) -> dict:
     """
     responses = Responses.load(responses_file(bundled(dataset), default_rates(dataset)[0]))
     found = load_results(committed_file("sweep", responses), Cell, responses)
-    draws = given(dataset, "curves").get("seeds", math.inf)
-    told = [record for record in found.values() if record["criterion"] != "random" or record["seed"] < draws]
-    return fractions_content(title_of(dataset), responses.tested(), told)
+    return fractions_content(title_of(dataset), responses.tested(), found.values())
 
 
 def fractions_content(title: str, tested: Responses, records: Iterable[dict]) -> dict:

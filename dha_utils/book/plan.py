@@ -102,8 +102,9 @@ class Plan:
                 self.due.append(source)
         self.waits = waits(chosen, self.read)
         self.ahead, self.expected = None, {}
-        self.computes = clips is not None and is_own(dataset, network)
-        if self.computes and self.due:
+        # Whether all is computed, from the audio of one's own sounds.
+        self.is_own = clips is not None and is_own(dataset, network)
+        if self.is_own and self.due:
             lines.say(f"{executed.name} is given {in_words(parameters, thorough)}")
             self.ahead = look_ahead(
                 {source.stem: declared(takes[source]) | self.told[source] for source in self.due},
@@ -113,11 +114,6 @@ class Plan:
             self.expected = {source: self.ahead.expected[source.stem] for source in self.due}
             few = f"{len(self.due)} notebook{'s' * (len(self.due) != 1)}"
             lines.say(f"{few} on {len(clips)} clips: about {duration(self.ahead.left())}")
-
-    @property
-    def is_own(self) -> bool:
-        """Whether all is computed, from the audio of one's own sounds."""
-        return self.ahead is not None
 
     def fingerprint(self, source: Path) -> str:
         """Return the fingerprint of all that a notebook depends on."""
@@ -150,7 +146,7 @@ class Plan:
     def end(self) -> list[Path]:
         """Say what own sounds came to, and return the executed notebooks, in order."""
         outcomes = [source for source in self.chosen if subject(source) == "outcomes"]
-        if self.computes and outcomes:
+        if self.is_own and outcomes:
             page = self.executed / outcomes[0].name
             self.lines.say(closing_words(self.results / self.executed.name, page, self.dataset))
         return [self.executed / source.name for source in self.chosen]
